@@ -1,0 +1,19 @@
+"""Trouble of the harness itself. It never becomes a pass, and never a FAIL of the system."""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Raised when the harness could not do its part; the run ends in ERROR (exit code 70)."""
+
+
+class UsageError(Exception):
+    """Raised for wrong arguments or parameters; one line says what is allowed (exit code 2)."""
+
+
+class DamagedHistory(HarnessError):
+    """Raised when a history's files are not what its recorders wrote."""
+
+
+class SetupError(HarnessError):
+    """Raised when something that must be installed or started is missing, with the next step."""

@@ -1,0 +1,1 @@
+"""The history of a run: what was invoked and what came back, as ranges in columns."""

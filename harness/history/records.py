@@ -1,0 +1,273 @@
+"""The records of a history.
+
+A record is a msgpack array whose first item is its tag. All times are integer nanoseconds of the
+host's monotonic clock since the start of the run. A message id is (producer, inbox, n); producers
+are u64. A batch of 500 messages is one record.
+
+When a time is taken matters more than how exactly: `Invoked` is stamped and written to the file
+before the first byte is handed over, completions are stamped after the reply was parsed, and
+`Delivered` is written before its cursor ack is sent. So a late ok or an early invoke can only
+weaken a check, never raise a false alarm.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+OK = "ok"
+FAIL = "fail"
+INFO = "info"
+
+
+class Invoked(msgspec.Struct, frozen=True, array_like=True, tag="invoked"):
+    """inv(m, a) of a range of n. `producer` numbers its messages to `inbox` densely from 0."""
+
+    t_ns: int
+    process: int
+    producer: int
+    inbox: str
+    n_first: int
+    count: int
+
+
+class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
+    """The outcome of a range: "ok", "fail" or "info" (unknown).
+
+    `pos_first` is the position of n_first (-1: the reply did not say), `attempts` how often the
+    range was handed over, `error` the reason of a fail or info, "" otherwise.
+    """
+
+    t_ns: int
+    process: int
+    producer: int
+    inbox: str
+    n_first: int
+    count: int
+    outcome: str
+    pos_first: int
+    epoch: int
+    attempts: int
+    error: str
+
+
+class Connected(msgspec.Struct, frozen=True, array_like=True, tag="connected"):
+    """A sender's or receiver's connection came up or went down.
+
+    `role` is "sender" or "receiver"; `cause` is "churn", "lost", "open" or "close".
+    """
+
+    t_ns: int
+    process: int
+    role: str
+    name: str
+    edge: str
+    up: bool
+    cause: str
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
+    """A receiver's session is open: open(c, x, sess, from), delivery begins at `next_pos`.
+
+    `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor).
+    """
+
+    t_ns: int
+    t_invoked_ns: int
+    reader: str
+    inbox: str
+    session: int
+    from_pos: int
+    next_pos: int
+    edge: str
+
+
+class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
+    """Messages of one producer with rising n at consecutive positions.
+
+    `digest` is xxh3_64 over their bodies one after the other, each preceded by its length as u32;
+    a run whose content the receiver found wrong is cut so that each wrong message stands alone.
+    """
+
+    producer: int
+    n_first: int
+    count: int
+    epoch: int
+    bucket_count: int
+    digest: int
+
+
+class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="delivered"):
+    """dlv: the messages at pos_first, pos_first + 1, …"""
+
+    t_ns: int
+    reader: str
+    inbox: str
+    session: int
+    pos_first: int
+    redelivered: bool
+    runs: tuple[DeliveredRun, ...]
+
+
+class AckInvoked(msgspec.Struct, frozen=True, array_like=True, tag="ack_invoked"):
+    """ackinv: the reader is about to acknowledge everything up to `upto`."""
+
+    t_ns: int
+    reader: str
+    inbox: str
+    session: int
+    upto: int
+
+
+class AckCompleted(msgspec.Struct, frozen=True, array_like=True, tag="ack_completed"):
+    """ackok (or "fail"/"info") of a cursor."""
+
+    t_ns: int
+    reader: str
+    inbox: str
+    session: int
+    upto: int
+    outcome: str
+
+
+class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
+    """end(x, pos): nothing lay beyond `pos` when this was asked (begun at `t_invoked_ns`)."""
+
+    t_ns: int
+    t_invoked_ns: int
+    reader: str
+    inbox: str
+    pos: int
+
+
+class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
+    """A reader's session ended: "logout" (confirmed), "abort" (cut by us), "lost", "superseded"."""
+
+    t_ns: int
+    reader: str
+    inbox: str
+    session: int
+    cause: str
+
+
+class ResizeInvoked(msgspec.Struct, frozen=True, array_like=True, tag="resize_invoked"):
+    """A promotion or demotion is about to be asked for."""
+
+    t_ns: int
+    inbox: str
+    expected_epoch: int
+    bucket_count: int
+
+
+class ResizeCompleted(msgspec.Struct, frozen=True, array_like=True, tag="resize_completed"):
+    """Its outcome; with ok the new epoch holds from `pos_first` on."""
+
+    t_ns: int
+    inbox: str
+    expected_epoch: int
+    bucket_count: int
+    outcome: str
+    epoch: int
+    pos_first: int
+    error: str
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
+    """A bucket row as it lies in the store (inspection or read-only audit).
+
+    `positions`, `producers` and `ns` are little-endian columns of u64, `count` each; the i-th
+    message has bucket position `bpos_first + i`.
+    """
+
+    t_ns: int
+    inbox: str
+    epoch: int
+    bucket: int
+    bucket_count: int
+    count: int
+    bpos_first: int
+    positions: bytes
+    producers: bytes
+    ns: bytes
+
+
+class StoredEnd(msgspec.Struct, frozen=True, array_like=True, tag="stored_end"):
+    """Every row of `inbox` from position `pos_first` up to `pos_last` has been recorded as `Stored`.
+
+    `pos_last` is -1 for an inbox that holds nothing.
+    """
+
+    t_ns: int
+    inbox: str
+    pos_first: int
+    pos_last: int
+
+
+class PresenceSeen(msgspec.Struct, frozen=True, array_like=True, tag="presence_seen"):
+    """What the system said of a user, asked at `t_invoked_ns`."""
+
+    t_ns: int
+    t_invoked_ns: int
+    user: str
+    online: bool
+    edge: str
+    session: int
+
+
+class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marked"):
+    """A fault was requested, confirmed or healed. `effect` is what was observed of it."""
+
+    t_ns: int
+    fault: str
+    kind: str
+    target: str
+    state: str
+    effective: bool
+    effect: dict[str, float]
+
+
+class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marked"):
+    """A phase of the scenario began or ended.
+
+    The names "load", "quiet" (all senders have ended, faults healed and verified), "drained" (the
+    end was read and reached) and "audit" are known to the checkers.
+    """
+
+    t_ns: int
+    name: str
+    begins: bool
+
+
+class GaugeSeen(msgspec.Struct, frozen=True, array_like=True, tag="gauge_seen"):
+    """A node's own gauge or its resident memory, and the published limit it must keep (-1: none)."""
+
+    t_ns: int
+    role: str
+    index: int
+    name: str
+    value: int
+    limit: int
+
+
+class Offered(msgspec.Struct, frozen=True, array_like=True, tag="offered"):
+    """Open-loop load that was due but not handed over in time: the generator fell behind."""
+
+    t_ns: int
+    process: int
+    due: int
+    handed: int
+    late_ns_max: int
+
+
+class Watermark(msgspec.Struct, frozen=True, array_like=True, tag="watermark"):
+    """This recorder will write no record with a time below `t_ns` any more."""
+
+    t_ns: int
+
+
+Record: TypeAlias = (
+    Invoked | Completed | Connected | Opened | Delivered | AckInvoked | AckCompleted | EndRead
+    | Closed | ResizeInvoked | ResizeCompleted | Stored | StoredEnd | PresenceSeen | FaultMarked
+    | PhaseMarked | GaugeSeen | Offered | Watermark
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Systems under test: the port that every adapter fills, and one file or folder per system."""

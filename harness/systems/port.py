@@ -1,0 +1,297 @@
+"""The port between the harness and a system under test.
+
+An adapter is three small interfaces, after the openmessaging benchmark's drivers: `System`
+deploys the system, `Sender` and `Receiver` are its clients. Outcomes and deliveries come through
+plain callbacks, since every broker library has those in one form or another. The adapter decides
+nothing about safety: it reports what it was told and says which exceptions are definite.
+
+Load processes make their own clients: `System.deploy` returns a `Deployment` whose `connect` is
+plain JSON data, and each load process passes it to the `connector` of the same adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.history.records import Record
+
+
+class Promise(StrEnum):
+    """What a system may promise beyond what every one must keep (`anomalies.md`, column applies)."""
+
+    EXACTLY_ONCE_LOG = "exactly_once_log"
+    DURABLE_CURSOR = "durable_cursor"
+    FIFO_PIPELINED = "fifo_pipelined"
+    PREFIX = "prefix"
+    LINEARIZABLE_APPEND = "linearizable_append"
+    LINEARIZABLE_END = "linearizable_end"
+    DENSE_POSITIONS = "dense_positions"
+    TOTAL_ORDER = "total_order"
+    MERGE_WATERMARK = "merge_watermark"
+    BUCKETS = "buckets"
+    EPOCH_CUT = "epoch_cut"
+    PRESENCE = "presence"
+    LIMITS = "limits"
+
+
+class Ability(StrEnum):
+    """What the harness can do to or ask of a system beyond sending and receiving."""
+
+    KILL = "kill"
+    RESTART = "restart"
+    PAUSE = "pause"
+    RESIZE = "resize"
+    INSPECT = "inspect"
+    PRESENCE = "presence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One operation: the contiguous ids n_first … of one producer, to one inbox.
+
+    `lengths` is a little-endian u32 column, `body` all bodies one after the other.
+    """
+
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    lengths: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a range: "ok", "fail" (definitely never) or "info" (unknown)."""
+
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    outcome: str
+    pos_first: int = -1
+    epoch: int = -1
+    attempts: int = 1
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOfMessages:
+    """Delivered messages of one producer with rising n at consecutive positions."""
+
+    producer: int
+    n_first: int
+    count: int
+    epoch: int = 0
+    bucket_count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Delivered messages at the positions pos_first, pos_first + 1, …, as columns."""
+
+    inbox: str
+    session: int
+    pos_first: int
+    redelivered: bool
+    runs: Sequence[RunOfMessages]
+    lengths: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A receiver's session as the system opened it."""
+
+    session: int
+    next_pos: int
+
+
+class OutboxFull(Exception):
+    """Raised by `Sender.submit` when its bounded outbox has no room; nothing was taken."""
+
+
+class Sender(Protocol):
+    """A producer with reconnect: it resends under the same ids until it knows the outcome."""
+
+    async def connect(self, edge: str) -> None:
+        """Connect (again) through the named edge and go on with what is unanswered.
+
+        Raises:
+            ConnectionError: It did not come up within the adapter's named time.
+        """
+
+    async def disconnect(self) -> None:
+        """Cut the connection abruptly, also in the middle of a batch; the outbox stays."""
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch into the outbox; its outcome comes through the callback, in any pieces.
+
+        Raises:
+            OutboxFull: There is no room; try again after an outcome.
+        """
+
+    async def close(self) -> None:
+        """End in order. What is still unanswered is reported as "info"."""
+
+
+class Receiver(Protocol):
+    """A consumer of one inbox."""
+
+    async def login(self, edge: str, from_pos: int) -> Login:
+        """Open a session through the named edge, resuming behind `from_pos`.
+
+        Raises:
+            ConnectionError: It did not come up within the adapter's named time.
+        """
+
+    def ack(self, upto: int) -> None:
+        """Acknowledge everything up to `upto`; the confirmation comes through the callback."""
+
+    async def end(self) -> int:
+        """Return the position beyond which nothing lay when this was asked (-1: empty).
+
+        Raises:
+            ConnectionError: The connection ended before the answer.
+        """
+
+    async def abort(self) -> None:
+        """Cut the connection abruptly."""
+
+    async def logout(self) -> None:
+        """End the session in order; the connection is closed."""
+
+
+class Connector(Protocol):
+    """Makes clients inside a load process."""
+
+    def sender(self, *, producer: int, group: int, outcomes: Callable[[Outcome], None]) -> Sender:
+        """Return a sender that is not connected yet. `group` picks its proxy."""
+
+    def receiver(
+        self,
+        *,
+        inbox: str,
+        group: int,
+        deliveries: Callable[[Delivery], None],
+        acks: Callable[[int, int, str], None],
+        lost: Callable[[int, str], None],
+    ) -> Receiver:
+        """Return a receiver that is not logged in yet.
+
+        `acks(session, upto, outcome)` reports cursors, `lost(session, cause)` that a session ended
+        without our doing ("lost" or "superseded").
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """The outcome of a promotion or demotion."""
+
+    outcome: str
+    epoch: int = -1
+    pos_first: int = -1
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceView:
+    """What the system believes of one user."""
+
+    user: str
+    online: bool
+    edge: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUsage:
+    """What a process of the deployment has used so far, over all its restarts."""
+
+    role: str
+    index: int
+    cpu_s: float
+    rss_max_bytes: int
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What a scenario wants deployed.
+
+    Attributes:
+        edges: Names of the regions, one edge each.
+        latency_ms: One-way latency of each region's edge-core link, added by the proxy.
+        client_groups: How many separate client groups per edge get a proxy of their own.
+        options: Settings for the system, each adapter documents its own.
+    """
+
+    edges: tuple[str, ...]
+    latency_ms: Mapping[str, int] = field(default_factory=dict)
+    client_groups: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Deployment(Protocol):
+    """A running system."""
+
+    @property
+    def connect(self) -> Mapping[str, Any]:
+        """JSON data from which `System.connector` makes clients in another process."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings in force, for the result."""
+
+    async def kill(self, role: str, index: int) -> None:
+        """SIGKILL a node and wait until it is gone (ability KILL)."""
+
+    async def stop(self, role: str, index: int) -> None:
+        """SIGTERM a node and wait until it is gone (ability RESTART)."""
+
+    async def start(self, role: str, index: int) -> None:
+        """Start a node that was killed or stopped and wait until it is ready."""
+
+    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
+        """Promote or demote an inbox (ability RESIZE)."""
+
+    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
+        """Ask who is online (ability PRESENCE)."""
+
+    def audit(self, inboxes: Sequence[str], now_ns: Callable[[], int]) -> AsyncIterator[Record]:
+        """Yield `Stored` and `StoredEnd` records of everything that lies in the store (INSPECT)."""
+
+    async def gauges(self) -> list[tuple[str, int, str, int, int]]:
+        """Return (role, index, name, value, limit) of each node's own gauges."""
+
+    def usage(self) -> list[NodeUsage]:
+        """Return what each node has used; also after `teardown`."""
+
+    def find_dead(self) -> list[str]:
+        """Return the names of nodes that ended without our doing."""
+
+    async def teardown(self) -> None:
+        """Stop everything that was started. Idempotent."""
+
+
+class System(Protocol):
+    """A system under test. One object, stateless; made once per process by its registration."""
+
+    name: str
+    version: str
+    promises: frozenset[Promise]
+    abilities: frozenset[Ability]
+
+    async def deploy(self, topology: Topology, links: Any, run_dir: Path, seed: int) -> Deployment:
+        """Start the system with every connection behind a proxy of `links`.
+
+        Raises:
+            HarnessError: It did not come up.
+        """
+
+    def connector(self, connect: Mapping[str, Any]) -> Connector:
+        """Return what makes clients from `Deployment.connect`."""

@@ -1,0 +1,304 @@
+"""Frames: messages to bytes, and bytes to messages at any split.
+
+A frame is, little-endian::
+
+    u32 length | u8 opcode | u32 header_bytes | header (msgpack) | columns
+
+`length` counts everything behind itself. `FrameParser` takes bytes as they come (h11's shape:
+feeding stores, asking parses) and raises `RemoteProtocolError` for anything that is not a frame of
+this protocol; after an error it refuses to go on, since the stream has lost its framing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from reference.wire import messages as m
+from reference.wire.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from reference.wire.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    FRAME_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    INBOX_NAME_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    SEGMENTS_MAX,
+)
+from reference.wire.opcodes import Opcode
+
+_PREFIX = struct.Struct("<IBI")
+_LENGTH = struct.Struct("<I")
+_U64_MAX = 2**64 - 1
+_N_MAX = 2**63 - 1
+
+
+class _BatchHead(msgspec.Struct, frozen=True, array_like=True):
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    body_bytes: int
+
+
+class _DeliveryHead(msgspec.Struct, frozen=True, array_like=True):
+    inbox: str
+    session: int
+    pos_first: int
+    redelivered: bool
+    runs: tuple[m.Run, ...]
+    count: int
+    body_bytes: int
+
+
+_PLAIN: dict[Opcode, type[msgspec.Struct]] = {
+    Opcode.HELLO: m.Hello,
+    Opcode.WELCOME: m.Welcome,
+    Opcode.OK: m.Ok,
+    Opcode.REFUSED: m.Refused,
+    Opcode.LOGIN: m.Login,
+    Opcode.LOGIN_OK: m.LoginOk,
+    Opcode.LOGOUT: m.Logout,
+    Opcode.LOGOUT_OK: m.LogoutOk,
+    Opcode.CURSOR_ACK: m.CursorAck,
+    Opcode.CURSOR_OK: m.CursorOk,
+    Opcode.END: m.End,
+    Opcode.END_OK: m.EndOk,
+    Opcode.PRESENCE: m.Presence,
+    Opcode.PRESENCE_OK: m.PresenceOk,
+    Opcode.PROMOTE: m.Promote,
+    Opcode.PROMOTED: m.Promoted,
+    Opcode.INSPECT: m.Inspect,
+    Opcode.INSPECT_OK: m.InspectOk,
+    Opcode.RESUME: m.Resume,
+    Opcode.SUPERSEDED: m.Superseded,
+    Opcode.HEARTBEAT: m.Heartbeat,
+    Opcode.HEARTBEAT_OK: m.HeartbeatOk,
+    Opcode.ERROR: m.Error,
+}
+_OPCODE_OF: dict[type, Opcode] = {kind: opcode for opcode, kind in _PLAIN.items()}
+_DECODERS = {opcode: msgspec.msgpack.Decoder(kind) for opcode, kind in _PLAIN.items()}
+_BATCH_HEADS = msgspec.msgpack.Decoder(tuple[_BatchHead, ...])
+_DELIVERY_HEADS = msgspec.msgpack.Decoder(tuple[_DeliveryHead, ...])
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode(message: m.Message) -> list[bytes]:
+    """Return the frame of a message as pieces to be written one after the other.
+
+    Raises:
+        LocalProtocolError: The frame would be over a named limit.
+    """
+    match message:
+        case m.Send(segment=segment):
+            return _frame(Opcode.SEND, [_head(segment)], [segment.lengths, segment.body])
+        case m.BatchSend(segments=segments):
+            columns = [s.lengths for s in segments] + [s.body for s in segments]
+            return _frame(Opcode.BATCH_SEND, [_head(s) for s in segments], columns)
+        case m.Deliver(deliveries=deliveries):
+            columns = [d.lengths for d in deliveries] + [d.body for d in deliveries]
+            heads = [
+                _DeliveryHead(
+                    d.inbox, d.session, d.pos_first, d.redelivered, d.runs, d.count, len(d.body)
+                )
+                for d in deliveries
+            ]
+            return _frame(Opcode.DELIVER, heads, columns)
+        case _:
+            return _frame(_OPCODE_OF[type(message)], message, [])
+
+
+def _head(segment: m.Segment) -> _BatchHead:
+    return _BatchHead(
+        segment.inbox, segment.producer, segment.n_first, segment.count, len(segment.body)
+    )
+
+
+def _frame(opcode: Opcode, header: object, columns: list[bytes]) -> list[bytes]:
+    packed = _ENCODER.encode(header)
+    length = 5 + len(packed) + sum(map(len, columns))
+    if length > FRAME_BYTES_MAX or len(packed) > HEADER_BYTES_MAX:
+        raise LocalProtocolError(
+            ErrorCode.FRAME_TOO_LARGE, f"{opcode.name} of {length} bytes; send smaller pieces"
+        )
+    return [_PREFIX.pack(length, opcode, len(packed)) + packed, *columns]
+
+
+class FrameParser:
+    """Cuts a byte stream into messages. One per connection and direction.
+
+    Holds at most one incomplete frame (FRAME_BYTES_MAX) beside what was fed last.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._held_bytes = 0
+        self._need_bytes = 4
+        self._error: RemoteProtocolError | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a frame that has not come to its end."""
+        return self._held_bytes
+
+    def feed(self, data: bytes) -> Iterator[m.Message]:
+        """Take bytes and yield the messages that are complete now.
+
+        Raises:
+            RemoteProtocolError: The bytes are not frames of this protocol; it stays so.
+        """
+        if self._error is not None:
+            raise self._error
+        self._chunks.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes < self._need_bytes:
+            return
+        buffer = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        at = 0
+        try:
+            while True:
+                left = len(buffer) - at
+                if left < 4:
+                    self._need_bytes = 4
+                    break
+                (length,) = _LENGTH.unpack_from(buffer, at)
+                _check_length(length)
+                if left < 4 + length:
+                    self._need_bytes = 4 + length
+                    break
+                yield decode(buffer, at)
+                at += 4 + length
+        except RemoteProtocolError as error:
+            self._error = error
+            self._chunks = []
+            raise
+        self._chunks = [buffer[at:]] if left else []
+        self._held_bytes = left
+
+
+def _check_length(length: int) -> None:
+    if length > FRAME_BYTES_MAX:
+        raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"a frame of {length} bytes")
+    if length < 5:
+        raise RemoteProtocolError(ErrorCode.BAD_FRAME, f"a frame of {length} bytes is too short")
+
+
+def decode(buffer: bytes, at: int) -> m.Message:
+    """Return the message of the whole frame that begins at `at`.
+
+    Raises:
+        RemoteProtocolError: It is malformed.
+    """
+    length, code, header_bytes = _PREFIX.unpack_from(buffer, at)
+    begin = at + _PREFIX.size
+    end = at + 4 + length
+    if header_bytes > HEADER_BYTES_MAX:
+        raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"a header of {header_bytes} bytes")
+    if begin + header_bytes > end:
+        raise RemoteProtocolError(ErrorCode.BAD_FRAME, "the header is longer than its frame")
+    try:
+        opcode = Opcode(code)
+    except ValueError:
+        raise RemoteProtocolError(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{code:02x}") from None
+    header = memoryview(buffer)[begin : begin + header_bytes]
+    columns_at = begin + header_bytes
+    try:
+        if opcode in (Opcode.SEND, Opcode.BATCH_SEND):
+            segments = _segments(_BATCH_HEADS.decode(header), buffer, columns_at, end)
+            if opcode is Opcode.BATCH_SEND:
+                return m.BatchSend(segments=segments)
+            if len(segments) != 1 or segments[0].count != 1:
+                raise RemoteProtocolError(ErrorCode.BAD_HEADER, "SEND carries one message")
+            return m.Send(segment=segments[0])
+        if opcode is Opcode.DELIVER:
+            heads = _DELIVERY_HEADS.decode(header)
+            return m.Deliver(deliveries=_deliveries(heads, buffer, columns_at, end))
+        if columns_at != end:
+            raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"{opcode.name} carries no columns")
+        return _DECODERS[opcode].decode(header)  # type: ignore[return-value]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"{opcode.name}: {error}") from None
+
+
+def _segments(
+    heads: tuple[_BatchHead, ...], buffer: bytes, at: int, end: int
+) -> tuple[m.Segment, ...]:
+    for head in heads:
+        _check_inbox(head.inbox)
+        if not (0 <= head.producer <= _U64_MAX and 0 <= head.n_first <= _N_MAX - BATCH_COUNT_MAX):
+            raise RemoteProtocolError(ErrorCode.BAD_HEADER, "a message id is out of its range")
+        if head.body_bytes > BATCH_BYTES_MAX:
+            raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"{head.body_bytes} body bytes")
+    columns = _columns([(h.count, h.body_bytes) for h in heads], buffer, at, end)
+    return tuple(
+        m.Segment(
+            inbox=head.inbox,
+            producer=head.producer,
+            n_first=head.n_first,
+            count=head.count,
+            lengths=lengths,
+            body=body,
+        )
+        for head, (lengths, body) in zip(heads, columns, strict=True)
+    )
+
+
+def _deliveries(
+    heads: tuple[_DeliveryHead, ...], buffer: bytes, at: int, end: int
+) -> tuple[m.Delivery, ...]:
+    for head in heads:
+        _check_inbox(head.inbox)
+        if sum(run.count for run in head.runs) != head.count:
+            raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the runs do not add up")
+    columns = _columns([(h.count, h.body_bytes) for h in heads], buffer, at, end)
+    return tuple(
+        m.Delivery(
+            inbox=head.inbox,
+            session=head.session,
+            pos_first=head.pos_first,
+            redelivered=head.redelivered,
+            runs=head.runs,
+            lengths=lengths,
+            body=body,
+        )
+        for head, (lengths, body) in zip(heads, columns, strict=True)
+    )
+
+
+def _check_inbox(inbox: str) -> None:
+    if not 0 < len(inbox.encode("utf-8", "surrogatepass")) <= INBOX_NAME_BYTES_MAX:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the name of an inbox has a bad length")
+
+
+def _columns(
+    sizes: list[tuple[int, int]], buffer: bytes, at: int, end: int
+) -> list[tuple[bytes, bytes]]:
+    """Cut the columns of a frame: all lengths first, then all bodies, checked against each other.
+
+    The pieces are copies, so that one small batch does not keep a whole read buffer alive.
+    """
+    if not 0 < len(sizes) <= SEGMENTS_MAX:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"{len(sizes)} pieces in one frame")
+    for count, body_bytes in sizes:
+        if not 0 < count <= BATCH_COUNT_MAX or body_bytes < 0:
+            raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"a batch of {count} messages")
+    count_all = sum(count for count, _ in sizes)
+    bodies_at = at + 4 * count_all
+    if bodies_at + sum(body_bytes for _, body_bytes in sizes) != end:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the columns do not fill the frame")
+    lengths = np.frombuffer(buffer, dtype="<u4", count=count_all, offset=at)
+    if int(lengths.max()) > MESSAGE_BYTES_MAX:
+        raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, "a message is over its limit")
+    starts = np.cumsum([0, *(count for count, _ in sizes[:-1])])
+    sums = np.add.reduceat(lengths, starts, dtype=np.int64)
+    if sums.tolist() != [body_bytes for _, body_bytes in sizes]:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the lengths do not add up to the body")
+    pieces = []
+    for count, body_bytes in sizes:
+        pieces.append((buffer[at : at + 4 * count], buffer[bodies_at : bodies_at + body_bytes]))
+        at += 4 * count
+        bodies_at += body_bytes
+    return pieces

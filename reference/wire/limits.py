@@ -1,0 +1,37 @@
+"""The named limits of the protocol. Reaching one is a typed error or backpressure, never loss.
+
+Sizes are in bytes. `docs/protocol.md` shows the same table, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+
+FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Everything of a frame behind its length field. A larger length closes the connection."""
+
+HEADER_BYTES_MAX: Final = 1024 * 1024
+"""The msgpack header inside a frame."""
+
+MESSAGE_BYTES_MAX: Final = 256 * 1024
+"""The body of one message."""
+
+BATCH_COUNT_MAX: Final = 65_536
+"""Messages in one batch (one inbox, one producer, one contiguous range of n)."""
+
+BATCH_BYTES_MAX: Final = 1024 * 1024
+"""The bodies of one batch together."""
+
+SEGMENTS_MAX: Final = 4_096
+"""Batches, ranges or runs that one frame may carry."""
+
+INBOX_NAME_BYTES_MAX: Final = 128
+"""The UTF-8 name of an inbox; an empty name is refused too."""
+
+BUCKET_COUNT_MAX: Final = 1_024
+"""The largest bucket count a promotion may ask for."""
+
+LOGIN_INBOXES_MAX: Final = 1_024
+"""Inboxes whose durable n one login may ask for."""

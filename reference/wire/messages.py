@@ -1,0 +1,384 @@
+"""The messages of the protocol as typed, immutable values.
+
+Every message but three is a msgpack array of its fields in the order written here. SEND,
+BATCH_SEND and DELIVER carry columns behind the header: `lengths` (u32, little-endian, one per
+message) and `body` (all bodies, one after the other), so that no hop makes an object per message.
+
+Positions are dense per inbox and begin at 0; `-1` stands for "none". A cursor or `from_pos` names
+the last position that was consumed, so `-1` means "from the start". `request` is chosen by whoever
+asks and comes back in the reply; it means nothing beyond the connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from reference.wire.errors import ErrorCode
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """First message of a connection. `role` is "client", "edge" or "admin"."""
+
+    version: int
+    role: str
+    node: str
+    token: str
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""
+
+    version: int
+    node: str
+    credit_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A batch: one inbox, one producer, the contiguous ids n_first … n_first + count - 1.
+
+    Attributes:
+        lengths: Column of u32, little-endian: `4 * count` bytes.
+        body: The bodies in order of n, one after the other.
+    """
+
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    lengths: bytes
+    body: bytes
+
+    @property
+    def n_end(self) -> int:
+        """The first n behind the batch."""
+        return self.n_first + self.count
+
+    @property
+    def size_bytes(self) -> int:
+        """What the batch costs against a credit: its bodies and its column of lengths."""
+        return len(self.body) + len(self.lengths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """One message (opcode 0x03), as a batch of count 1."""
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSend:
+    """Batches (opcode 0x04): one from a client, as many as gathered from an edge to the core."""
+
+    segments: tuple[Segment, ...]
+
+
+class OkRange(msgspec.Struct, frozen=True, array_like=True):
+    """A durable range: committed with fsync before this was sent.
+
+    `pos_first` is the position of n_first, the others follow densely; it is -1 (and `epoch` too)
+    for a range that was known before, whose positions the core does not look up.
+    """
+
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    pos_first: int
+    epoch: int
+
+
+class Ok(msgspec.Struct, frozen=True, array_like=True):
+    """Acknowledges ranges of ids."""
+
+    ranges: tuple[OkRange, ...]
+
+
+class RefusedRange(msgspec.Struct, frozen=True, array_like=True):
+    """A range that was not taken, and why. `expected` is the next n the core takes (-1: unsaid)."""
+
+    inbox: str
+    producer: int
+    n_first: int
+    count: int
+    code: ErrorCode
+    expected: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """Refuses ranges of ids, for this attempt."""
+
+    ranges: tuple[RefusedRange, ...]
+
+
+class Login(msgspec.Struct, frozen=True, array_like=True):
+    """Opens a session of an inbox, a producer's lineage, or both.
+
+    A receiver names `inbox`, the last position it has (`from_pos`; -2 leaves it to the durable
+    cursor) and how many bytes it takes before it acknowledges (`window_bytes`). A sender names
+    `producer` and the inboxes whose durable n it wants to know. `inbox` "" opens no session, a
+    negative `producer` no lineage.
+    """
+
+    request: int
+    inbox: str
+    from_pos: int
+    window_bytes: int
+    producer: int
+    inboxes: tuple[str, ...]
+
+
+class LoginOk(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to LOGIN, sent when the session number is durable.
+
+    `session` is -1 without an inbox. Delivery begins at `next_pos`. `durable[i]` is the number of
+    durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply.
+    """
+
+    request: int
+    session: int
+    cursor: int
+    next_pos: int
+    durable: tuple[int, ...]
+    credit_bytes: int
+
+
+class Logout(msgspec.Struct, frozen=True, array_like=True):
+    """Ends a session. An edge sends it also for a client whose connection ended (request -1)."""
+
+    request: int
+    inbox: str
+    session: int
+
+
+class LogoutOk(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to LOGOUT."""
+
+    request: int
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True):
+    """Messages of one producer with rising n at consecutive positions, all of one epoch."""
+
+    producer: int
+    n_first: int
+    count: int
+    epoch: int
+    bucket_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Messages of one inbox at the positions pos_first, pos_first + 1, … in that order.
+
+    Attributes:
+        redelivered: All of them may have been sent to an earlier session.
+        runs: Who wrote them; the counts add up to the length of `lengths`.
+        lengths: Column of u32, little-endian.
+        body: The bodies in position order.
+    """
+
+    inbox: str
+    session: int
+    pos_first: int
+    redelivered: bool
+    runs: tuple[Run, ...]
+    lengths: bytes
+    body: bytes
+
+    @property
+    def count(self) -> int:
+        """How many messages it carries."""
+        return len(self.lengths) // 4
+
+    @property
+    def size_bytes(self) -> int:
+        """What it costs against the receiver's window."""
+        return len(self.body) + len(self.lengths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliver:
+    """Deliveries (opcode 0x0B), of several sessions when it goes from the core to an edge."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+class CursorMark(msgspec.Struct, frozen=True, array_like=True):
+    """A session has consumed every position up to and including `upto`."""
+
+    inbox: str
+    session: int
+    upto: int
+
+
+class CursorAck(msgspec.Struct, frozen=True, array_like=True):
+    """Moves cursors; each mark also gives the receiver's window back."""
+
+    marks: tuple[CursorMark, ...]
+
+
+class CursorOk(msgspec.Struct, frozen=True, array_like=True):
+    """Confirms cursors: they are durable."""
+
+    marks: tuple[CursorMark, ...]
+
+
+class End(msgspec.Struct, frozen=True, array_like=True):
+    """Asks where the inbox ends."""
+
+    request: int
+    inbox: str
+
+
+class EndOk(msgspec.Struct, frozen=True, array_like=True):
+    """Nothing was acknowledged beyond `pos` (-1: nothing at all) when the request was handled."""
+
+    request: int
+    inbox: str
+    pos: int
+
+
+class Presence(msgspec.Struct, frozen=True, array_like=True):
+    """Asks who is online."""
+
+    request: int
+    users: tuple[str, ...]
+
+
+class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What the core believes of one user. `edge` is "" and `session` -1 while offline."""
+
+    user: str
+    online: bool
+    edge: str
+    session: int
+
+
+class PresenceOk(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to PRESENCE, in the order asked."""
+
+    request: int
+    entries: tuple[PresenceEntry, ...]
+
+
+class Promote(msgspec.Struct, frozen=True, array_like=True):
+    """Sets an inbox's bucket count (also a demotion), if `expected_epoch` is in force."""
+
+    request: int
+    inbox: str
+    expected_epoch: int
+    bucket_count: int
+
+
+class Promoted(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to PROMOTE, when durable: `epoch` holds from position `pos_first` on."""
+
+    request: int
+    inbox: str
+    epoch: int
+    bucket_count: int
+    pos_first: int
+
+
+class Inspect(msgspec.Struct, frozen=True, array_like=True):
+    """Asks for the stored bucket rows of an inbox behind (after_pos, after_bucket).
+
+    With an empty name it asks for the node's gauges only.
+    """
+
+    request: int
+    inbox: str
+    after_pos: int
+    after_bucket: int
+
+
+class StoredRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of `offline_msg` without bodies.
+
+    `offsets` is a column of u32 (position minus pos_first), `ids` a column of u64 producers
+    followed by a column of u64 n, all little-endian.
+    """
+
+    pos_first: int
+    bucket: int
+    pos_last: int
+    epoch: int
+    bucket_count: int
+    count: int
+    bpos_first: int
+    offsets: bytes
+    ids: bytes
+
+
+class EpochEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A bucket count in force from a position on."""
+
+    epoch: int
+    bucket_count: int
+    pos_first: int
+
+
+class InspectOk(msgspec.Struct, frozen=True, array_like=True):
+    """Reply to INSPECT. `more` says that rows remain behind the last one."""
+
+    request: int
+    inbox: str
+    epochs: tuple[EpochEntry, ...]
+    rows: tuple[StoredRow, ...]
+    more: bool
+    gauges: dict[str, int]
+
+
+class ResumeMark(msgspec.Struct, frozen=True, array_like=True):
+    """A session that an edge still holds, and the last position that arrived there for it."""
+
+    inbox: str
+    session: int
+    received_pos: int
+    acked_pos: int
+    window_bytes: int
+
+
+class Resume(msgspec.Struct, frozen=True, array_like=True):
+    """An edge registers its sessions again on a new core link."""
+
+    marks: tuple[ResumeMark, ...]
+
+
+class Superseded(msgspec.Struct, frozen=True, array_like=True):
+    """The core ends sessions: a later login took over, or it does not know them."""
+
+    marks: tuple[CursorMark, ...]
+    code: ErrorCode
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True):
+    """Asks the peer for a sign of life."""
+
+    nonce: int
+
+
+class HeartbeatOk(msgspec.Struct, frozen=True, array_like=True):
+    """The sign of life."""
+
+    nonce: int
+
+
+class Error(msgspec.Struct, frozen=True, array_like=True):
+    """A typed error. `request` is -1 when it concerns the connection, which is closed after it."""
+
+    request: int
+    code: ErrorCode
+    detail: str
+
+
+Message: TypeAlias = (
+    Hello | Welcome | Send | BatchSend | Ok | Refused | Login | LoginOk | Logout | LogoutOk
+    | Deliver | CursorAck | CursorOk | End | EndOk | Presence | PresenceOk | Promote | Promoted
+    | Inspect | InspectOk | Resume | Superseded | Heartbeat | HeartbeatOk | Error
+)  # fmt: skip
