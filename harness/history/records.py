@@ -99,7 +99,7 @@ class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="delivered"):
-    """dlv: the messages at pos_first, pos_first + 1, …"""
+    """dlv: the messages at pos_first and the positions that follow it."""
 
     t_ns: int
     reader: str
@@ -193,7 +193,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
 
 
 class StoredEnd(msgspec.Struct, frozen=True, array_like=True, tag="stored_end"):
-    """Every row of `inbox` from position `pos_first` up to `pos_last` has been recorded as `Stored`.
+    """Every row of `inbox` from `pos_first` up to `pos_last` has been recorded as `Stored`.
 
     `pos_last` is -1 for an inbox that holds nothing.
     """
@@ -240,7 +240,7 @@ class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marke
 
 
 class GaugeSeen(msgspec.Struct, frozen=True, array_like=True, tag="gauge_seen"):
-    """A node's own gauge or its resident memory, and the published limit it must keep (-1: none)."""
+    """A node's own gauge or its resident memory, and the limit it must keep (-1: none)."""
 
     t_ns: int
     role: str

@@ -21,7 +21,7 @@ from harness.history.records import Record
 
 
 class Promise(StrEnum):
-    """What a system may promise beyond what every one must keep (`anomalies.md`, column applies)."""
+    """What a system may promise beyond what every one must keep (`docs/invariants.md`)."""
 
     EXACTLY_ONCE_LOG = "exactly_once_log"
     DURABLE_CURSOR = "durable_cursor"
