@@ -22,7 +22,11 @@ INFO = "info"
 
 
 class Invoked(msgspec.Struct, frozen=True, array_like=True, tag="invoked"):
-    """inv(m, a) of a range of n. `producer` numbers its messages to `inbox` densely from 0."""
+    """inv(m, a) of a range of n. `producer` numbers its messages to `inbox` densely from 0.
+
+    `t_due_ns` is when the open-loop schedule wanted it sent (never later than `t_ns`; -1: no
+    schedule). Latencies count from it, so a sender that was disconnected hides nothing.
+    """
 
     t_ns: int
     process: int
@@ -30,6 +34,7 @@ class Invoked(msgspec.Struct, frozen=True, array_like=True, tag="invoked"):
     inbox: str
     n_first: int
     count: int
+    t_due_ns: int = -1
 
 
 class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
