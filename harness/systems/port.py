@@ -116,7 +116,7 @@ class OutboxFull(Exception):
 
 
 class Sender(Protocol):
-    """A producer with reconnect: it resends under the same ids until it knows the outcome."""
+    """A producer: it resends under the same ids, over any reconnect, until it knows the outcome."""
 
     async def connect(self, edge: str) -> None:
         """Connect (again) through the named edge and go on with what is unanswered.
@@ -145,6 +145,8 @@ class Receiver(Protocol):
     async def login(self, edge: str, from_pos: int) -> Login:
         """Open a session through the named edge, resuming behind `from_pos`.
 
+        -1 stands for the start, -2 leaves the place to the system's durable cursor.
+
         Raises:
             ConnectionError: It did not come up within the adapter's named time.
         """
@@ -169,8 +171,19 @@ class Receiver(Protocol):
 class Connector(Protocol):
     """Makes clients inside a load process."""
 
-    def sender(self, *, producer: int, group: int, outcomes: Callable[[Outcome], None]) -> Sender:
-        """Return a sender that is not connected yet. `group` picks its proxy."""
+    def sender(
+        self,
+        *,
+        producer: int,
+        group: int,
+        outcomes: Callable[[Outcome], None],
+        lost: Callable[[str], None],
+    ) -> Sender:
+        """Return a sender that is not connected yet. `group` picks its proxy.
+
+        `lost(cause)` reports that the connection ended without our doing; the harness then calls
+        `connect` again, maybe with another edge.
+        """
 
     def receiver(
         self,
