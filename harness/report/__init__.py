@@ -1,0 +1,1 @@
+"""What a run leaves for programs and people: the result, the terminal, the summaries."""

@@ -1,0 +1,78 @@
+"""Results as JSON: written checked, read strictly, and their published schema."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from harness.report.result import INTEGER_LIMIT, RESULT_SCHEMA, SUITE_SCHEMA, Result, Suite
+
+
+def encode(value: Result | Suite) -> bytes:
+    """Return indented UTF-8 JSON that decodes to an equal value.
+
+    Raises:
+        ValueError: It holds NaN, an infinity or a whole number at or beyond 2^53, or breaks a rule
+            of the schema; the message names the key.
+    """
+    plain = msgspec.to_builtins(value)
+    _refuse_damaging_numbers(plain, "")
+    data = msgspec.json.encode(plain)
+    # Struct constraints are enforced when decoding only, so a value is read back before it leaves.
+    msgspec.json.decode(data, type=type(value))
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def decode_result(data: bytes) -> Result:
+    """Return the result that `data` holds.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON, or not a result of this schema version.
+    """
+    return msgspec.json.decode(data, type=Result)
+
+
+def decode_suite(data: bytes) -> Suite:
+    """Return the suite that `data` holds.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON, or not a suite of this schema version.
+    """
+    return msgspec.json.decode(data, type=Suite)
+
+
+def schema(kind: Literal["result", "suite"] = "result") -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of result or suite files."""
+    described = msgspec.json.schema(Result if kind == "result" else Suite)
+    for definition in described["$defs"].values():
+        # Files are written in full, so that every key may be relied on.
+        if "properties" in definition:
+            definition["required"] = list(definition["properties"])
+            for described_key in definition["properties"].values():
+                described_key.pop("default", None)
+    name = RESULT_SCHEMA if kind == "result" else SUITE_SCHEMA
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{name.replace('/', ':')}",
+        **described,
+    }
+
+
+def _refuse_damaging_numbers(value: Any, where: str) -> None:
+    match value:
+        case bool() | str() | None:
+            pass
+        case int():
+            if abs(value) >= INTEGER_LIMIT:
+                raise ValueError(f"{where}: {value} is not below 2^53")
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{where}: {value} is no JSON number")
+        case dict():
+            for key, item in value.items():
+                _refuse_damaging_numbers(item, f"{where}.{key}" if where else str(key))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _refuse_damaging_numbers(item, f"{where}[{index}]")

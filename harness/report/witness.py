@@ -1,0 +1,44 @@
+"""History records as a result shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+def id_text(value: int) -> str:
+    """Return a 64-bit id as results write it."""
+    return str(value)
+
+
+def plain_record(record: msgspec.Struct) -> dict[str, Any]:
+    """Return a history record as a witness shows it: by key, 64-bit ids as text, no columns.
+
+    Args:
+        record: One of `harness.history.records`.
+    """
+    config = record.__struct_config__
+    shown: dict[str, Any] = {} if config.tag is None else {"record": config.tag}
+    for name in record.__struct_fields__:
+        shown[name] = _plain_field(name, getattr(record, name))
+    return shown
+
+
+_ID_FIELDS = frozenset({"producer", "digest", "session"})
+
+
+def _plain_field(name: str, value: Any) -> Any:
+    match value:
+        case bool() | str() | float() | None:
+            return value
+        case int():
+            return id_text(value) if name in _ID_FIELDS else value
+        case bytes():
+            return f"{len(value)} bytes"
+        case msgspec.Struct():
+            return plain_record(value)
+        case tuple() | list():
+            return [_plain_field(name, item) for item in value]
+        case _:
+            return msgspec.to_builtins(value)

@@ -1,0 +1,1 @@
+"""Carrying a plan out, and judging what came of it."""

@@ -1,0 +1,69 @@
+"""What zero losses of n support: an upper bound on the rate, and never more.
+
+With no loss in n independent trials, every rate p with (1 - p)^n < 0.05 is excluded at 95 %, so
+p < 1 - 0.05^(1/n), which is about 3/n (the "rule of three", Hanley and Lippman-Hand, JAMA 1983).
+Losses are not independent: they come by batch and by crash. So the bound is given per message, per
+commit and per kill, and holds under this workload and these faults only.
+"""
+
+from __future__ import annotations
+
+import math
+
+from harness.report.result import Bound
+
+CONFIDENCE = 0.95
+FORMULA = "1 - 0.05^(1/n), about 3/n"
+UNDER = "under this workload and these faults"
+
+
+def rate_max_95(trials: int) -> float | None:
+    """Return the largest rate that zero of `trials` leaves possible at 95 % (None of none)."""
+    if trials <= 0:
+        return None
+    # expm1 keeps the digits that 1 - 0.05**(1/n) would lose for large n.
+    return -math.expm1(math.log(1.0 - CONFIDENCE) / trials)
+
+
+def nines_of(rate: float) -> int:
+    """Return how many nines a loss rate below `rate` is: 0.0005 is three (99.9 %)."""
+    return max(0, math.floor(-math.log10(rate))) if 0.0 < rate <= 1.0 else 0
+
+
+def zero_of_n(*, messages: int, commits: int, kills: int) -> Bound | None:
+    """Return the bound for a run that lost nothing; None where nothing was acknowledged.
+
+    Args:
+        messages: Acknowledged messages, all of them delivered.
+        commits: Durable commits that held them; 0 if the system does not say.
+        kills: Confirmed kills of a node under load.
+    """
+    rate = rate_max_95(messages)
+    if rate is None:
+        return None
+    return Bound(
+        messages=messages,
+        loss_rate_max_95=rate,
+        nines=nines_of(rate),
+        commits=commits,
+        commit_loss_rate_max_95=rate_max_95(commits),
+        kills=kills,
+        kill_loss_rate_max_95=rate_max_95(kills),
+        under=UNDER,
+        formula=FORMULA,
+    )
+
+
+def in_words(bound: Bound) -> str:
+    """Return the bound as one sentence for people; what is rounded is rounded to be weaker."""
+    parts = [f"fewer than {_one_in(bound.loss_rate_max_95)} messages"]
+    if bound.commit_loss_rate_max_95 is not None:
+        parts.append(f"{_one_in(bound.commit_loss_rate_max_95)} commits")
+    if bound.kill_loss_rate_max_95 is not None:
+        percent = math.ceil(bound.kill_loss_rate_max_95 * 100)
+        parts.append(f"{percent} % of kills (0 of {bound.kills})")
+    return f"at 95 % {', '.join(parts)} lost, {bound.under}"
+
+
+def _one_in(rate: float) -> str:
+    return f"1 in {math.floor(1 / rate):,}"

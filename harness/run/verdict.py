@@ -1,0 +1,240 @@
+"""Merging what checks, shards and scenarios found into one verdict, and its exit code.
+
+FAIL > ERROR > UNKNOWN > PASS (anomalies.md section 4): a crashed checker never hides an anomaly
+that another one proved, and nothing hides behind a pass. Limits on speed and liveness stand beside
+the verdict and never change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.report.result import Check, CheckStatus, Limit, Limits, Status, Verdict
+
+EXIT_PASS = 0
+EXIT_FAIL = 1
+"""FAIL and only FAIL, and then a result file says so."""
+EXIT_USAGE = 2
+EXIT_UNKNOWN = 3
+EXIT_LIMITS_MISSED = 4
+EXIT_ERROR = 70
+EXIT_SIGINT = 130
+EXIT_SIGTERM = 143
+
+INTERRUPTED_CODE = "interrupted"
+
+_RANK = {Status.PASS: 0, Status.UNKNOWN: 1, Status.ERROR: 2, Status.FAIL: 3}
+
+TRUST_ORDER = (
+    "D5", "D4",
+    "A3", "A4", "A5", "A6",
+    "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
+    "B1", "B2", "B3", "B4", "B5", "B6", "B7",
+    "C1", "C2", "C3", "C4", "C5", "C6",
+    "D1", "D2", "D3", "D6", "D7", "E1", "E2",
+)  # fmt: skip
+"""The order in which to trust results (anomalies.md section 5): was anything tested, does the
+harness count itself correctly, identity and content, loss and duplicates, order, the rest."""
+
+_TRUST = {check_id: place for place, check_id in enumerate(TRUST_ORDER)}
+_IDENTITY_CHECKS = frozenset({"A3", "A4", "A5", "A6"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What happened to a run besides its checks: a broken harness, a bypassed link, a stuck drain.
+
+    Attributes:
+        status: UNKNOWN or ERROR (only a check can FAIL a system).
+        reason_code: One word for programs.
+        reason: One sentence for people.
+    """
+
+    status: Status
+    reason_code: str
+    reason: str
+
+
+def merge(statuses: Iterable[Status]) -> Status:
+    """Return the worst of them: FAIL > ERROR > UNKNOWN > PASS; UNKNOWN if there is none."""
+    return max(statuses, key=_RANK.__getitem__, default=Status.UNKNOWN)
+
+
+def merge_limits(parts: Iterable[Limits]) -> Limits:
+    """Return MISSED if one was missed, else MET if one was met, else NONE."""
+    seen = set(parts)
+    if Limits.MISSED in seen:
+        return Limits.MISSED
+    return Limits.MET if Limits.MET in seen else Limits.NONE
+
+
+def judge_limits(limits: Sequence[Limit]) -> Limits:
+    """Return whether all thresholds were met; NONE if there is none."""
+    return merge_limits(Limits.MET if limit.met else Limits.MISSED for limit in limits)
+
+
+def exit_code(status: Status, limits: Limits) -> int:
+    """Return the exit code of a verdict that was reached without an interruption."""
+    match status:
+        case Status.FAIL:
+            return EXIT_FAIL
+        case Status.ERROR:
+            return EXIT_ERROR
+        case Status.UNKNOWN:
+            return EXIT_UNKNOWN
+        case Status.PASS:
+            return EXIT_LIMITS_MISSED if limits is Limits.MISSED else EXIT_PASS
+
+
+def in_trust_order(checks: Iterable[Check]) -> list[Check]:
+    """Return the checks, the most trustworthy first; unknown ids last, by id."""
+    return sorted(checks, key=lambda check: (_TRUST.get(check.id, len(_TRUST)), check.id))
+
+
+def failed_in_order(checks: Iterable[Check]) -> tuple[list[Check], list[Check]]:
+    """Return the failed checks to explain, and those whose witnesses an earlier one makes doubtful.
+
+    A wrong identity or content makes false losses and false order errors, so behind a failed
+    A3-A6 the other rows are named and not explained.
+    """
+    failed = [c for c in in_trust_order(checks) if c.status is CheckStatus.FAIL]
+    identity = [c for c in failed if c.id in _IDENTITY_CHECKS]
+    if not identity:
+        return failed, []
+    return identity, [c for c in failed if c.id not in _IDENTITY_CHECKS]
+
+
+def decide(
+    checks: Sequence[Check],
+    limits: Sequence[Limit] = (),
+    findings: Sequence[Finding] = (),
+) -> Verdict:
+    """Return the verdict of a run.
+
+    Args:
+        checks: All of them; those not applicable do not count.
+        limits: Thresholds, already compared.
+        findings: What else happened. Of several with the deciding status the first is the reason,
+            and findings come before checks.
+    """
+    applicable = [c for c in checks if c.status is not CheckStatus.NOT_APPLICABLE]
+    all_findings = list(findings)
+    if not applicable:
+        all_findings.append(
+            Finding(
+                status=Status.UNKNOWN,
+                reason_code="no_applicable_check",
+                reason="no check applied to this system, so nothing was proven",
+            )
+        )
+    status = merge(
+        [*(Status(c.status.value) for c in applicable), *(f.status for f in all_findings)]
+    )
+    reached = judge_limits(limits)
+    code, reason = _explain(status, applicable, limits, all_findings)
+    return Verdict(
+        status=status,
+        reason_code=code,
+        reason=reason,
+        limits=reached,
+        exit_code=exit_code(status, reached),
+    )
+
+
+def _explain(
+    status: Status,
+    applicable: Sequence[Check],
+    limits: Sequence[Limit],
+    findings: Sequence[Finding],
+) -> tuple[str, str]:
+    if status is Status.PASS:
+        missed = [limit.metric for limit in limits if not limit.met]
+        behind = f"; limits missed: {', '.join(missed)}" if missed else ""
+        return "all_checks_passed", f"all {len(applicable)} applicable checks passed{behind}"
+    for finding in findings:
+        if finding.status is status:
+            return finding.reason_code, finding.reason
+    first = next(c for c in in_trust_order(applicable) if c.status.value == status.value)
+    others = sum(c.status.value == status.value for c in applicable) - 1
+    more = f" (and {others} more {'check' if others == 1 else 'checks'})" if others else ""
+    return reason_code_of(first), f"{first.id} {first.name}: {_reason_of(first)}{more}"
+
+
+def reason_code_of(check: Check) -> str:
+    """Return the reason code of a check, from its name: "LOST" becomes "lost"."""
+    word = check.name.lower()
+    return "".join(letter if letter.isalnum() else "_" for letter in word).strip("_") or check.id
+
+
+def _reason_of(check: Check) -> str:
+    if check.reason:
+        return check.reason
+    if check.status is CheckStatus.FAIL:
+        return f"{check.instances} found in {check.examined} examined"
+    return "not judged"
+
+
+def started() -> Verdict:
+    """Return the verdict that stands in a result file until its run has ended."""
+    return Verdict(
+        status=Status.ERROR,
+        reason_code="incomplete",
+        reason="the run did not reach its end",
+        limits=Limits.NONE,
+        exit_code=EXIT_ERROR,
+    )
+
+
+def interrupted(partial: Verdict, code: int) -> Verdict:
+    """Return the verdict of a run that a signal ended.
+
+    A FAIL or ERROR already found stays; what looked like a pass is UNKNOWN, since the plan was not
+    carried out. The exit code is the signal's in every case.
+
+    Args:
+        partial: The verdict over what was recorded.
+        code: `EXIT_SIGINT` or `EXIT_SIGTERM`.
+    """
+    signal_name = {EXIT_SIGINT: "SIGINT", EXIT_SIGTERM: "SIGTERM"}[code]
+    status = merge([partial.status, Status.UNKNOWN])
+    keep = status in (Status.FAIL, Status.ERROR) and partial.reason_code != started().reason_code
+    reason = f"{partial.reason}; " if keep else ""
+    return Verdict(
+        status=status if keep else Status.UNKNOWN,
+        reason_code=partial.reason_code if keep else INTERRUPTED_CODE,
+        reason=f"{reason}the run was interrupted by {signal_name}",
+        limits=Limits.NONE,
+        exit_code=code,
+    )
+
+
+def merge_runs(runs: Sequence[tuple[str, Verdict]]) -> Verdict:
+    """Return the verdict of a suite from (scenario, verdict) pairs; UNKNOWN if there is none.
+
+    Its reason is that of the first scenario with the deciding status.
+    """
+    if not runs:
+        return Verdict(
+            status=Status.UNKNOWN,
+            reason_code="no_applicable_scenario",
+            reason="no scenario applied to this system, so nothing was proven",
+            limits=Limits.NONE,
+            exit_code=EXIT_UNKNOWN,
+        )
+    status = merge(verdict.status for _, verdict in runs)
+    limits = merge_limits(verdict.limits for _, verdict in runs)
+    name, first = next((name, v) for name, v in runs if v.status is status)
+    if status is Status.PASS:
+        missed = [name for name, v in runs if v.limits is Limits.MISSED]
+        behind = f"; limits missed in {', '.join(missed)}" if missed else ""
+        code, reason = "all_scenarios_passed", f"all {len(runs)} scenarios passed{behind}"
+    else:
+        code, reason = first.reason_code, f"{name}: {first.reason}"
+    return Verdict(
+        status=status,
+        reason_code=code,
+        reason=reason,
+        limits=limits,
+        exit_code=exit_code(status, limits),
+    )
