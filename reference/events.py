@@ -16,7 +16,7 @@ separation from input and output is h11's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from reference.wire.errors import ErrorCode
@@ -188,29 +188,39 @@ class ProducerMark:
 class InboxMark:
     """The durable numbers of an inbox that are rows of their own, so that trimming loses none.
 
-    `bucket_next[b]` is the next bucket position in bucket b of the epoch in force.
+    Positions below `floor` may be gone (retention "ack"). The next position in each bucket is
+    kept by the store itself, which splits the appends.
     """
 
     inbox: str
     pos_next: int
     cursor: int
     session: int
+    floor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMark:
+    """A bucket count that comes into force at `pos_first`. Epoch 0 has no mark: one bucket."""
+
+    inbox: str
     epoch: int
     bucket_count: int
-    epoch_pos_first: int
-    bucket_next: tuple[int, ...]
+    pos_first: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """Everything that one commit makes durable, all or nothing.
 
-    `trims` are (inbox, upto): rows whose last position is at or below `upto` may go.
+    The appends of an inbox stand in position order. `trims` are (inbox, upto): rows whose last
+    position is at or below `upto` may go.
     """
 
     appends: tuple[Append, ...] = ()
     producers: tuple[ProducerMark, ...] = ()
     inboxes: tuple[InboxMark, ...] = ()
+    epochs: tuple[EpochMark, ...] = ()
     trims: tuple[tuple[str, int], ...] = ()
 
 
@@ -252,5 +262,5 @@ class Recovered:
 
     producers: tuple[ProducerMark, ...] = ()
     inboxes: tuple[InboxMark, ...] = ()
-    epochs: dict[str, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
-    """Per inbox every (epoch, bucket_count, pos_first) that was ever in force, oldest first."""
+    epochs: tuple[EpochMark, ...] = ()
+    """Every epoch that was ever begun, rising within each inbox."""

@@ -1,0 +1,72 @@
+"""What the core needs of a store. Everything here blocks; the driver calls it from threads.
+
+One thread at a time calls `commit`; another one at a time calls `read` and `rows`, also while a
+commit runs. `recover` comes before both.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from reference.events import LogSlice, Recovered, Writes
+from reference.wire.messages import StoredRow
+
+ROWS_MAX: Final = 1_024
+"""How many rows one inspection reply carries at most."""
+
+ROWS_BYTES_MAX: Final = 512 * 1024
+"""About how many bytes of columns one inspection reply carries; at least one row."""
+
+
+class StoreFull(Exception):
+    """Raised by `Store.commit`: no room; the transaction is rolled back, nothing of it happened."""
+
+
+class StoreBroken(Exception):
+    """Raised when the outcome of a commit is unknown: the core exits and recovers from the file."""
+
+
+class StoreLocked(Exception):
+    """Raised at opening: another core holds the file."""
+
+
+class StoreDamaged(Exception):
+    """Raised when what was read is not what a store of this version wrote."""
+
+
+class Store(Protocol):
+    """A durable log of inboxes in buckets, with the numbers that belong to it."""
+
+    def recover(self) -> Recovered:
+        """Return what was durable when the store was opened. Called once, before all else."""
+        ...
+
+    def commit(self, writes: Writes) -> None:
+        """Make the writes durable, all or nothing; when it returns they survive a power loss.
+
+        Raises:
+            StoreFull: Nothing happened.
+            StoreBroken: Nobody knows.
+        """
+        ...
+
+    def read(self, inbox: str, pos_first: int, pos_upto: int, bytes_max: int) -> LogSlice:
+        """Return committed messages from `pos_first` on, merged over buckets and epochs.
+
+        Consecutive and in position order, up to `pos_upto`, about `bytes_max` bytes, at least
+        one message if any is there. It begins later than asked where trimming took the rest.
+        """
+        ...
+
+    def rows(
+        self, inbox: str, after_pos: int, after_bucket: int
+    ) -> tuple[tuple[StoredRow, ...], bool]:
+        """Return bucket rows behind the key (after_pos, after_bucket), and whether more remain.
+
+        In order of (pos_first, bucket), at most ROWS_MAX and about ROWS_BYTES_MAX.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file. The last commit that returned stays durable."""
+        ...
