@@ -298,6 +298,11 @@ class System(Protocol):
     version: str
     promises: frozenset[Promise]
     abilities: frozenset[Ability]
+    presence_bound_s: float
+    """Within this time after the last change presence is right (promise PRESENCE)."""
+
+    route: str
+    """Name of the published bucket route (promise BUCKETS), e.g. "splitmix64-xxh3"; else ""."""
 
     async def deploy(self, topology: Topology, links: Any, run_dir: Path, seed: int) -> Deployment:
         """Start the system with every connection behind a proxy of `links`.

@@ -1,0 +1,294 @@
+"""A receiver under load: checks every payload, records what came, moves its cursor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+from harness.history.recorder import Recorder
+from harness.history.records import (
+    AckCompleted,
+    AckInvoked,
+    Closed,
+    Connected,
+    Delivered,
+    DeliveredRun,
+    EndRead,
+    Opened,
+)
+from harness.load.payloads import Payloads
+from harness.load.roster import ReaderSeat
+from harness.load.sender_actor import RECONNECT_PAUSE_NS
+from harness.systems.port import Connector, Delivery
+
+FROM_CURSOR = -2
+"""`from_pos` that leaves the place to the system's durable cursor."""
+
+
+class ReceiverActor:
+    """One consumer lineage of one inbox: it always resumes behind the last position it has."""
+
+    def __init__(
+        self,
+        *,
+        seat: ReaderSeat,
+        process: int,
+        edges: tuple[str, ...],
+        connector: Connector,
+        recorder: Recorder,
+        payloads: Payloads,
+        clock: Callable[[], int],
+        rng: random.Random,
+        acks: bool = True,
+    ) -> None:
+        self.seat = seat
+        self.edge = seat.edge
+        self.wanted_up = True
+        self.up = False
+        self.connecting = False
+        self.retry_at_ns = 0
+        self.cut_at_ns = -1
+        self.from_cursor = False
+        self.last_pos = -1
+        self.session = -1
+        self.delivered_count = 0
+        self.wrong_count = 0
+        self.connects = 0
+        self._acked_pos = -1
+        self._early: list[Delivery] = []
+        self._acks = acks
+        self._process = process
+        self._edges = edges
+        self._recorder = recorder
+        self._payloads = payloads
+        self._clock = clock
+        self._rng = rng
+        self.receiver = connector.receiver(
+            inbox=seat.inbox,
+            group=seat.group,
+            deliveries=self._on_delivery,
+            acks=self._on_ack,
+            lost=self._on_lost,
+        )
+
+    async def connect(self) -> None:
+        """Log in at the edge in turn; on failure the next attempt goes to an edge drawn anew."""
+        self.connecting = True
+        self._early.clear()
+        from_pos = FROM_CURSOR if self.from_cursor else self.last_pos
+        t_invoked_ns = self._clock()
+        try:
+            login = await self.receiver.login(self.edge, from_pos)
+        except ConnectionError:
+            self.edge = self._rng.choice(self._edges)
+            self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
+            return
+        finally:
+            self.connecting = False
+        self.up = True
+        self.from_cursor = False
+        self.session = login.session
+        self.last_pos = max(self.last_pos, login.next_pos - 1)
+        self._acked_pos = max(self._acked_pos, login.next_pos - 1)
+        self.connects += 1
+        self._recorder.write_now(
+            (
+                Opened(
+                    t_ns=self._clock(),
+                    t_invoked_ns=t_invoked_ns,
+                    reader=self.seat.reader,
+                    inbox=self.seat.inbox,
+                    session=login.session,
+                    from_pos=from_pos,
+                    next_pos=login.next_pos,
+                    edge=self.edge,
+                ),
+            )
+        )
+        self._mark(up=True, cause="open" if self.connects == 1 else "churn")
+        early, self._early = self._early, []
+        for delivery in early:
+            self._on_delivery(delivery)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        if delivery.session != self.session:
+            # The login has not returned yet; its record comes first in the history.
+            self._early.append(delivery)
+            return
+        t_ns = self._clock()
+        self._recorder.write_now(
+            (
+                Delivered(
+                    t_ns=t_ns,
+                    reader=self.seat.reader,
+                    inbox=delivery.inbox,
+                    session=delivery.session,
+                    pos_first=delivery.pos_first,
+                    redelivered=delivery.redelivered,
+                    runs=self._examine(delivery),
+                ),
+            )
+        )
+        count = len(delivery.lengths) // 4
+        self.delivered_count += count
+        self.last_pos = max(self.last_pos, delivery.pos_first + count - 1)
+
+    def _examine(self, delivery: Delivery) -> tuple[DeliveredRun, ...]:
+        """Digest each run; cut a run whose content is wrong so that wrong messages stand alone."""
+        runs: list[DeliveredRun] = []
+        bounds = np.zeros(len(delivery.lengths) // 4 + 1, dtype=np.int64)
+        np.cumsum(np.frombuffer(delivery.lengths, dtype="<u4"), out=bounds[1:])
+        at = 0
+        for run in delivery.runs:
+            first, end = at, at + run.count
+            lengths = delivery.lengths[4 * first : 4 * end]
+            body = delivery.body[int(bounds[first]) : int(bounds[end])]
+            wrong = self._payloads.check(
+                run.producer, delivery.inbox, run.n_first, run.count, lengths, body
+            )
+            self.wrong_count += len(wrong)
+            for begin, stop in _cut_at(run.count, wrong):
+                piece = slice(int(bounds[first + begin]), int(bounds[first + stop]))
+                runs.append(
+                    DeliveredRun(
+                        producer=run.producer,
+                        n_first=run.n_first + begin,
+                        count=stop - begin,
+                        epoch=run.epoch,
+                        bucket_count=run.bucket_count,
+                        digest=self._payloads.digest(
+                            delivery.lengths[4 * (first + begin) : 4 * (first + stop)],
+                            delivery.body[piece],
+                        ),
+                    )
+                )
+            at = end
+        return tuple(runs)
+
+    def flush_acks(self) -> None:
+        """Acknowledge what has come since the last time; called at a steady pace."""
+        if not self._acks or not self.up or self.last_pos <= self._acked_pos:
+            return
+        self._acked_pos = self.last_pos
+        self._recorder.write_now(
+            (
+                AckInvoked(
+                    t_ns=self._clock(),
+                    reader=self.seat.reader,
+                    inbox=self.seat.inbox,
+                    session=self.session,
+                    upto=self.last_pos,
+                ),
+            )
+        )
+        self.receiver.ack(self.last_pos)
+
+    def _on_ack(self, session: int, upto: int, outcome: str) -> None:
+        self._recorder.write(
+            AckCompleted(
+                t_ns=self._clock(),
+                reader=self.seat.reader,
+                inbox=self.seat.inbox,
+                session=session,
+                upto=upto,
+                outcome=outcome,
+            )
+        )
+
+    def _on_lost(self, session: int, cause: str) -> None:
+        self._close_session(session, cause)
+        self.wanted_up = self.wanted_up and cause != "superseded"
+        self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
+
+    async def end(self) -> int:
+        """Ask where the inbox ends, record it, return the position.
+
+        Raises:
+            ConnectionError: The connection ended before the answer.
+        """
+        t_invoked_ns = self._clock()
+        pos = await self.receiver.end()
+        self._recorder.write(
+            EndRead(
+                t_ns=self._clock(),
+                t_invoked_ns=t_invoked_ns,
+                reader=self.seat.reader,
+                inbox=self.seat.inbox,
+                pos=pos,
+            )
+        )
+        return pos
+
+    async def cut(self, back_at_ns: int) -> None:
+        """Cut the connection abruptly (or log out, drawn) and come back through another edge."""
+        self.retry_at_ns = back_at_ns
+        session = self.session
+        orderly = self._rng.random() < 0.5
+        self.up = False
+        self.connecting = True
+        try:
+            if orderly:
+                await self.receiver.logout()
+            else:
+                await self.receiver.abort()
+        finally:
+            self.connecting = False
+        self._close_session(session, "logout" if orderly else "abort")
+        self.edge = self._rng.choice(self._edges)
+
+    async def logout(self) -> None:
+        """End the session in order and stay away."""
+        self.flush_acks()
+        self.wanted_up = False
+        session = self.session
+        if self.up:
+            self.up = False
+            await self.receiver.logout()
+            self._close_session(session, "logout")
+
+    def _close_session(self, session: int, cause: str) -> None:
+        # An unacknowledged delivery may come again: acknowledging starts over from what is sure.
+        self.up = False
+        self._acked_pos = min(self._acked_pos, self.last_pos)
+        if session < 0:
+            return
+        self.session = -1
+        self._recorder.write(
+            Closed(
+                t_ns=self._clock(),
+                reader=self.seat.reader,
+                inbox=self.seat.inbox,
+                session=session,
+                cause=cause,
+            )
+        )
+        self._mark(up=False, cause="lost" if cause in ("lost", "superseded") else "churn")
+
+    def _mark(self, *, up: bool, cause: str) -> None:
+        self._recorder.write(
+            Connected(
+                t_ns=self._clock(),
+                process=self._process,
+                role="receiver",
+                name=self.seat.reader,
+                edge=self.edge,
+                up=up,
+                cause=cause,
+            )
+        )
+
+
+def _cut_at(count: int, wrong: list[int]) -> list[tuple[int, int]]:
+    """Return [begin, stop) pieces of a run in which each wrong index is a piece of its own."""
+    pieces: list[tuple[int, int]] = []
+    begin = 0
+    for index in wrong:
+        if index > begin:
+            pieces.append((begin, index))
+        pieces.append((index, index + 1))
+        begin = index + 1
+    if begin < count:
+        pieces.append((begin, count))
+    return pieces

@@ -1,0 +1,86 @@
+"""Who takes part in a run: every sender and receiver with its edge, group and load process.
+
+Pure: the same plan and seed give the same roster, whatever machine it runs on.
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from harness.scenario.phases import Stream
+
+
+class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
+    """One sender of one stream. `rate_per_s` is its own share in messages per second."""
+
+    name: str
+    producer: int
+    inbox: str
+    edge: str
+    group: int
+    rate_per_s: float
+    count: int
+    batch_count: int
+    offset_s: float
+
+
+class ReaderSeat(msgspec.Struct, frozen=True, kw_only=True):
+    """One receiver of one inbox."""
+
+    reader: str
+    inbox: str
+    edge: str
+    group: int
+
+
+def seat_senders(
+    streams: tuple[Stream, ...],
+    edges: tuple[str, ...],
+    worker_count: int,
+    rng: random.Random,
+    serial_first: int = 0,
+) -> list[list[SenderSeat]]:
+    """Return the senders of each load process, spread evenly over edges and processes.
+
+    A producer id is a fresh 64-bit number: an id belongs to one outbox, and the phase that asks
+    for senders makes new outboxes. Senders of a process share a group, so a proxy per edge.
+    """
+    seats: list[list[SenderSeat]] = [[] for _ in range(worker_count)]
+    serial = serial_first
+    for stream in streams:
+        for index in range(stream.producers):
+            worker = serial % worker_count
+            rate = stream.rate_per_s / stream.producers
+            period_s = stream.batch_count / rate if rate else 0.0
+            seats[worker].append(
+                SenderSeat(
+                    name=f"sender-{serial}",
+                    producer=rng.getrandbits(64),
+                    inbox=stream.to[index % len(stream.to)],
+                    edge=edges[serial % len(edges)],
+                    group=worker,
+                    rate_per_s=rate,
+                    count=stream.count,
+                    batch_count=stream.batch_count,
+                    offset_s=rng.uniform(0.0, period_s),
+                )
+            )
+            serial += 1
+    return seats
+
+
+def seat_readers(
+    inboxes: tuple[str, ...], edges: tuple[str, ...], edge: str, group: int
+) -> list[ReaderSeat]:
+    """Return one reader per inbox, at `edge` or spread over all edges."""
+    return [
+        ReaderSeat(
+            reader=f"reader-{inbox}",
+            inbox=inbox,
+            edge=edge or edges[index % len(edges)],
+            group=group,
+        )
+        for index, inbox in enumerate(inboxes)
+    ]

@@ -1,0 +1,315 @@
+"""A load process: carries senders and receivers, obeys commands, records its history.
+
+``python -m harness.load.worker JOB`` with a `Job` as JSON. Commands come as JSON lines on stdin,
+each answered by one line on stdout with the same id; progress lines come unasked. The end of stdin
+ends the process at once, so that nothing outlives the harness.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import msgspec
+
+from harness.history.recorder import Recorder
+from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
+from harness.load.payloads import Payloads
+from harness.load.receiver_actor import ReceiverActor
+from harness.load.roster import ReaderSeat, SenderSeat
+from harness.load.sender_actor import SenderActor
+from harness.scenario.scenario import PayloadSpec
+from harness.systems.registry import load_system
+
+PACE_S = 0.005
+"""How often due batches are handed over, acks are flushed and connections are looked after."""
+
+PROGRESS_EVERY_S = 0.5
+"""How often a progress line is printed."""
+
+CONNECTING_MAX = 32
+"""Connections that one process opens at the same time."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load process needs to know: places and plain data, never a pickled object."""
+
+    system: str
+    connect: dict[str, Any]
+    run_id: str
+    seed: int
+    t0_ns: int
+    process: int
+    history_path: str
+    payload_kind: str
+    payload_size_bytes_min: int
+    payload_size_bytes_max: int
+    edges: tuple[str, ...]
+
+
+class Worker:
+    """The state of one load process and its commands, one method each."""
+
+    def __init__(self, job: Job, tasks: anyio.abc.TaskGroup) -> None:
+        self._job = job
+        self._tasks = tasks
+        self._rng = random.Random(f"{job.seed}/worker/{job.process}")
+        self._recorder = Recorder(
+            Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}"
+        )
+        spec = PayloadSpec(
+            kind=job.payload_kind,
+            size_bytes_min=job.payload_size_bytes_min,
+            size_bytes_max=job.payload_size_bytes_max,
+        )
+        self._payloads = Payloads(job.seed, spec.kind, spec.size_bytes_min, spec.size_bytes_max)
+        self._connector = load_system(job.system).connector(job.connect)
+        self._senders: list[SenderActor] = []
+        self._done_senders: list[SenderActor] = []
+        self._receivers: dict[str, ReceiverActor] = {}
+        self._sender_churn: ChurnPlan | None = None
+        self._receiver_churn: ChurnPlan | None = None
+        self._connecting = 0
+        self.stopping = anyio.Event()
+
+    def clock(self) -> int:
+        """Nanoseconds since the start of the run; the same monotonic clock on the whole host."""
+        return time.monotonic_ns() - self._job.t0_ns
+
+    async def pace(self) -> None:
+        """Hand over due batches, flush acks, keep connections up, until told to stop."""
+        while not self.stopping.is_set():
+            now_ns = self.clock()
+            if self._sender_churn is not None:
+                churn_senders(self._senders, self._sender_churn, now_ns, self._rng, self._cut)
+            if self._receiver_churn is not None:
+                actors = list(self._receivers.values())
+                churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
+            for actor in (*self._senders, *self._receivers.values()):
+                self._keep_up(actor, now_ns)
+            for sender in self._senders:
+                sender.pump()
+            for receiver in self._receivers.values():
+                receiver.flush_acks()
+            self._recorder.flush()
+            await anyio.sleep(PACE_S)
+
+    def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
+        if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
+            return
+        if self._connecting >= CONNECTING_MAX:
+            return
+        self._connecting += 1
+        actor.connecting = True
+        self._tasks.start_soon(self._connect, actor)
+
+    async def _connect(self, actor: SenderActor | ReceiverActor) -> None:
+        try:
+            await actor.connect()
+        finally:
+            self._connecting -= 1
+
+    def _cut(self, actor: SenderActor | ReceiverActor, back_at_ns: int) -> None:
+        self._tasks.start_soon(actor.cut, back_at_ns)
+
+    async def report(self) -> None:
+        """Print progress lines until told to stop."""
+        while not self.stopping.is_set():
+            _say({"progress": self._progress()})
+            await anyio.sleep(PROGRESS_EVERY_S)
+
+    def _progress(self) -> dict[str, int]:
+        senders = self._senders + self._done_senders
+        receivers = list(self._receivers.values())
+        return {
+            "handed": sum(a.handed_count for a in senders),
+            "ok": sum(a.ok_count for a in senders),
+            "fail": sum(a.fail_count for a in senders),
+            "info": sum(a.info_count for a in senders),
+            "open": sum(a.open_count for a in senders),
+            "unfinished": sum(not a.finished for a in self._senders),
+            "sender_reconnects": sum(max(0, a.connects - 1) for a in senders),
+            "receiver_reconnects": sum(max(0, a.connects - 1) for a in receivers),
+            "delivered": sum(a.delivered_count for a in receivers),
+            "wrong": sum(a.wrong_count for a in receivers),
+            "late_ns_max": max((a.late_ns_max for a in senders), default=0),
+        }
+
+    # Commands
+
+    async def do_senders(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Start senders with their schedules."""
+        seats = msgspec.convert(command["seats"], list[SenderSeat])
+        fresh = [
+            SenderActor(
+                seat=seat,
+                process=self._job.process,
+                edges=self._job.edges,
+                connector=self._connector,
+                recorder=self._recorder,
+                payloads=self._payloads,
+                clock=self.clock,
+                rng=random.Random(f"{self._job.seed}/{seat.name}"),
+            )
+            for seat in seats
+        ]
+        for actor in fresh:
+            actor.begin(command["begin_ns"], command["end_ns"])
+        self._senders.extend(fresh)
+        if command.get("churn"):
+            self._sender_churn = msgspec.convert(command["churn"], ChurnPlan)
+        return {}
+
+    async def do_senders_up(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait until every sender is connected."""
+        up = await self._until(
+            lambda: all(actor.up for actor in self._senders), command["within_s"]
+        )
+        return {"up": up}
+
+    async def do_end_schedules(self, _command: Mapping[str, Any]) -> dict[str, Any]:
+        """Stop churn and schedules; what is due by now will still be sent."""
+        self._sender_churn = None
+        for actor in self._senders:
+            actor.end_schedule(self.clock())
+        return {}
+
+    async def do_sender_state(self, _command: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell how many senders are unfinished, and how much they have open."""
+        return {
+            "unfinished": sum(not actor.finished for actor in self._senders),
+            "open": sum(actor.open_count for actor in self._senders),
+        }
+
+    async def do_close_senders(self, _command: Mapping[str, Any]) -> dict[str, Any]:
+        """End all senders; what has no outcome yet becomes "info"."""
+        self._sender_churn = None
+        for actor in self._senders:
+            await actor.close()
+        open_count = sum(actor.open_count for actor in self._senders)
+        self._done_senders.extend(self._senders)
+        self._senders = []
+        self._recorder.flush()
+        return {"open": open_count}
+
+    async def do_login(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Log readers in and wait until they are."""
+        seats = msgspec.convert(command["seats"], list[ReaderSeat])
+        for seat in seats:
+            actor = self._receivers.get(seat.reader)
+            if actor is None:
+                actor = ReceiverActor(
+                    seat=seat,
+                    process=self._job.process,
+                    edges=self._job.edges,
+                    connector=self._connector,
+                    recorder=self._recorder,
+                    payloads=self._payloads,
+                    clock=self.clock,
+                    rng=random.Random(f"{self._job.seed}/{seat.reader}"),
+                    acks=command["acks"],
+                )
+                self._receivers[seat.reader] = actor
+            actor.edge = seat.edge
+            actor.from_cursor = command["from_cursor"]
+            actor.wanted_up = True
+        wanted = [self._receivers[seat.reader] for seat in seats]
+        up = await self._until(lambda: all(a.up for a in wanted), command["within_s"])
+        return {"up": up, "session": {a.seat.inbox: a.session for a in wanted}}
+
+    async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin (or, without a plan, end) the churn of the receivers."""
+        plan = command.get("churn")
+        self._receiver_churn = msgspec.convert(plan, ChurnPlan) if plan else None
+        return {}
+
+    async def do_end(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask where the inboxes of these readers end."""
+        return {"pos": {name: await self._receivers[name].end() for name in command["readers"]}}
+
+    async def do_positions(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell the last position that each reader has, and whether it is logged in."""
+        actors = {name: self._receivers[name] for name in command["readers"]}
+        return {
+            "pos": {name: actor.last_pos for name, actor in actors.items()},
+            "up": all(actor.up for actor in actors.values()),
+        }
+
+    async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Log readers out in order."""
+        for name in command["readers"]:
+            await self._receivers[name].logout()
+        return {}
+
+    async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
+        """Log everybody out, close the history, stop."""
+        self._receiver_churn = None
+        await self.do_close_senders({})
+        for actor in self._receivers.values():
+            await actor.logout()
+        progress = self._progress()
+        self.stopping.set()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "progress": progress,
+            "cpu_s": used.ru_utime + used.ru_stime,
+            "rss_max_bytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        }
+
+    async def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        with anyio.move_on_after(within_s):
+            while not condition():
+                await anyio.sleep(PACE_S)
+        return condition()
+
+    async def obey(self) -> None:
+        """Read commands until stdin ends; the end without a `finish` ends everything at once."""
+        stdin = anyio.wrap_file(sys.stdin)
+        async for line in stdin:
+            self._tasks.start_soon(self._carry_out, json.loads(line))
+        self._tasks.cancel_scope.cancel()
+
+    async def _carry_out(self, command: dict[str, Any]) -> None:
+        method = getattr(self, f"do_{command['do']}")
+        try:
+            reply = await method(command)
+        except (ConnectionError, KeyError) as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        if self.stopping.is_set():
+            self._recorder.close()
+        _say({"id": command["id"], **reply})
+        if self.stopping.is_set():
+            self._tasks.cancel_scope.cancel()
+
+
+def _say(message: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+async def _main(job: Job) -> None:
+    async with anyio.create_task_group() as tasks:
+        worker = Worker(job, tasks)
+        tasks.start_soon(worker.pace)
+        tasks.start_soon(worker.report)
+        tasks.start_soon(worker.obey)
+        _say({"ready": True})
+
+
+def main() -> None:
+    """Run the load process described by the first argument."""
+    job = msgspec.json.decode(sys.argv[1], type=Job)
+    # Reading stdin blocks a worker thread until it ends; at exit nobody waits for that thread.
+    anyio.run(_main, job, backend_options={"use_uvloop": True})
+
+
+if __name__ == "__main__":
+    main()

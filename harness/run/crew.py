@@ -1,0 +1,172 @@
+"""The load processes of a run, seen from the runner: start, command, progress, end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import msgspec
+
+from harness.errors import HarnessError
+from harness.load.worker import Job
+
+START_WITHIN_S = 30.0
+"""Deadline for a load process to say that it is ready."""
+
+LINE_BYTES_MAX = 1 << 20
+"""Longest reply line that is read; a longer one is a fault of the harness."""
+
+
+class Hand:
+    """One load process. Its end without our doing makes every command to it raise."""
+
+    def __init__(self, index: int, process: anyio.abc.Process) -> None:
+        self.index = index
+        self.progress: dict[str, int] = {}
+        self.cpu_s = 0.0
+        self.rss_max_bytes = 0
+        self._process = process
+        self._replies: dict[int, dict[str, Any]] = {}
+        self._changed = anyio.Event()
+        self._serial = 0
+        self._gone = False
+        self._writing = anyio.Lock()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def read(self) -> None:
+        """Take in replies and progress until the process ends."""
+        stdout = self._process.stdout
+        assert stdout is not None  # The process is opened with a pipe.
+        held = b""
+        async for chunk in stdout:
+            *lines, held = (held + chunk).split(b"\n")
+            if len(held) > LINE_BYTES_MAX:
+                raise HarnessError(f"load process {self.index} printed an endless line")
+            for line in lines:
+                self._take(json.loads(line))
+        self._gone = True
+        self._changed.set()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "progress" in message:
+            self.progress = message["progress"]
+        self.cpu_s = message.get("cpu_s", self.cpu_s)
+        self.rss_max_bytes = message.get("rss_max_bytes", self.rss_max_bytes)
+        if "ready" in message or "id" in message:
+            self._replies[message.get("id", 0)] = message
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def reply_to(self, serial: int) -> dict[str, Any]:
+        """Wait for the reply to command `serial` (0: ready)."""
+        while serial not in self._replies:
+            if self._gone:
+                raise HarnessError(
+                    f"load process {self.index} ended by itself; see logs/load-{self.index}.log"
+                )
+            await self._changed.wait()
+        return self._replies.pop(serial)
+
+    async def command(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Send a command and return its reply.
+
+        Raises:
+            HarnessError: The process is gone or could not carry it out.
+        """
+        self._serial += 1
+        serial = self._serial
+        stdin = self._process.stdin
+        assert stdin is not None  # The process is opened with a pipe.
+        line = json.dumps({"id": serial, "do": do, **arguments}) + "\n"
+        try:
+            async with self._writing:
+                await stdin.send(line.encode())
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._gone = True
+        return await self.reply_to(serial)
+
+    async def end(self) -> None:
+        """Close its stdin, which ends it, and wait; kill it when it does not go."""
+        stdin = self._process.stdin
+        if stdin is not None:
+            await stdin.aclose()
+        with anyio.move_on_after(5.0):
+            await self._process.wait()
+            return
+        self._process.kill()
+        await self._process.wait()
+
+
+class Crew:
+    """All load processes. The last hand carries the receivers, the others the senders."""
+
+    def __init__(self, hands: Sequence[Hand]) -> None:
+        self.hands = list(hands)
+
+    @property
+    def senders(self) -> list[Hand]:
+        """The hands that carry senders."""
+        return self.hands[:-1]
+
+    @property
+    def readers(self) -> Hand:
+        """The hand that carries the receivers."""
+        return self.hands[-1]
+
+    def progress(self) -> dict[str, int]:
+        """Return the sums over all hands (the maximum for `…_max`)."""
+        total: dict[str, int] = {}
+        for hand in self.hands:
+            for key, value in hand.progress.items():
+                if key.endswith("_max"):
+                    total[key] = max(total.get(key, 0), value)
+                else:
+                    total[key] = total.get(key, 0) + value
+        return total
+
+    async def all_senders(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
+        """Send the same command to every hand that carries senders, at the same time."""
+        replies: list[dict[str, Any]] = [{} for _ in self.senders]
+
+        async def one(index: int, hand: Hand) -> None:
+            replies[index] = await hand.command(do, **arguments)
+
+        async with anyio.create_task_group() as tasks:
+            for index, hand in enumerate(self.senders):
+                tasks.start_soon(one, index, hand)
+        return replies
+
+    async def end(self) -> None:
+        """End every load process. Idempotent."""
+        for hand in self.hands:
+            await hand.end()
+
+
+async def start_hand(
+    tasks: anyio.abc.TaskGroup, job: Job, run_dir: Path, env: Mapping[str, str]
+) -> Hand:
+    """Start a load process; `Hand.reply_to(0)` says when it is ready."""
+    log = (run_dir / "logs" / f"load-{job.process}.log").open("ab")
+    with log:
+        process = await anyio.open_process(
+            [sys.executable, "-m", "harness.load.worker", msgspec.json.encode(job).decode()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=env,
+            # Ctrl-C goes to the harness alone, which ends its processes in order.
+            start_new_session=True,
+        )
+    hand = Hand(job.process, process)
+    tasks.start_soon(hand.read)
+    return hand

@@ -1,0 +1,148 @@
+"""The drain: heal, let the senders finish, read every inbox to its confirmed end.
+
+Without a drain that reached the end, the absence of a message proves nothing; so whatever stops it
+short leaves safety UNKNOWN and says why (`stuck`: no progress at all; `drain_slow`: it moved, and
+the deadline passed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import msgspec
+
+from harness.history.records import PhaseMarked
+from harness.load.roster import ReaderSeat, seat_readers
+from harness.run.stage import Stage, reader_name
+from harness.scenario.phases import Drain
+from harness.systems.port import Ability
+
+POLL_S = 0.05
+"""How often progress is asked for."""
+
+LOGIN_WITHIN_S = 20.0
+"""Deadline for the readers of the drain to log in."""
+
+
+async def drain(stage: Stage, phase: Drain) -> None:
+    """Bring the run to rest and read everything.
+
+    What could not be reached is noted in `stage.trouble`.
+    """
+    deadline_ns = stage.now_ns() + int(phase.within_s * 1e9)
+
+    def left_s() -> float:
+        return max(0.0, (deadline_ns - stage.now_ns()) / 1e9)
+
+    with stage.phase("heal"):
+        await stage.nemesis.heal_all()
+        await stage.crew.readers.command("receiver_churn", churn=None)
+        await stage.crew.all_senders("end_schedules")
+    with stage.phase("finish_senders"):
+        await finish_senders(stage, within_s=left_s(), stuck_after_s=phase.stuck_after_s)
+        await close_senders(stage)
+    stage.recorder.write_now((PhaseMarked(t_ns=stage.now_ns(), name="quiet", begins=True),))
+    edges = stage.plan.topology.edges
+    group = len(stage.crew.senders)
+    with stage.phase("read_to_end"):
+        seats = seat_readers(tuple(stage.inboxes), edges, "", group)
+        reached = await _read_to_end(stage, seats, True, left_s, phase.stuck_after_s)
+    if reached:
+        stage.recorder.write_now((PhaseMarked(t_ns=stage.now_ns(), name="drained", begins=True),))
+        if phase.reread:
+            with stage.phase("audit"):
+                seats = [
+                    ReaderSeat(
+                        reader=f"audit-{inbox}",
+                        inbox=inbox,
+                        edge=edges[index % len(edges)],
+                        group=group,
+                    )
+                    for index, inbox in enumerate(stage.inboxes)
+                ]
+                await _read_to_end(stage, seats, False, left_s, phase.stuck_after_s)
+    readers = [reader_name(inbox) for inbox in stage.inboxes]
+    await stage.crew.readers.command("logout", readers=readers)
+    if phase.inspect and Ability.INSPECT in stage.system.abilities:
+        with stage.phase("inspect"):
+            async for record in stage.deployment.audit(tuple(stage.inboxes), stage.now_ns):
+                stage.recorder.write(record)
+            stage.recorder.flush()
+
+
+async def finish_senders(stage: Stage, *, within_s: float, stuck_after_s: float) -> None:
+    """Wait until every message handed over has an outcome."""
+
+    async def state() -> tuple[bool, object]:
+        replies = await stage.crew.all_senders("sender_state")
+        done = all(reply["unfinished"] == 0 for reply in replies)
+        return done, tuple((reply["unfinished"], reply["open"]) for reply in replies)
+
+    await _until_done(stage, state, lambda: within_s, stuck_after_s, "senders without an outcome")
+
+
+async def close_senders(stage: Stage) -> None:
+    """End the senders; what has no outcome becomes "info"."""
+    await stage.crew.all_senders("close_senders")
+
+
+async def _read_to_end(
+    stage: Stage,
+    seats: list[ReaderSeat],
+    acks: bool,
+    left_s: Callable[[], float],
+    stuck_after_s: float,
+) -> bool:
+    """Log readers in and wait until each has everything up to the confirmed end of its inbox."""
+    hand = stage.crew.readers
+    names = [seat.reader for seat in seats]
+    reply = await hand.command(
+        "login",
+        seats=msgspec.to_builtins(seats),
+        acks=acks,
+        from_cursor=False,
+        within_s=min(LOGIN_WITHIN_S, left_s()),
+    )
+    if not reply.get("up"):
+        stage.trouble.append(("stuck", "after healing, not every reader could log in"))
+        return False
+    ends = await hand.command("end", readers=names)
+    if "error" in ends:
+        stage.trouble.append(("stuck", f"the end of an inbox could not be read: {ends['error']}"))
+        return False
+
+    async def state() -> tuple[bool, object]:
+        now = await hand.command("positions", readers=names)
+        done = all(now["pos"][name] >= ends["pos"][name] for name in names)
+        return done, tuple(now["pos"].values())
+
+    return await _until_done(stage, state, left_s, stuck_after_s, "readers short of the end")
+
+
+async def _until_done(
+    stage: Stage,
+    state: Callable[[], Awaitable[tuple[bool, object]]],
+    left_s: Callable[[], float],
+    stuck_after_s: float,
+    what: str,
+) -> bool:
+    """Poll (done, progress) until done, until no progress for too long, or until the deadline."""
+    begin_ns = stage.now_ns()
+    within_s = left_s()
+    moved_ns = begin_ns
+    last: object = None
+    while True:
+        done, progress = await state()
+        now_ns = stage.now_ns()
+        if done:
+            return True
+        if progress != last:
+            last, moved_ns = progress, now_ns
+        if now_ns - moved_ns > stuck_after_s * 1e9:
+            stage.trouble.append(("stuck", f"{what}: no progress for {stuck_after_s:g} s"))
+            return False
+        if now_ns - begin_ns > within_s * 1e9:
+            stage.trouble.append(("drain_slow", f"{what}: not done within {within_s:g} s"))
+            return False
+        await anyio.sleep(POLL_S)

@@ -1,0 +1,269 @@
+"""Carrying out the phases of a plan. Each ends by a condition or a deadline, never by a sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import msgspec
+
+from harness.errors import HarnessError
+from harness.history.records import PresenceSeen, ResizeCompleted, ResizeInvoked
+from harness.load.churn import ChurnPlan
+from harness.load.roster import seat_readers, seat_senders
+from harness.run.drain import close_senders, drain, finish_senders
+from harness.run.stage import Stage, reader_name
+from harness.scenario.phases import (
+    AskPresence,
+    CatchUp,
+    Churn,
+    Drain,
+    Inspect,
+    Load,
+    Login,
+    Logout,
+    Phase,
+    Promote,
+    Restart,
+    Send,
+)
+
+POLL_S = 0.05
+"""How often a condition in a load process is asked for."""
+
+SENDERS_UP_WITHIN_S = 20.0
+"""Deadline for the senders of a phase to be connected before its schedule begins."""
+
+BEGIN_AFTER_NS = 50_000_000
+"""A schedule begins this much later than now, so that every load process has got it."""
+
+ADMIN_WITHIN_S = 15.0
+"""Deadline of a promotion, a presence question and of one inspected inbox's first row."""
+
+RECEIVER_UP_S_MIN = 0.5
+"""Share of a receiver's mean time up that is granted before chance may cut it, so that presence
+has time to settle between two cuts."""
+
+
+async def perform(stage: Stage, phase: Phase) -> None:
+    """Carry out one phase.
+
+    Raises:
+        HarnessError: The harness or the deployment could not do its part.
+    """
+    match phase:
+        case Promote():
+            with stage.phase("promote"):
+                await promote(stage, phase)
+        case Send():
+            with stage.phase("send"):
+                await _send(stage, phase)
+        case Load():
+            with stage.phase("load"):
+                await _load(stage, phase)
+        case Login():
+            with stage.phase("login"):
+                await _login(stage, phase)
+        case CatchUp():
+            with stage.phase("catch_up"):
+                await _catch_up(stage, phase)
+        case Logout():
+            with stage.phase("logout"):
+                readers = [reader_name(inbox) for inbox in phase.inboxes]
+                await stage.crew.readers.command("logout", readers=readers)
+        case Restart():
+            with stage.phase("restart"):
+                await _restart(stage, phase)
+        case AskPresence():
+            with stage.phase("ask_presence"):
+                await _ask_presence(stage, phase)
+        case Inspect():
+            with stage.phase("inspect"):
+                await inspect(stage, phase.inboxes)
+        case Drain():
+            await drain(stage, phase)
+
+
+async def promote(stage: Stage, phase: Promote) -> None:
+    """Ask for a bucket count, expecting the epoch that the runner knows to be in force."""
+    stage.note_inboxes((phase.inbox,))
+    expected = stage.epochs.get(phase.inbox, 0)
+    stage.recorder.write_now(
+        (
+            ResizeInvoked(
+                t_ns=stage.now_ns(),
+                inbox=phase.inbox,
+                expected_epoch=expected,
+                bucket_count=phase.bucket_count,
+            ),
+        )
+    )
+    with anyio.fail_after(ADMIN_WITHIN_S):
+        resized = await stage.deployment.resize(phase.inbox, expected, phase.bucket_count)
+    if resized.outcome == "ok":
+        stage.epochs[phase.inbox] = resized.epoch
+    stage.recorder.write_now(
+        (
+            ResizeCompleted(
+                t_ns=stage.now_ns(),
+                inbox=phase.inbox,
+                expected_epoch=expected,
+                bucket_count=phase.bucket_count,
+                outcome=resized.outcome,
+                epoch=resized.epoch,
+                pos_first=resized.pos_first,
+                error=resized.error,
+            ),
+        )
+    )
+
+
+async def _begin_senders(
+    stage: Stage, phase: Send | Load, duration_s: float, churn: Churn | None
+) -> None:
+    streams = phase.streams if isinstance(phase, Load) else (phase.stream,)
+    for stream in streams:
+        stage.note_inboxes(stream.to)
+    hands = stage.crew.senders
+    seats = seat_senders(
+        streams, stage.plan.topology.edges, len(hands), stage.rng, stage.sender_serial
+    )
+    stage.sender_serial += sum(map(len, seats))
+    plan = None
+    if churn is not None and churn.sender_up_s:
+        plan = msgspec.to_builtins(ChurnPlan(up_s=churn.sender_up_s, down_s=churn.down_s))
+    # The senders connect first: a schedule that begins before they are up would measure start-up.
+    begin_ns = stage.now_ns() + BEGIN_AFTER_NS
+    for hand, mine in zip(hands, seats, strict=True):
+        await hand.command(
+            "senders",
+            seats=msgspec.to_builtins(mine),
+            begin_ns=begin_ns,
+            end_ns=begin_ns + int(duration_s * 1e9),
+            churn=plan,
+        )
+    for reply in await stage.crew.all_senders("senders_up", within_s=SENDERS_UP_WITHIN_S):
+        if not reply["up"]:
+            stage.observer.note("some senders did not connect in time; they go on trying")
+
+
+async def _send(stage: Stage, phase: Send) -> None:
+    await _begin_senders(stage, phase, phase.within_s, None)
+    await finish_senders(stage, within_s=phase.within_s, stuck_after_s=phase.within_s)
+    await close_senders(stage)
+
+
+async def _load(stage: Stage, phase: Load) -> None:
+    if phase.churn.receiver_up_s:
+        plan = ChurnPlan(
+            up_s=phase.churn.receiver_up_s,
+            down_s=phase.churn.down_s,
+            up_s_min=RECEIVER_UP_S_MIN * phase.churn.receiver_up_s,
+        )
+        await stage.crew.readers.command("receiver_churn", churn=msgspec.to_builtins(plan))
+    await _begin_senders(stage, phase, phase.duration_s, phase.churn)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stage.nemesis.run, phase.faults)
+        for after_s, promotion in phase.during:
+            tasks.start_soon(_after, after_s, stage, promotion)
+        if phase.presence_every_s:
+            tasks.start_soon(_poll_presence, stage, phase)
+        await anyio.sleep(phase.duration_s)  # The load's duration is what the scenario asks for.
+        await stage.crew.all_senders("end_schedules")
+    await stage.crew.readers.command("receiver_churn", churn=None)
+
+
+async def _after(after_s: float, stage: Stage, promotion: Promote) -> None:
+    await anyio.sleep(after_s)
+    await promote(stage, promotion)
+
+
+async def _poll_presence(stage: Stage, phase: Load) -> None:
+    end_ns = stage.now_ns() + int(phase.duration_s * 1e9)
+    while stage.now_ns() < end_ns:
+        await ask_presence(stage, tuple(stage.seated))
+        await anyio.sleep(phase.presence_every_s)
+
+
+async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
+    """Ask once and record the answers; a question that finds no core is simply not answered."""
+    t_invoked_ns = stage.now_ns()
+    try:
+        with anyio.fail_after(ADMIN_WITHIN_S):
+            views = await stage.deployment.presence(users)
+    except (ConnectionError, TimeoutError):
+        return
+    stage.recorder.write_now(
+        tuple(
+            PresenceSeen(
+                t_ns=stage.now_ns(),
+                t_invoked_ns=t_invoked_ns,
+                user=view.user,
+                online=view.online,
+                edge=view.edge,
+                session=view.session,
+            )
+            for view in views
+        )
+    )
+
+
+async def _login(stage: Stage, phase: Login) -> None:
+    stage.note_inboxes(phase.inboxes)
+    stage.seated.update(dict.fromkeys(phase.inboxes))
+    group = len(stage.crew.senders)
+    seats = seat_readers(phase.inboxes, stage.plan.topology.edges, phase.edge, group)
+    reply = await stage.crew.readers.command(
+        "login",
+        seats=msgspec.to_builtins(seats),
+        acks=True,
+        from_cursor=phase.from_cursor,
+        within_s=phase.within_s,
+    )
+    if not reply.get("up"):
+        stage.trouble.append(("stuck", f"not every receiver logged in within {phase.within_s} s"))
+
+
+async def _catch_up(stage: Stage, phase: CatchUp) -> None:
+    readers = [reader_name(inbox) for inbox in phase.inboxes]
+    hand = stage.crew.readers
+    ends = await hand.command("end", readers=readers)
+    if "error" in ends:
+        raise HarnessError(f"the end of an inbox could not be read: {ends['error']}")
+
+    async def reached() -> bool:
+        now = await hand.command("positions", readers=readers)
+        return all(now["pos"][name] >= ends["pos"][name] for name in readers)
+
+    if not await wait_until(reached, within_s=phase.within_s):
+        stage.trouble.append(("stuck", f"receivers did not catch up within {phase.within_s} s"))
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]], *, within_s: float) -> bool:
+    """Ask for a condition until it holds or the deadline has passed; return whether it holds."""
+    with anyio.move_on_after(within_s):
+        while not await condition():
+            await anyio.sleep(POLL_S)
+        return True
+    return False
+
+
+async def _restart(stage: Stage, phase: Restart) -> None:
+    if phase.kill:
+        await stage.deployment.kill(phase.role, phase.index)
+    else:
+        await stage.deployment.stop(phase.role, phase.index)
+    await stage.deployment.start(phase.role, phase.index)
+
+
+async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
+    # Nobody may judge presence before the promised bound has passed since the last change.
+    await anyio.sleep(stage.system.presence_bound_s)
+    await ask_presence(stage, phase.users)
+
+
+async def inspect(stage: Stage, inboxes: tuple[str, ...]) -> None:
+    """Record where every message of the inboxes is stored."""
+    async for record in stage.deployment.audit(inboxes, stage.now_ns):
+        stage.recorder.write(record)
+    stage.recorder.flush()

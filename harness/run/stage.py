@@ -1,0 +1,70 @@
+"""What is running during a run, and what the phases need to know about it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from harness.faults.nemesis import Nemesis
+from harness.history.recorder import Recorder
+from harness.history.records import PhaseMarked
+from harness.run.crew import Crew
+from harness.run.observer import Observer
+from harness.scenario.scenario import Plan
+from harness.systems.port import Deployment, System
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """A deployed system, its load processes and the runner's own recorder.
+
+    Attributes:
+        t0_ns: The host's monotonic clock at the start of the run.
+        epochs: The epoch in force per inbox, as far as the runner's own promotions know.
+        inboxes: Every inbox that anything was sent to or promoted.
+        seated: Inboxes that have a receiver.
+        sender_serial: How many senders there were, for their names and places.
+        commits: Commits that the system reported, for the bound; -1 unknown.
+        trouble: Why safety must stay UNKNOWN, as (reason_code, reason); the first counts.
+    """
+
+    plan: Plan
+    seed: int
+    t0_ns: int
+    system: System
+    deployment: Deployment
+    crew: Crew
+    nemesis: Nemesis
+    recorder: Recorder
+    observer: Observer
+    rng: random.Random
+    epochs: dict[str, int] = field(default_factory=dict)
+    inboxes: dict[str, None] = field(default_factory=dict)
+    seated: dict[str, None] = field(default_factory=dict)
+    sender_serial: int = 0
+    commits: int = -1
+    trouble: list[tuple[str, str]] = field(default_factory=list)
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the start of the run."""
+        return time.monotonic_ns() - self.t0_ns
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Mark the begin and the end of a phase in the history and for those who watch."""
+        self.observer.phase(name)
+        self.recorder.write_now((PhaseMarked(t_ns=self.now_ns(), name=name, begins=True),))
+        yield
+        self.recorder.write_now((PhaseMarked(t_ns=self.now_ns(), name=name, begins=False),))
+
+    def note_inboxes(self, inboxes: tuple[str, ...]) -> None:
+        """Remember inboxes that the drain has to read."""
+        self.inboxes.update(dict.fromkeys(inboxes))
+
+
+def reader_name(inbox: str) -> str:
+    """Return the name of the consumer lineage that reads an inbox during the run."""
+    return f"reader-{inbox}"

@@ -1,0 +1,1 @@
+"""The vocabulary in which scenarios are written, and how they are found."""

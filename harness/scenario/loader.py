@@ -1,0 +1,111 @@
+"""Finding scenarios: our own by name, a user's by file, by ``module:NAME`` or by entry point.
+
+Our scenarios are loaded from the folder beside this distribution's `harness` under a module name of
+their own, so a folder `scenarios/` in a user's project neither shadows them nor is shadowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import UsageError
+from harness.scenario.scenario import Scenario
+
+ENTRY_POINT_GROUP = "tallystick.scenarios"
+_OWN_FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+_OWN_PREFIX = "tallystick_scenarios"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedScenario:
+    """A scenario and the place it came from ("built-in", a file, a module or an entry point)."""
+
+    scenario: Scenario
+    source: str
+    doc: str
+
+
+def own_names() -> list[str]:
+    """Return the names of the scenarios that come with Tallystick, sorted."""
+    return sorted(
+        path.stem for path in _OWN_FOLDER.glob("*.py") if not path.name.startswith("_")
+    )
+
+
+def load_all() -> Iterator[LoadedScenario]:
+    """Yield our own scenarios and those of entry points, by name."""
+    for name in own_names():
+        yield _from_file(_OWN_FOLDER / f"{name}.py", "built-in", f"{_OWN_PREFIX}.{name}")
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
+        yield _check(point.load(), f"entry point {point.value}", "")
+
+
+def find(place: str) -> LoadedScenario:
+    """Return the scenario that `place` names.
+
+    Args:
+        place: A name ("hotkey_bucketing" or "hotkey-bucketing"), a file ("./late_login.py") or
+            "package.module:NAME".
+
+    Raises:
+        UsageError: There is none; says which is nearest.
+    """
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            raise UsageError(f"no file {place!r} to take a scenario from")
+        return _from_file(path.resolve(), str(path), f"tallystick_user_{path.stem}")
+    if ":" in place:
+        return _from_module(place)
+    wanted = place.replace("-", "_")
+    if wanted in own_names():
+        return _from_file(_OWN_FOLDER / f"{wanted}.py", "built-in", f"{_OWN_PREFIX}.{wanted}")
+    others = {point.name.replace("-", "_"): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if wanted in others:
+        return _check(others[wanted].load(), f"entry point {others[wanted].value}", "")
+    known = [*own_names(), *sorted(others)]
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"no scenario {place!r}{hint} (`tallystick list` shows all)")
+
+
+def _from_file(path: Path, source: str, module_name: str) -> LoadedScenario:
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{source}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickling look their module up by name while it is being executed.
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UsageError(f"{source}: {type(error).__name__}: {error}") from error
+    return _check(getattr(module, "SCENARIO", None), source, _doc(module))
+
+
+def _from_module(place: str) -> LoadedScenario:
+    module_name, _, attribute = place.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"{place}: {error}") from error
+    return _check(getattr(module, attribute, None), place, _doc(module))
+
+
+def _check(found: object, source: str, doc: str) -> LoadedScenario:
+    if not isinstance(found, Scenario):
+        raise UsageError(f"{source}: it must define SCENARIO = Scenario(...)")
+    return LoadedScenario(scenario=found, source=source, doc=doc)
+
+
+def _doc(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip()

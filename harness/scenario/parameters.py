@@ -1,0 +1,134 @@
+"""Parameters of a scenario: typed, with units and limits, and a default per profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from harness.errors import UsageError
+
+Value: TypeAlias = int | float | str | bool
+
+PROFILES = ("smoke", "standard", "nightly")
+"""smoke: seconds, per change; standard: the claims as stated; nightly: longer than anybody waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One knob of a scenario.
+
+    Attributes:
+        name: As written in ``--set name=value``.
+        default: The value of the profile "standard"; its type is the parameter's type.
+        unit: "messages", "s", "1/s", "buckets", … for people.
+        help: One sentence.
+        smoke: The value of the profile "smoke" where it differs.
+        nightly: The value of the profile "nightly" where it differs.
+        minimum: Smallest number allowed.
+        maximum: Largest number allowed.
+        choices: The allowed values, where they are few.
+    """
+
+    name: str
+    default: Value
+    unit: str
+    help: str
+    smoke: Value | None = None
+    nightly: Value | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Value, ...] = ()
+
+    def value_for(self, profile: str) -> Value:
+        """Return the default of a profile."""
+        special = {"smoke": self.smoke, "nightly": self.nightly}.get(profile)
+        return self.default if special is None else special
+
+    def parse(self, text: str) -> Value:
+        """Return the value that `text` stands for.
+
+        Raises:
+            UsageError: It is not of the parameter's type or not allowed; says what is.
+        """
+        value: Value
+        try:
+            match self.default:
+                case bool():
+                    value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+                case int():
+                    value = int(text.replace("_", ""))
+                case float():
+                    value = float(text)
+                case _:
+                    value = text
+        except (ValueError, KeyError):
+            raise UsageError(f"{self.name}={text!r}: {self.describe_allowed()}") from None
+        self.check(value)
+        return value
+
+    def check(self, value: Value) -> None:
+        """Raise `UsageError` unless the value is allowed."""
+        outside = self.choices and value not in self.choices
+        if isinstance(value, (int, float)):
+            # The comparison is written so that NaN is outside of every range.
+            outside = outside or not (self.minimum is None or value >= self.minimum)
+            outside = outside or not (self.maximum is None or value <= self.maximum)
+        if outside:
+            raise UsageError(f"{self.name}={value!r}: {self.describe_allowed()}")
+
+    def describe_allowed(self) -> str:
+        """Return in words which values are allowed."""
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[
+            type(self.default)
+        ]
+        low = "" if self.minimum is None else f" from {self.minimum:g}"
+        high = "" if self.maximum is None else f" up to {self.maximum:g}"
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{kind}{low}{high}{unit}"
+
+
+class Parameters:
+    """The values of one run, read as attributes: ``p.messages``."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"the scenario declares no parameter {name!r}") from None
+
+    def as_dict(self) -> dict[str, Value]:
+        """Return a copy, for the result."""
+        return dict(self._values)
+
+
+def resolve(
+    declared: tuple[Parameter, ...], profile: str, assignments: Mapping[str, str]
+) -> Parameters:
+    """Return the values of a run: the profile's defaults, overridden by `assignments`.
+
+    Raises:
+        UsageError: An unknown profile or parameter, or a value that is not allowed.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"profile {profile!r}: one of {', '.join(PROFILES)}")
+    by_name = {parameter.name: parameter for parameter in declared}
+    unknown = sorted(set(assignments) - set(by_name))
+    if unknown:
+        allowed = ", ".join(by_name) or "none"
+        raise UsageError(f"no parameter {unknown[0]!r}; this scenario has: {allowed}")
+    return Parameters(
+        {
+            name: parameter.parse(assignments[name])
+            if name in assignments
+            else parameter.value_for(profile)
+            for name, parameter in by_name.items()
+        }
+    )

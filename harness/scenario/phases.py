@@ -1,0 +1,161 @@
+"""The phases of a scenario: the small vocabulary a plan is written in.
+
+A phase is data. The runner carries the phases out one after the other; each is over when its
+condition holds or its deadline has passed, never after a sleep. Inboxes and users are the same
+names. Edges are named by the topology.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from harness.faults.schedule import Planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Who sends what to whom.
+
+    Attributes:
+        to: Inboxes; producer i writes to inbox ``i mod len(to)``.
+        producers: How many senders, spread evenly over the edges and the load processes.
+        rate_per_s: Messages per second of all of them together, by schedule (open loop);
+            0 keeps every outbox full (closed loop), for finding the highest rate.
+        count: Messages per producer after which it stops; 0: until the phase ends.
+        batch_count: Messages per batch; 1 sends single messages.
+    """
+
+    to: tuple[str, ...]
+    producers: int = 1
+    rate_per_s: float = 0.0
+    count: int = 0
+    batch_count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Churn:
+    """Continuous random connect and disconnect.
+
+    Attributes:
+        sender_up_s: Mean time a sender stays connected; 0: senders do not churn. Half of the cuts
+            come right behind a submitted batch, while its bytes are under way.
+        receiver_up_s: Mean time a receiver stays logged in; 0: receivers do not churn.
+        down_s: Mean time between a disconnect and the next connect, to an edge drawn anew.
+    """
+
+    sender_up_s: float = 0.0
+    receiver_up_s: float = 0.0
+    down_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Set the bucket count of an inbox (a promotion or a demotion)."""
+
+    inbox: str
+    bucket_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Send `stream.count` messages per producer and wait until every outcome is known."""
+
+    stream: Stream
+    within_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Open-loop load for a time, with churn, faults and promotions while messages flow.
+
+    Attributes:
+        duration_s: How long the schedules run.
+        streams: What is sent.
+        churn: Disconnects and reconnects while it lasts.
+        faults: The fault schedule; times count from the begin of the phase.
+        during: Promotions, as (seconds after the begin, promotion).
+        presence_every_s: How often presence is asked for all receivers; 0: never.
+    """
+
+    duration_s: float
+    streams: tuple[Stream, ...]
+    churn: Churn = Churn()
+    faults: tuple[Planned, ...] = ()
+    during: tuple[tuple[float, Promote], ...] = ()
+    presence_every_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Log receivers in, one per inbox; each stays and reads until logout or drain.
+
+    A receiver resumes behind the last position that it has itself, which is what makes delivery
+    exactly once; with `from_cursor` it leaves that to the system's durable cursor.
+    """
+
+    inboxes: tuple[str, ...]
+    edge: str = ""
+    from_cursor: bool = False
+    within_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchUp:
+    """Wait until the logged-in receivers have everything that lay in their inboxes at the begin."""
+
+    inboxes: tuple[str, ...]
+    within_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logout:
+    """Log receivers out in order."""
+
+    inboxes: tuple[str, ...]
+    within_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Stop a node (SIGTERM) or kill it (SIGKILL), and start it again."""
+
+    role: str
+    index: int = 0
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskPresence:
+    """Ask who is online, once every user has been left alone for the promised bound."""
+
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Record where every message of the inboxes is stored (buckets, epochs, positions)."""
+
+    inboxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Heal, let the senders finish, read every inbox to its confirmed end.
+
+    Attributes:
+        within_s: Deadline of the whole drain; passing it leaves safety UNKNOWN (`drain_slow`).
+        stuck_after_s: No progress at all for so long ends it at once (`stuck`).
+        reread: Read every inbox once more from the start with a second reader.
+        inspect: Record the stored rows of all inboxes at the end.
+    """
+
+    within_s: float = 60.0
+    stuck_after_s: float = 15.0
+    reread: bool = True
+    inspect: bool = True
+
+
+Phase: TypeAlias = (
+    Promote | Send | Load | Login | CatchUp | Logout | Restart | AskPresence | Inspect | Drain
+)

@@ -1,0 +1,90 @@
+"""What a scenario is: a claim, and the plan that tries to disprove it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.scenario.parameters import Parameter, Parameters
+from harness.scenario.phases import Phase
+from harness.systems.port import Ability, Topology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requires:
+    """What must have happened for a run to count; less makes it UNKNOWN (D5, VACUOUS).
+
+    Attributes:
+        sends_ok: Acknowledged messages.
+        delivered: Distinct delivered messages.
+        sender_reconnects: Times a sender came back.
+        receiver_reconnects: Times a receiver came back.
+        resizes: Confirmed promotions and demotions.
+        fault_effects: Faults with an observed effect; every planned fault must have one anyway.
+    """
+
+    sends_ok: int = 1
+    delivered: int = 1
+    sender_reconnects: int = 0
+    receiver_reconnects: int = 0
+    resizes: int = 0
+    fault_effects: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadSpec:
+    """The content of messages, a pure function of (seed, producer, inbox, n).
+
+    `kind` "random": pseudo-random bytes; "numbered": the text ``MSG_<n>``, any size given ignored.
+    """
+
+    kind: str = "random"
+    size_bytes_min: int = 100
+    size_bytes_max: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One run, fully decided: nothing in it is drawn later but by the run's seed.
+
+    Attributes:
+        topology: What is deployed.
+        phases: What is done, in order. A plan whose last phase is not `Drain` gets one.
+        requires: What must have happened for the run to count.
+        limits: Thresholds on speed and liveness, as "metric op number" ("ack_p99_ms <= 500");
+            missing one makes `limits` MISSED, never the verdict FAIL.
+        payload: The content of messages.
+        load_processes: Processes that the senders are spread over.
+    """
+
+    topology: Topology
+    phases: tuple[Phase, ...]
+    requires: Requires = Requires()
+    limits: tuple[str, ...] = ()
+    payload: PayloadSpec = PayloadSpec()
+    load_processes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A claim in one sentence and how it is tried.
+
+    Attributes:
+        name: Words joined by underscores.
+        claim: What holds if the verdict is PASS.
+        plan: A plan, or a function that makes one from the parameters.
+        parameters: The knobs, with a default per profile.
+        needs: Abilities a system must have for this scenario to apply.
+        checks: Ids of the checks that carry the claim; all others are made too.
+    """
+
+    name: str
+    claim: str
+    plan: Plan | Callable[[Parameters], Plan]
+    parameters: tuple[Parameter, ...] = ()
+    needs: frozenset[Ability] = field(default_factory=frozenset)
+    checks: tuple[str, ...] = ()
+
+    def plan_for(self, parameters: Parameters) -> Plan:
+        """Return the plan for these parameters."""
+        return self.plan(parameters) if callable(self.plan) else self.plan

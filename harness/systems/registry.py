@@ -1,0 +1,41 @@
+"""Finding systems: our own by name, others by ``module:NAME`` or by entry point."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import entry_points
+
+from harness.errors import UsageError
+from harness.systems.port import System
+
+ENTRY_POINT_GROUP = "tallystick.systems"
+
+_OWN = {"reference": "harness.systems.reference.adapter:SYSTEM"}
+"""Places of our own systems; imported only when asked for, so each may need extra packages."""
+
+
+def names() -> list[str]:
+    """Return the names of the systems that can be asked for, sorted."""
+    return sorted({*_OWN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def load_system(place: str) -> System:
+    """Return the system called or placed so.
+
+    Raises:
+        UsageError: There is none, or its module cannot be imported.
+    """
+    others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    where = _OWN.get(place) or others.get(place) or place
+    if ":" not in where:
+        near = difflib.get_close_matches(place, names(), n=1, cutoff=0.0)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"no system {place!r}{hint} (a name or module:NAME)")
+    module_name, _, attribute = where.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"system {place!r}: {error}") from error
+    system: System = found
+    return system

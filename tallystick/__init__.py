@@ -1,0 +1,61 @@
+"""Tallystick: prove, by running it, that a messaging system loses nothing and keeps order.
+
+This is the public face: the names that authors of scenarios, systems, checks and faults use. They
+stay stable within a major version; everything else may move.
+"""
+
+from __future__ import annotations
+
+from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
+from harness.faults.link_cut import LinkCut
+from harness.faults.link_latency import LinkLatency
+from harness.faults.link_reset import LinkReset
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_pause import ProcessPause
+from harness.faults.schedule import at
+from harness.scenario.parameters import Parameter, Parameters
+from harness.scenario.phases import (
+    AskPresence,
+    CatchUp,
+    Churn,
+    Drain,
+    Inspect,
+    Load,
+    Login,
+    Logout,
+    Phase,
+    Promote,
+    Restart,
+    Send,
+    Stream,
+)
+from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
+from harness.systems.port import (
+    Ability,
+    Batch,
+    Connector,
+    Delivery,
+    Deployment,
+    Login as SessionLogin,
+    NodeUsage,
+    Outcome,
+    OutboxFull,
+    PresenceView,
+    Promise,
+    Receiver,
+    Resized,
+    RunOfMessages,
+    Sender,
+    System,
+    Topology,
+)
+
+__all__ = [
+    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "Connector", "DamagedHistory",
+    "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkCut", "LinkLatency",
+    "LinkReset", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
+    "Parameters", "PayloadSpec", "Phase", "Plan", "PresenceView", "ProcessKill", "ProcessPause",
+    "Promise", "Promote", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
+    "Send", "Sender", "SessionLogin", "SetupError", "Stream", "System", "Topology", "UsageError",
+    "at",
+]  # fmt: skip
