@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any, Literal
 
@@ -47,6 +48,7 @@ def schema(kind: Literal["result", "suite"] = "result") -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of result or suite files."""
     described = msgspec.json.schema(Result if kind == "result" else Suite)
     for definition in described["$defs"].values():
+        definition["description"] = inspect.cleandoc(definition.get("description", ""))
         # Files are written in full, so that every key may be relied on.
         if "properties" in definition:
             definition["required"] = list(definition["properties"])

@@ -1,0 +1,1 @@
+"""What tests share: simulators, planted bugs, example histories and results."""
