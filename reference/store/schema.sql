@@ -1,0 +1,56 @@
+-- The core's whole state. Version 1 (see PRAGMA user_version).
+--
+-- One table holds the messages of normal and of VIP inboxes: a row per (inbox, append, bucket).
+-- All rows of one append share pos_first and pos_last; reading is one range scan in key order.
+-- Columns of numbers are little-endian: offsets u32 (position minus pos_first), ids u64 producers
+-- followed by u64 n, lengths u32; body is the messages one after the other.
+-- Unsigned 64-bit numbers (producer, last_digest) are stored as the signed number of the same bits.
+
+CREATE TABLE offline_msg (
+    inbox        TEXT    NOT NULL,
+    pos_first    INTEGER NOT NULL,
+    bucket       INTEGER NOT NULL,
+    pos_last     INTEGER NOT NULL,
+    epoch        INTEGER NOT NULL,
+    bucket_count INTEGER NOT NULL,
+    count        INTEGER NOT NULL,
+    bpos_first   INTEGER NOT NULL,
+    offsets      BLOB    NOT NULL,
+    ids          BLOB    NOT NULL,
+    lengths      BLOB    NOT NULL,
+    body         BLOB    NOT NULL,
+    PRIMARY KEY (inbox, pos_first, bucket)
+) STRICT;
+
+CREATE TABLE inbox (
+    inbox    TEXT    PRIMARY KEY,
+    pos_next INTEGER NOT NULL,
+    cursor   INTEGER NOT NULL,
+    session  INTEGER NOT NULL,
+    floor    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE epoch (
+    inbox        TEXT    NOT NULL,
+    epoch        INTEGER NOT NULL,
+    bucket_count INTEGER NOT NULL,
+    pos_first    INTEGER NOT NULL,
+    PRIMARY KEY (inbox, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- The next position in each bucket of the epoch that was written last: a column of u64.
+CREATE TABLE bucket_next (
+    inbox     TEXT    PRIMARY KEY,
+    epoch     INTEGER NOT NULL,
+    bpos_next BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE producer (
+    producer    INTEGER NOT NULL,
+    inbox       TEXT    NOT NULL,
+    n_next      INTEGER NOT NULL,
+    last_first  INTEGER NOT NULL,
+    last_digest INTEGER NOT NULL,
+    seen_unix_s INTEGER NOT NULL,
+    PRIMARY KEY (producer, inbox)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,371 @@
+"""The embedded store: one SQLite file in WAL mode, fsynced at every commit.
+
+Guarantees: a commit that returned survives the end of the process and of the machine's power, one
+that did not is there whole or not at all. Exactly one connection writes and checkpoints; a second
+one only reads. The lock file is held for life, so two cores never share a file.
+
+Not guaranteed: anything on a file system whose fsync does nothing (tmpfs).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import numpy as np
+
+from reference.core import buckets
+from reference.core.buckets import BucketRow
+from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
+from reference.store.port import (
+    ROWS_BYTES_MAX,
+    ROWS_MAX,
+    StoreBroken,
+    StoreDamaged,
+    StoreFull,
+    StoreLocked,
+)
+from reference.wire.messages import StoredRow
+
+SCHEMA_VERSION: Final = 1
+
+SYNCHRONOUS: Final = "FULL"
+"""SQLite's level at which a commit in WAL mode is fsynced before it returns."""
+
+PAGE_BYTES: Final = 16_384
+"""The file's page size, chosen by measurement (`benchmarks/store.py` shows the figures)."""
+
+CACHE_BYTES: Final = 16 * 1024 * 1024
+"""Pages that each of the two connections keeps in memory."""
+
+WAL_CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
+"""A WAL of this size is checkpointed before the next commit."""
+
+WAL_BYTES_MAX: Final = 256 * 1024 * 1024
+"""At this size no commit is taken (StoreFull) until a checkpoint has emptied the WAL."""
+
+READ_WAIT_MS: Final = 2_000
+"""How long a forced checkpoint waits for the reading connection to finish one read."""
+
+PRODUCER_RECORD_KEPT_S: Final = 7 * 24 * 3600
+"""A (producer, inbox) not seen for so long is forgotten at the next start of the core.
+
+An edge keeps what it could not hand on in memory only, and gives it up with its process; a week is
+far beyond that, and what comes later meets a gap, never a second copy.
+"""
+
+_ROW = "inbox, pos_first, bucket, pos_last, epoch, bucket_count, count, bpos_first, offsets, ids"
+_INSERT = f"INSERT INTO offline_msg ({_ROW}, lengths, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_PRODUCER = "INSERT OR REPLACE INTO producer VALUES (?,?,?,?,?,?)"
+_INBOX = "INSERT OR REPLACE INTO inbox VALUES (?,?,?,?,?)"
+_EPOCH = "INSERT INTO epoch VALUES (?,?,?,?)"
+_BUCKET_NEXT = "INSERT OR REPLACE INTO bucket_next VALUES (?,?,?)"
+_TRIM = "DELETE FROM offline_msg WHERE inbox = ? AND pos_first <= ?2 AND pos_last <= ?2"
+_READ = f"""
+    SELECT {_ROW}, lengths, body FROM offline_msg
+    WHERE inbox = ?1 AND pos_first <= ?3 AND pos_first >= coalesce(
+        (SELECT max(pos_first) FROM offline_msg WHERE inbox = ?1 AND pos_first <= ?2), ?2)
+    ORDER BY pos_first, bucket"""
+_ROWS = f"""
+    SELECT {_ROW} FROM offline_msg
+    WHERE inbox = ?1 AND (pos_first, bucket) > (?2, ?3) ORDER BY pos_first, bucket LIMIT ?4"""
+
+
+class SqliteStore:
+    """A `Store` in one file."""
+
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: The file; `-wal`, `-shm` and `.lock` lie beside it.
+            vfs: Name of a registered SQLite VFS to use instead of the platform's own.
+
+        Raises:
+            StoreLocked: Another core holds it.
+            StoreDamaged: It is no store of this version.
+        """
+        self._lock = _lock(path)
+        self._pages = 0
+        self._broken = ""
+        self._next: dict[str, tuple[int, list[int]]] = {}
+        try:
+            self._writer = _open(path, vfs)
+            self._page_bytes = _prepare(self._writer)
+            self._writer.set_wal_hook(self._on_wal)
+            self._reader = _open(path, vfs)
+            self._reader.pragma("query_only", True)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            os.close(self._lock)
+            raise StoreDamaged(f"{path.name}: {error}") from error
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def recover(self) -> Recovered:
+        """Return what was durable, after forgetting producers not seen for the named time."""
+        db = self._writer
+        db.execute(
+            "DELETE FROM producer WHERE seen_unix_s < ?",
+            (int(time.time()) - PRODUCER_RECORD_KEPT_S,),
+        )
+        for inbox, epoch, column in db.execute("SELECT inbox, epoch, bpos_next FROM bucket_next"):
+            self._next[inbox] = (epoch, np.frombuffer(column, dtype=buckets.U64).tolist())
+        producers = db.execute(
+            "SELECT producer, inbox, n_next, last_first, last_digest FROM producer"
+        )
+        inboxes = db.execute("SELECT inbox, pos_next, cursor, session, floor FROM inbox")
+        epochs = db.execute(
+            "SELECT inbox, epoch, bucket_count, pos_first FROM epoch ORDER BY inbox, epoch"
+        )
+        return Recovered(
+            producers=tuple(
+                ProducerMark(
+                    producer=_unsigned(producer),
+                    inbox=inbox,
+                    n_next=n_next,
+                    last_first=last_first,
+                    last_digest=_unsigned(digest),
+                )
+                for producer, inbox, n_next, last_first, digest in producers
+            ),
+            inboxes=tuple(
+                InboxMark(
+                    inbox=inbox, pos_next=pos_next, cursor=cursor, session=session, floor=floor
+                )
+                for inbox, pos_next, cursor, session, floor in inboxes
+            ),
+            epochs=tuple(
+                EpochMark(inbox=inbox, epoch=epoch, bucket_count=bucket_count, pos_first=pos_first)
+                for inbox, epoch, bucket_count, pos_first in epochs
+            ),
+        )
+
+    @property
+    def wal_bytes(self) -> int:
+        """How large the WAL was after the last commit or checkpoint."""
+        return self._pages * self._page_bytes
+
+    def commit(self, writes: Writes) -> None:
+        """Make the writes durable, all or nothing. See `Store.commit`."""
+        if self._broken:
+            raise StoreBroken(self._broken)
+        try:
+            self._checkpoint()
+            self._writer.execute("BEGIN IMMEDIATE")
+            bucket_next = self._write(writes)
+            self._writer.execute("COMMIT")
+        except apsw.FullError as error:
+            self._roll_back()
+            raise StoreFull(str(error)) from error
+        except apsw.Error as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            raise StoreBroken(self._broken) from error
+        self._next.update(bucket_next)
+
+    def _roll_back(self) -> None:
+        """SQLite has usually done it already; if it cannot, the outcome is unknown."""
+        try:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except apsw.Error as error:
+            self._broken = f"rollback failed: {error}"
+            raise StoreBroken(self._broken) from error
+
+    def _write(self, writes: Writes) -> dict[str, tuple[int, list[int]]]:
+        bucket_next: dict[str, tuple[int, list[int]]] = {}
+        db = self._writer
+        for append in writes.appends:
+            name = append.inbox
+            epoch, after = bucket_next.get(name) or self._next.get(name) or (-1, [])
+            if epoch != append.epoch:
+                after = [0] * append.bucket_count
+            rows, after = buckets.split(append, after)
+            bucket_next[name] = (append.epoch, after)
+            db.executemany(_INSERT, map(_columns, rows))
+        if bucket_next:
+            db.executemany(
+                _BUCKET_NEXT,
+                [
+                    (name, epoch, np.array(after, dtype=buckets.U64).tobytes())
+                    for name, (epoch, after) in bucket_next.items()
+                ],
+            )
+        if writes.producers:
+            seen_unix_s = int(time.time())
+            db.executemany(
+                _PRODUCER,
+                [
+                    (
+                        _signed(mark.producer),
+                        mark.inbox,
+                        mark.n_next,
+                        mark.last_first,
+                        _signed(mark.last_digest),
+                        seen_unix_s,
+                    )
+                    for mark in writes.producers
+                ],
+            )
+        if writes.inboxes:
+            db.executemany(
+                _INBOX,
+                [(m.inbox, m.pos_next, m.cursor, m.session, m.floor) for m in writes.inboxes],
+            )
+        if writes.epochs:
+            db.executemany(
+                _EPOCH, [(m.inbox, m.epoch, m.bucket_count, m.pos_first) for m in writes.epochs]
+            )
+        if writes.trims:
+            db.executemany(_TRIM, writes.trims)
+        return bucket_next
+
+    def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._pages = pages
+        return 0
+
+    def _checkpoint(self) -> None:
+        """Move the WAL into the file before the next commit, so that no reply waits for it."""
+        if self.wal_bytes < WAL_CHECKPOINT_BYTES:
+            return
+        forced = self.wal_bytes >= WAL_BYTES_MAX
+        mode = apsw.SQLITE_CHECKPOINT_RESTART if forced else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            pages, moved = self._writer.wal_checkpoint(mode=mode)
+        except (apsw.FullError, apsw.BusyError) as error:
+            if forced:
+                raise StoreFull(f"the WAL is at its limit of {WAL_BYTES_MAX} bytes") from error
+            return
+        # When all of it has moved, the next commit starts the WAL from its beginning again.
+        self._pages = 0 if pages == moved else pages
+
+    def read(self, inbox: str, pos_first: int, pos_upto: int, bytes_max: int) -> LogSlice:
+        """Return committed messages, merged over buckets and epochs. See `Store.read`."""
+        cursor = self._reader.cursor()
+        try:
+            found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
+            rows = _take_appends(map(_bucket_row, found), pos_first, bytes_max)
+        finally:
+            cursor.close(True)
+        return buckets.merge(rows, pos_first, pos_upto, bytes_max)
+
+    def rows(
+        self, inbox: str, after_pos: int, after_bucket: int
+    ) -> tuple[tuple[StoredRow, ...], bool]:
+        """Return bucket rows behind a key, and whether more remain. See `Store.rows`."""
+        rows: list[StoredRow] = []
+        size_bytes = 0
+        cursor = self._reader.cursor()
+        try:
+            found = cursor.execute(_ROWS, (inbox, after_pos, after_bucket, ROWS_MAX + 1))
+            for _inbox, *values in found:
+                row = StoredRow(*values)
+                size_bytes += len(row.offsets) + len(row.ids)
+                if len(rows) == ROWS_MAX or (rows and size_bytes > ROWS_BYTES_MAX):
+                    return tuple(rows), True
+                rows.append(row)
+        finally:
+            cursor.close(True)
+        return tuple(rows), False
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self._reader.close()
+        self._writer.close()
+        os.close(self._lock)
+
+
+def _lock(path: Path) -> int:
+    """Take the lock file; the kernel lets go of it when the process ends, however it ends."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreLocked(f"{path.name} is in use by another core") from None
+    return descriptor
+
+
+def _open(path: Path, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), vfs=vfs)
+    connection.set_busy_timeout(READ_WAIT_MS)
+    connection.pragma("cache_size", -(CACHE_BYTES // 1024))
+    return connection
+
+
+def _prepare(db: apsw.Connection) -> int:
+    """Set the writing connection up and make the tables of a new file; return its page size."""
+    db.pragma("page_size", PAGE_BYTES)
+    if db.pragma("journal_mode", "wal") != "wal":
+        raise StoreDamaged("the file cannot be put into WAL mode")
+    db.pragma("synchronous", SYNCHRONOUS)
+    version = db.pragma("user_version")
+    if version == 0:
+        schema = resources.files("reference.store").joinpath("schema.sql").read_text("utf-8")
+        db.execute(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+    elif version != SCHEMA_VERSION:
+        raise StoreDamaged(f"a store of version {version}; this core reads {SCHEMA_VERSION}")
+    page_bytes: int = db.pragma("page_size")
+    return page_bytes
+
+
+def _columns(row: BucketRow) -> tuple[Any, ...]:
+    return (
+        row.inbox,
+        row.pos_first,
+        row.bucket,
+        row.pos_last,
+        row.epoch,
+        row.bucket_count,
+        row.count,
+        row.bpos_first,
+        row.offsets,
+        row.ids,
+        row.lengths,
+        row.body,
+    )
+
+
+def _bucket_row(values: tuple[Any, ...]) -> BucketRow:
+    return BucketRow(
+        inbox=values[0],
+        pos_first=values[1],
+        bucket=values[2],
+        pos_last=values[3],
+        epoch=values[4],
+        bucket_count=values[5],
+        count=values[6],
+        bpos_first=values[7],
+        offsets=values[8],
+        ids=values[9],
+        lengths=values[10],
+        body=values[11],
+    )
+
+
+def _take_appends(found: Iterator[BucketRow], pos_first: int, bytes_max: int) -> list[BucketRow]:
+    """Take whole appends until they hold about `bytes_max`, so that none is read in part."""
+    rows: list[BucketRow] = []
+    size_bytes = 0
+    for row in found:
+        if rows and row.pos_first != rows[-1].pos_first and size_bytes >= bytes_max:
+            break
+        rows.append(row)
+        # What lies below the first wanted position is filtered out later and does not count.
+        if row.pos_first >= pos_first:
+            size_bytes += len(row.body) + len(row.lengths)
+    return rows
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _unsigned(value: int) -> int:
+    return value + 2**64 if value < 0 else value
