@@ -1,0 +1,1 @@
+"""Faults, one file each, their schedule, and the nemesis that carries it out."""

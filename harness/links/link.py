@@ -1,0 +1,273 @@
+"""One proxied connection path: what can be done to it, and its state at rest.
+
+What the toxics really do is not what their names say. In Toxiproxy 2.12.0, read in its source and
+tried: `reset_peer` sets SO_LINGER 0 only on connections opened while it is on the proxy, so a link
+is made for resets or plain when it is opened, and in the first case *every* close of it is a reset.
+`bandwidth` 0 is the only pause that loses nothing. `timeout` 0 swallows bytes, and its removal
+closes the connection. A toxicity between 0 and 1 is drawn again whenever a neighbour changes, so
+only 1 is used (and 0, for the linger alone).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from harness.errors import HarnessError
+from harness.links.coverage import ServerLog
+from harness.links.ports import LOOPBACK
+from harness.links.proxies import BOTH, DOWNSTREAM, ProxyState, Toxic, ToxiproxyApi
+from harness.links.sockets import count_open, count_resets_sent
+
+GONE_WITHIN_S = 2.0
+"""Deadline for the connections of a link that was taken down to be gone."""
+
+POLL_S = 0.005
+
+PROBE_WITHIN_S = 5.0
+"""Default deadline of a probe's round trip."""
+
+_LINGER = Toxic(
+    name="rest-linger",
+    type="reset_peer",
+    stream=DOWNSTREAM,
+    attributes={"timeout": 0},
+    toxicity=0.0,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What taking a link down did.
+
+    Attributes:
+        connections: Open connections that were closed.
+        resets_sent: TCP resets that this machine sent meanwhile, -1 unknown.
+    """
+
+    connections: int
+    resets_sent: int
+
+
+def rest_toxics(*, latency_ms: int, jitter_ms: int, resets: bool) -> dict[str, Toxic]:
+    """Return the toxics that a link has when no fault holds."""
+    toxics = [_LINGER] if resets else []
+    if latency_ms or jitter_ms:
+        toxics += _latency("rest", latency_ms, jitter_ms)
+    return {toxic.name: toxic for toxic in toxics}
+
+
+def _latency(prefix: str, latency_ms: int, jitter_ms: int) -> list[Toxic]:
+    attributes = {"latency": latency_ms, "jitter": jitter_ms}
+    return [
+        Toxic(name=f"{prefix}-latency-{way}", type="latency", stream=way, attributes=attributes)
+        for way in BOTH
+    ]
+
+
+class Link:
+    """A named proxy in front of one port. Made by `Links.open`.
+
+    Its operations are carried out one after the other. Each raises `HarnessError`, which names the
+    proxy, when Toxiproxy does not do it in time; the link's state is unknown then until `heal`.
+
+    Attributes:
+        name: "client-edge:eu-west:0", "edge-core:us-east", …
+        listen_port: Where clients connect.
+        upstream_port: Where the server listens.
+        resets: Whether every close of its connections is a TCP reset.
+        probes: Connections that the harness itself made through it.
+    """
+
+    def __init__(
+        self,
+        *,
+        api: ToxiproxyApi,
+        log: ServerLog,
+        name: str,
+        listen_port: int,
+        upstream_port: int,
+        rest: Mapping[str, Toxic],
+        probe: bytes,
+    ) -> None:
+        self.name = name
+        self.listen_port = listen_port
+        self.upstream_port = upstream_port
+        self.resets = _LINGER.name in rest
+        self.probes = 0
+        self._api = api
+        self._log = log
+        self._rest = dict(rest)
+        self._probe = probe
+        self._lock = anyio.Lock()
+
+    def connections(self) -> int | None:
+        """Return how many of its connections are open; None where the kernel does not tell."""
+        return count_open(self.listen_port)
+
+    async def cut(self) -> Cut:
+        """Take it down: its connections are closed, new ones are refused until `restore`.
+
+        They see a reset if the link was made for resets, an end of file otherwise.
+        """
+        async with self._lock:
+            return await self._take_down()
+
+    async def _take_down(self) -> Cut:
+        before = self.connections()
+        self._log.read()
+        cut_before = self._log.cut[self.name]
+        resets_before = count_resets_sent()
+        await self._api.enable(self.name, False)
+        deadline = time.monotonic() + GONE_WITHIN_S
+        while self.connections():
+            if time.monotonic() > deadline:
+                raise HarnessError(f"proxy {self.name!r} is down and its connections are not")
+            await anyio.sleep(POLL_S)
+        self._log.read()
+        resets_after = count_resets_sent()
+        return Cut(
+            connections=self._log.cut[self.name] - cut_before if before is None else before,
+            resets_sent=-1
+            if resets_before is None or resets_after is None
+            else resets_after - resets_before,
+        )
+
+    async def restore(self) -> None:
+        """Open it again after `cut`. Idempotent."""
+        async with self._lock:
+            await self._api.enable(self.name, True)
+
+    async def reset(self) -> Cut:
+        """Reset its live connections: both ends see ECONNRESET. New ones are taken at once.
+
+        Raises:
+            HarnessError: The link was not made for resets: an end of file is all it could send.
+        """
+        if not self.resets:
+            raise HarnessError(f"link {self.name!r} was not opened for resets")
+        async with self._lock:
+            cut = await self._take_down()
+            await self._api.enable(self.name, True)
+            return cut
+
+    async def add_latency(self, latency_ms: int, jitter_ms: int = 0) -> None:
+        """Delay each direction by `latency_ms` ± `jitter_ms`, beside what it has at rest.
+
+        Beyond 1,024 chunks on the way in one direction a connection blocks, so this also bounds
+        the throughput of a link.
+        """
+        async with self._lock:
+            for toxic in _latency("fault", latency_ms, jitter_ms):
+                await self._api.add(self.name, toxic)
+
+    async def remove_latency(self) -> None:
+        """Undo `add_latency`. Idempotent."""
+        async with self._lock:
+            for way in BOTH:
+                await self._api.remove(self.name, f"fault-latency-{way}")
+
+    async def pause(self) -> None:
+        """Hold all bytes in both directions; connections stay open and nothing is lost."""
+        async with self._lock:
+            for way in BOTH:
+                held = Toxic(
+                    name=f"fault-pause-{way}",
+                    type="bandwidth",
+                    stream=way,
+                    attributes={"rate": 0},
+                )
+                await self._api.add(self.name, held)
+
+    async def resume(self) -> None:
+        """Let the held bytes through. Idempotent."""
+        async with self._lock:
+            for way in BOTH:
+                await self._api.remove(self.name, f"fault-pause-{way}")
+
+    async def cut_one_way(self, direction: str) -> None:
+        """Swallow all bytes in one direction ("upstream" or "downstream").
+
+        Connections look open to both ends, as behind a network that drops one way.
+        """
+        async with self._lock:
+            swallow = Toxic(
+                name=f"fault-swallow-{direction}",
+                type="timeout",
+                stream=direction,
+                attributes={"timeout": 0},
+            )
+            await self._api.add(self.name, swallow)
+
+    async def restore_one_way(self, direction: str) -> None:
+        """Undo `cut_one_way`; this closes the connections that lost bytes. Idempotent."""
+        async with self._lock:
+            await self._api.remove(self.name, f"fault-swallow-{direction}")
+
+    async def heal(self) -> None:
+        """Bring it back to rest, whatever was done to it, and verify that. Idempotent.
+
+        Raises:
+            HarnessError: It is not at rest; says what is different.
+        """
+        async with self._lock:
+            state = await self._api.show(self.name)
+            for name, toxic in state.toxics.items():
+                if self._rest.get(name) != toxic:
+                    await self._api.remove(self.name, name)
+            for name, toxic in self._rest.items():
+                if state.toxics.get(name) != toxic:
+                    await self._api.add(self.name, toxic)
+            if not state.enabled:
+                await self._api.enable(self.name, True)
+            self._verify_rest(await self._api.show(self.name))
+
+    def _verify_rest(self, state: ProxyState) -> None:
+        if not state.enabled:
+            raise HarnessError(f"proxy {self.name!r} is still down after healing")
+        if state.toxics != self._rest:
+            raise HarnessError(
+                f"proxy {self.name!r} has toxics {sorted(state.toxics)} after healing,"
+                f" at rest it has {sorted(self._rest)}"
+            )
+
+    @property
+    def can_probe(self) -> bool:
+        """Whether `round_trip_ms` has something to send."""
+        return bool(self._probe)
+
+    async def round_trip_ms(self, *, within_s: float = PROBE_WITHIN_S) -> float | None:
+        """Connect, send the link's probe and return how long the first byte of the reply took.
+
+        None when nothing came back in time or the connection was refused or cut.
+
+        Raises:
+            HarnessError: The link was opened without a probe.
+        """
+        if not self.can_probe:
+            raise HarnessError(f"link {self.name!r} was opened without a probe")
+        with anyio.move_on_after(within_s):
+            try:
+                stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
+                async with stream:
+                    self.probes += 1
+                    begun = time.perf_counter()
+                    await stream.send(self._probe)
+                    await stream.receive(1)
+                    return (time.perf_counter() - begun) * 1000
+            except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+                return None
+        return None
+
+    async def is_refusing(self) -> bool:
+        """Try to connect and say whether that was refused."""
+        try:
+            stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
+        except OSError:
+            return True
+        self.probes += 1
+        await stream.aclose()
+        return False

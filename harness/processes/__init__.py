@@ -1,0 +1,1 @@
+"""Processes of a run: start, ready, logs, stop, kill, usage, and nothing left behind."""
