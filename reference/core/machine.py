@@ -1,0 +1,467 @@
+"""The core machine: one entrance, and who answers what.
+
+It reveals nothing of a commit before `Committed`: acknowledgements, duplicates of what is being
+committed, session numbers, cursors, epochs and deliveries all wait for it. Everything that a reply
+shows at once (end, durable counts, inspections) is the durable state.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from typing import TypeVar
+
+from reference.core import presence
+from reference.core.delivery import Deliverer, Session
+from reference.core.links import Link, Role
+from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
+from reference.core.settings import NODE_NAME_BYTES_MAX, PRESENCE_USERS_MAX, CoreSettings
+from reference.events import (
+    Closed,
+    CommitRefused,
+    Committed,
+    ConnectFailed,
+    Effect,
+    Event,
+    LogRead,
+    Malformed,
+    Opened,
+    ReadRows,
+    Received,
+    Recovered,
+    RowsRead,
+    Tick,
+    Written,
+)
+from reference.wire import messages as m
+from reference.wire.errors import ErrorCode
+from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION
+
+T = TypeVar("T")
+
+_MS = 1_000_000
+
+STALL_MS = 1_000
+"""A longer pause between two ticks is the core's own, and is not held against its links."""
+
+
+class CoreMachine:
+    """The core. `handle` takes an event and returns what is to be done, in order."""
+
+    def __init__(self, settings: CoreSettings, recovered: Recovered) -> None:
+        """Start from what a store recovered."""
+        self._settings = settings
+        self._sequencer = Sequencer(settings, recovered)
+        self._deliverer = Deliverer(settings.tail_cache_bytes_max)
+        for inbox in self._sequencer.inboxes.values():
+            self._deliverer.presume_sent(inbox)
+        self._links: dict[int, Link] = {}
+        self._touched: dict[int, Link] = {}
+        self._effects: list[Effect] = []
+        self._now_ns = 0
+        self._ticked_ns = -1
+        self._ended: dict[str, int] = {}
+        self._parked: list[tuple[Link, m.CursorMark]] = []
+        self._parked_until_ns = 0
+        self._rows_no = 0
+        self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
+        self.extra_gauges: dict[str, int] = {}
+        """Gauges of whoever runs this machine (its store, its clock), shown beside its own."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being committed or waits for it."""
+        return self._sequencer.idle
+
+    def gauges(self) -> dict[str, int]:
+        """Return the numbers that INSPECT shows: what the named limits bound."""
+        outlets = [link.outlet.pending_bytes for link in self._links.values()]
+        return {
+            "connections": len(self._links),
+            "sessions": len(self._deliverer.active),
+            "inboxes": len(self._sequencer.inboxes),
+            "producers": len(self._sequencer.lineages),
+            "pending_bytes": self._sequencer.pending_bytes,
+            "tail_cache_bytes": self._deliverer.tail.size_bytes,
+            "outlet_bytes": sum(outlets),
+            "outlet_bytes_highest": max(outlets, default=0),
+            "commits": self._sequencer.commits,
+            **self.extra_gauges,
+        }
+
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        """Take one event and return the effects it has."""
+        self._now_ns = now_ns
+        self._effects = []
+        match event:
+            case Received(conn=conn, message=message):
+                self._received(self._links.get(conn), message)
+            case Written(conn=conn):
+                self._written(conn)
+            case Committed(commit_no=commit_no):
+                self._committed(commit_no)
+            case LogRead(read_no=read_no, log=log):
+                self._deliverer.log_read(read_no, log)
+            case Tick():
+                self._tick()
+            case Opened(conn=conn):
+                self._opened(conn)
+            case Closed(conn=conn):
+                self._closed(conn)
+            case Malformed(conn=conn, code=code, detail=detail):
+                self._fail(self._links.get(conn), code, detail)
+            case CommitRefused(commit_no=commit_no):
+                self._refused(commit_no)
+            case RowsRead():
+                self._rows_read(event)
+            case ConnectFailed():
+                raise ValueError("a core opens no connections")
+        return self._drain()
+
+    def _drain(self) -> list[Effect]:
+        """Return what became due: the commit first, so that the disk works while links write."""
+        effects: list[Effect] = []
+        if commit := self._sequencer.seal():
+            effects.append(commit)
+        effects += self._deliverer.reads
+        self._deliverer.reads = []
+        effects += self._effects
+        while self._touched:
+            _, link = self._touched.popitem()
+            if not link.failed and link.outlet.overfull:
+                self._fail(link, ErrorCode.SLOW_CONSUMER, "the output buffer is full")
+                effects += link.flush() or link.abandon()
+            effects += link.flush()
+        return effects
+
+    def _touch(self, link: Link) -> None:
+        self._touched[link.conn] = link
+
+    # Connections ------------------------------------------------------------------------------
+
+    def _opened(self, conn: int) -> None:
+        link = Link(conn, self._now_ns, self._touch)
+        self._links[conn] = link
+        if len(self._links) > self._settings.connections_max:
+            self._fail(link, ErrorCode.BUSY, "too many connections")
+
+    def _closed(self, conn: int) -> None:
+        link = self._links.pop(conn, None)
+        if link is not None:
+            presence.link_lost(self._deliverer, link)
+            link.failed = link.close_sent = True
+            self._touched.pop(conn, None)
+
+    def _fail(self, link: Link | None, code: ErrorCode, detail: str) -> None:
+        if link is not None and not link.failed:
+            presence.link_lost(self._deliverer, link)
+            link.fail(code, detail, self._now_ns)
+
+    def _written(self, conn: int) -> None:
+        link = self._links.get(conn)
+        if link is None:
+            return
+        link.outlet.written()
+        self._touch(link)
+        if not link.failed:
+            self._deliverer.written(link)
+
+    def _tick(self) -> None:
+        now = self._now_ns
+        paused_ns = now - self._ticked_ns if self._ticked_ns >= 0 else 0
+        self._ticked_ns = now
+        settings = self._settings
+        for link in list(self._links.values()):
+            if paused_ns > STALL_MS * _MS:
+                link.heard_ns = min(link.heard_ns + paused_ns, now)
+            silent_ns = now - link.heard_ns
+            admin = link.role is Role.ADMIN
+            limit_ms = settings.admin_idle_ms if admin else settings.heartbeat_deadline_ms
+            if link.failed:
+                if now - link.failed_ns >= settings.heartbeat_deadline_ms * _MS:
+                    self._effects += link.abandon()
+            elif silent_ns >= limit_ms * _MS:
+                self._fail(link, ErrorCode.HEARTBEAT_MISSED, f"silent for {silent_ns // _MS} ms")
+                self._effects += link.flush() or link.abandon()
+            elif link.role is Role.EDGE:
+                interval_ns = settings.heartbeat_interval_ms * _MS
+                if silent_ns >= interval_ns and now - link.asked_ns >= interval_ns:
+                    link.asked_ns = now
+                    link.offer(m.Heartbeat(now))
+        if self._parked and now >= self._parked_until_ns:
+            parked, self._parked = self._parked, []
+            for link, mark in parked:
+                if self._sequencer.move_cursor(link, mark):
+                    link.offer(m.CursorOk((mark,)))
+
+    # Messages ---------------------------------------------------------------------------------
+
+    def _received(self, link: Link | None, message: m.Message) -> None:
+        if link is None or link.failed:
+            return
+        link.heard_ns = self._now_ns
+        if link.role is Role.NEW:
+            self._hello(link, message)
+            return
+        match message:
+            case m.BatchSend(segments=segments) if link.role is Role.EDGE:
+                self._append(link, segments)
+            case m.Send(segment=segment) if link.role is Role.EDGE:
+                self._append(link, (segment,))
+            case m.CursorAck(marks=marks) if link.role is Role.EDGE:
+                self._cursors(link, marks)
+            case m.Login() if link.role is Role.EDGE:
+                self._login(link, message)
+            case m.Logout() if link.role is Role.EDGE:
+                self._logout(link, message)
+            case m.Resume(marks=marks) if link.role is Role.EDGE:
+                self._resume(link, marks)
+            case m.Promote() if link.role is Role.ADMIN:
+                if error := self._sequencer.promote(link, message):
+                    link.offer(error)
+            case m.Inspect() if link.role is Role.ADMIN:
+                self._inspect(link, message)
+            case m.End(request=request, inbox=name):
+                inbox = self._sequencer.inboxes.get(name)
+                link.offer(m.EndOk(request, name, inbox.pos_end - 1 if inbox else -1))
+            case m.Presence(request=request, users=users):
+                self._presence(link, request, users)
+            case m.Heartbeat(nonce=nonce):
+                link.offer(m.HeartbeatOk(nonce))
+            case m.HeartbeatOk():
+                pass
+            case m.Error(code=code):
+                self._fail(link, code, "answered in kind")
+            case _:
+                detail = f"{type(message).__name__} from role {link.role}"
+                self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, detail)
+
+    def _hello(self, link: Link, message: m.Message) -> None:
+        settings = self._settings
+        if not isinstance(message, m.Hello):
+            self._fail(link, ErrorCode.HELLO_EXPECTED, type(message).__name__)
+            return
+        if message.version != PROTOCOL_VERSION:
+            detail = f"this core speaks version {PROTOCOL_VERSION}"
+            self._fail(link, ErrorCode.VERSION_MISMATCH, detail)
+            return
+        tokens = {Role.EDGE: settings.token, Role.ADMIN: settings.admin_token}
+        token = tokens.get(message.role)  # type: ignore[call-overload]
+        if token is None:
+            self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, "a core takes roles edge and admin")
+        elif not hmac.compare_digest(token.encode(), message.token.encode()):
+            self._fail(link, ErrorCode.UNAUTHORISED, "the token is not this core's")
+        elif not 0 < len(message.node.encode()) <= NODE_NAME_BYTES_MAX:
+            self._fail(link, ErrorCode.BAD_NAME, "the name of the node has a bad length")
+        else:
+            link.role = Role(message.role)
+            link.node = message.node
+            link.offer(m.Welcome(PROTOCOL_VERSION, settings.node, settings.link_credit_bytes))
+
+    def _append(self, link: Link, segments: Iterable[m.Segment]) -> None:
+        known: list[m.OkRange] = []
+        refused: list[m.RefusedRange] = []
+        for segment in segments:
+            match self._sequencer.append(link, segment):
+                case m.OkRange() as ok:
+                    known.append(ok)
+                case m.RefusedRange() as refusal:
+                    refused.append(refusal)
+        if known:
+            link.offer(m.Ok(tuple(known)))
+        if refused:
+            link.offer(m.Refused(tuple(refused)))
+
+    def _login(self, link: Link, login: m.Login) -> None:
+        if len(login.inboxes) > LOGIN_INBOXES_MAX:
+            detail = f"at most {LOGIN_INBOXES_MAX} inboxes"
+            link.offer(m.Error(login.request, ErrorCode.TOO_LARGE, detail))
+        elif not login.inbox:
+            durable = self._durable_counts(login)
+            credit = self._settings.link_credit_bytes
+            link.offer(m.LoginOk(login.request, -1, -1, 0, durable, credit))
+        elif login.from_pos < -2 or login.window_bytes < 1:
+            self._fail(link, ErrorCode.BAD_HEADER, "a login with a bad position or window")
+        elif code := self._sequencer.open_session(link, login):
+            link.offer(m.Error(login.request, code, ""))
+
+    def _durable_counts(self, login: m.Login) -> tuple[int, ...]:
+        if login.producer < 0:
+            return (0,) * len(login.inboxes)
+        return tuple(self._sequencer.n_durable(login.producer, name) for name in login.inboxes)
+
+    def _logged_in(self, wait: LoginWait) -> None:
+        """A session number is durable: the session before ends, this one begins."""
+        login, link = wait.login, wait.link
+        inbox = self._sequencer.inboxes[login.inbox]
+        before = self._deliverer.active.get(inbox.name)
+        if before is not None:
+            self._end(before, ErrorCode.SUPERSEDED)
+        cursor = inbox.cursor_durable
+        wanted = cursor if login.from_pos == -2 else login.from_pos
+        next_pos = max(min(wanted + 1, inbox.pos_end), inbox.floor_durable)
+        if link.failed:
+            return
+        window_bytes = min(login.window_bytes, self._settings.window_bytes_max)
+        session = Session(inbox, wait.session, link, next_pos, window_bytes)
+        self._deliverer.open(session)
+        link.offer(
+            m.LoginOk(
+                login.request,
+                wait.session,
+                cursor,
+                next_pos,
+                self._durable_counts(login),
+                self._settings.link_credit_bytes,
+            )
+        )
+        self._deliverer.pump(session)
+
+    def _end(self, session: Session, code: ErrorCode) -> None:
+        self._deliverer.end(session)
+        mark = m.CursorMark(session.inbox.name, session.number, session.next_pos - 1)
+        session.link.offer(m.Superseded((mark,), code))
+
+    def _logout(self, link: Link, logout: m.Logout) -> None:
+        session = self._current(logout.inbox, logout.session)
+        if isinstance(session, Session):
+            self._deliverer.end(session)
+            self._ended[logout.inbox] = logout.session
+        if logout.request < 0:
+            return
+        if isinstance(session, Session):
+            link.offer(m.LogoutOk(logout.request))
+        else:
+            link.offer(m.Error(logout.request, session, ""))
+
+    def _current(self, name: str, number: int) -> Session | ErrorCode:
+        """Return the active session if it has this number, or what is wrong with the number."""
+        session = self._deliverer.active.get(name)
+        if session is not None and session.number == number:
+            return session
+        inbox = self._sequencer.inboxes.get(name)
+        if inbox is not None and number < inbox.session_durable:
+            return ErrorCode.SUPERSEDED
+        return ErrorCode.UNKNOWN_SESSION
+
+    def _cursors(self, link: Link, marks: Iterable[m.CursorMark]) -> None:
+        durable: list[m.CursorMark] = []
+        for mark in marks:
+            session = self._current(mark.inbox, mark.session)
+            if not isinstance(session, Session):
+                link.offer(m.Superseded((mark,), session))
+                continue
+            if mark.upto >= session.next_pos:
+                self._ended[mark.inbox] = mark.session
+                self._end(session, ErrorCode.ACK_BEYOND_DELIVERED)
+                continue
+            session.window.acknowledged(mark.upto)
+            if self._sequencer.move_cursor(link, mark):
+                durable.append(mark)
+            self._deliverer.pump(session)
+        if durable:
+            link.offer(m.CursorOk(tuple(durable)))
+
+    def _resume(self, link: Link, marks: Iterable[m.ResumeMark]) -> None:
+        for mark in marks:
+            inbox = self._sequencer.inboxes.get(mark.inbox)
+            ended = self._ended.get(mark.inbox, -1)
+            window_bytes = min(max(mark.window_bytes, 1), self._settings.window_bytes_max)
+            session = presence.resumed(self._deliverer, inbox, ended, mark, link, window_bytes)
+            cursor = m.CursorMark(mark.inbox, mark.session, mark.acked_pos)
+            if not isinstance(session, Session):
+                link.offer(m.Superseded((cursor,), session))
+                continue
+            acked = 0 <= mark.acked_pos < session.next_pos
+            if acked and self._sequencer.move_cursor(link, cursor):
+                link.offer(m.CursorOk((cursor,)))
+            self._deliverer.pump(session)
+
+    def _presence(self, link: Link, request: int, users: tuple[str, ...]) -> None:
+        if len(users) > PRESENCE_USERS_MAX:
+            detail = f"at most {PRESENCE_USERS_MAX} users"
+            link.offer(m.Error(request, ErrorCode.TOO_LARGE, detail))
+            return
+        entries = tuple(presence.entry(self._deliverer, user) for user in users)
+        link.offer(m.PresenceOk(request, entries))
+
+    def _inspect(self, link: Link, inspect: m.Inspect) -> None:
+        if not inspect.inbox:
+            link.offer(m.InspectOk(inspect.request, "", (), (), False, self.gauges()))
+        elif not name_is_good(inspect.inbox):
+            link.offer(m.Error(inspect.request, ErrorCode.BAD_NAME, ""))
+        else:
+            self._rows_no += 1
+            self._inspecting[self._rows_no] = (link, inspect)
+            self._effects.append(
+                ReadRows(
+                    read_no=self._rows_no,
+                    inbox=inspect.inbox,
+                    after_pos=inspect.after_pos,
+                    after_bucket=inspect.after_bucket,
+                )
+            )
+
+    def _rows_read(self, read: RowsRead) -> None:
+        link, inspect = self._inspecting.pop(read.read_no)
+        inbox = self._sequencer.inboxes.get(inspect.inbox)
+        end = inbox.pos_end if inbox else 0
+        # The store may be a commit ahead of what has been reported as durable.
+        rows = tuple(row for row in read.rows if row.pos_last < end)
+        epochs = tuple(inbox.epochs[: inbox.epochs_durable]) if inbox else ()
+        more = read.more and len(rows) == len(read.rows)
+        link.offer(m.InspectOk(inspect.request, inspect.inbox, epochs, rows, more, self.gauges()))
+
+    # Commits ----------------------------------------------------------------------------------
+
+    def _committed(self, commit_no: int) -> None:
+        group = self._sequencer.committed(commit_no)
+        for link, ranges in _by_link(group.oks):
+            link.offer(m.Ok(tuple(ranges)))
+        for link, marks in _by_link(group.cursors):
+            link.offer(m.CursorOk(tuple(marks)))
+        for link, reply in group.replies:
+            link.offer(reply)
+        for append in group.writes.appends:
+            self._deliverer.tail.add(append)
+        for wait in group.logins:
+            self._logged_in(wait)
+        for name in group.inboxes:
+            session = self._deliverer.active.get(name)
+            if session is not None:
+                self._deliverer.pump(session)
+
+    def _refused(self, commit_no: int) -> None:
+        for group in self._sequencer.refused(commit_no):
+            self._tell_full(group)
+
+    def _tell_full(self, group: Group) -> None:
+        """Nothing of a group happened: everybody who waited may ask again."""
+        full = ErrorCode.STORAGE_FULL
+        for link, ranges in _by_link(group.oks):
+            refused = [
+                m.RefusedRange(
+                    ok.inbox,
+                    ok.producer,
+                    ok.n_first,
+                    ok.count,
+                    full,
+                    self._sequencer.n_durable(ok.producer, ok.inbox),
+                )
+                for ok in ranges
+            ]
+            link.offer(m.Refused(tuple(refused)))
+        for wait in group.logins:
+            wait.link.offer(m.Error(wait.login.request, full, "the login did not happen"))
+        for link, reply in group.replies:
+            link.offer(m.Error(reply.request, full, "the promotion did not happen"))
+        # A cursor mark has no refusal that leaves its session alive, so it is tried again.
+        self._parked += group.cursors
+        self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * _MS
+
+
+def _by_link(pairs: Iterable[tuple[Link, T]]) -> Iterable[tuple[Link, list[T]]]:
+    grouped: dict[int, tuple[Link, list[T]]] = {}
+    for link, item in pairs:
+        grouped.setdefault(link.conn, (link, []))[1].append(item)
+    return grouped.values()

@@ -1,0 +1,71 @@
+"""What a core can be told, and its named limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Retention(StrEnum):
+    """What becomes of acknowledged messages: kept to the end of the run, or trimmed."""
+
+    RUN = "run"
+    ACK = "ack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreSettings:
+    """Settings of one core. Sizes are bytes; each limit says what reaching it means.
+
+    Attributes:
+        node: The core's name, as WELCOME shows it.
+        token: What an edge shows in HELLO.
+        admin_token: What role "admin" shows.
+        retention: Whether acknowledged messages are trimmed.
+        link_credit_bytes: What an edge may have unanswered on one link.
+        window_bytes_max: A session's window is cut to this.
+        pending_bytes_max: Appended and not yet committed; beyond it batches are refused as BUSY.
+        tail_cache_bytes_max: Committed appends kept in memory for sessions that keep up.
+        connections_max: A further connection is told BUSY and closed.
+        inboxes_max: A further inbox is refused as QUOTA.
+        producers_max: A further (producer, inbox) is refused as QUOTA.
+        heartbeat_interval_ms: Silence after which a link is asked for a sign of life.
+        heartbeat_deadline_ms: Silence after which it is closed, HELLO included.
+        admin_idle_ms: Silence after which an admin connection is closed; it is never asked.
+        store_retry_ms: How long cursor marks wait after the store was full.
+    """
+
+    node: str = "core"
+    token: str = ""
+    admin_token: str = ""
+    retention: Retention = Retention.RUN
+    link_credit_bytes: int = 8 * 1024 * 1024
+    window_bytes_max: int = 4 * 1024 * 1024
+    pending_bytes_max: int = 64 * 1024 * 1024
+    tail_cache_bytes_max: int = 32 * 1024 * 1024
+    connections_max: int = 1_024
+    inboxes_max: int = 100_000
+    producers_max: int = 1_000_000
+    heartbeat_interval_ms: int = 1_000
+    heartbeat_deadline_ms: int = 3_000
+    admin_idle_ms: int = 60_000
+    store_retry_ms: int = 200
+
+
+APPEND_BYTES_MAX = 1024 * 1024
+"""About how large one append grows (one batch at least): the piece that rows are split from."""
+
+APPEND_COUNT_MAX = 65_536
+"""Messages in one append, so that it can be delivered whole (wire limit BATCH_COUNT_MAX)."""
+
+APPEND_RUNS_MAX = 4_096
+"""Runs in one append, so that it can be delivered whole (wire limit SEGMENTS_MAX)."""
+
+READ_BYTES_MAX = 1024 * 1024
+"""About how much one read from the store brings for a session that lags."""
+
+PRESENCE_USERS_MAX = 4_096
+"""Users that one PRESENCE may name."""
+
+NODE_NAME_BYTES_MAX = 128
+"""The name in HELLO."""
