@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import anyio
 from harness.errors import HarnessError
 from harness.processes import lifeline
 from harness.processes.identity import children, look
+from harness.processes.signals import let_run, send, stop_running
 from harness.processes.table import ProcessTable
 
 READY_WITHIN_S = 15.0
@@ -34,9 +34,6 @@ STOP_WITHIN_S = 5.0
 
 KILL_WITHIN_S = 5.0
 """Deadline for a killed process to be gone; beyond it the machine is in trouble."""
-
-PAUSE_WITHIN_S = 1.0
-"""Deadline for a process to be seen stopped after SIGSTOP, or running after SIGCONT."""
 
 POLL_S = 0.005
 """How often a condition is asked for."""
@@ -232,7 +229,7 @@ class Process:
                 self._signal(signal.SIGTERM)
                 # A paused process takes the signal in only when it runs again.
                 for pid in self._members():
-                    _send(pid, signal.SIGCONT)
+                    send(pid, signal.SIGCONT)
                 by_itself = await self._gone_within(within_s)
                 if not by_itself:
                     await self.kill()
@@ -248,25 +245,15 @@ class Process:
         Raises:
             HarnessError: It does not run, or is not seen stopped in time.
         """
+        if not self.running:
+            raise HarnessError(f"{self.name} does not run")
         self._sample()
-        await self._switch(signal.SIGSTOP, stopped=True)
+        await stop_running(self.name, self._members())
 
     async def resume(self) -> None:
         """Let it run on (SIGCONT). A process that is gone or not paused is left as it is."""
         if self.running:
-            await self._switch(signal.SIGCONT, stopped=False)
-
-    async def _switch(self, number: signal.Signals, *, stopped: bool) -> None:
-        pid = self.pid
-        if pid is None:
-            raise HarnessError(f"{self.name} does not run")
-        for member in self._members():
-            _send(member, number)
-        deadline = time.monotonic() + PAUSE_WITHIN_S
-        while (seen := look(pid)) is not None and (seen.state == "T") != stopped:
-            if time.monotonic() > deadline:
-                raise HarnessError(f"{self.name} ({pid}) did not obey {number.name}")
-            await anyio.sleep(POLL_S)
+            await let_run(self.name, self._members())
 
     def usage(self) -> Usage:
         """Return what it has used so far, the running start included."""
@@ -289,7 +276,7 @@ class Process:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._popen is not None:
-            _send(self._popen.pid, number)
+            send(self._popen.pid, number)
 
     def _members(self) -> list[int]:
         """Return the ids of the process and, below a wrapper, of the command."""
@@ -328,9 +315,3 @@ class Process:
         if self._table is not None:
             self._table.remove(pid)
         return True
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    # One that has just ended is a zombie of ours and takes signals; its children may be gone.
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)

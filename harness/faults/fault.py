@@ -1,0 +1,49 @@
+"""What a fault is. Pure: schedules, and through them scenarios, are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, TypeAlias
+
+Effect: TypeAlias = dict[str, float]
+"""What was observed of a fault, by name with its unit last ("connections", "rtt_ms")."""
+
+
+class Target(Protocol):
+    """Something that a fault can be done to: a link or a process of the run."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the run."""
+
+
+class Fault(Protocol):
+    """A way to break something, with its parameters as fields of a frozen dataclass.
+
+    Registered by `harness.faults.registry.fault`, which sets `kind`. `aims_at` is "link" or
+    "process".
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str]
+
+    @property
+    def duration_s(self) -> float:
+        """How long it holds between its confirmation and its healing; 0 for a single blow."""
+
+    async def inject(self, target: Target) -> Effect:
+        """Do it, and return what was observed of it.
+
+        Raises:
+            HarnessError: It could not be done; whether it did anything is unknown.
+        """
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """Say whether what `inject` observed proves that the fault did what it is for."""
+
+    async def heal(self, target: Target) -> Effect:
+        """Undo it, and return what was observed of that. Idempotent.
+
+        Raises:
+            HarnessError: It could not be undone.
+        """

@@ -1,0 +1,45 @@
+"""A link goes down for a time: its connections are closed, new ones refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.faults.fault import Effect, Target
+from harness.faults.registry import fault
+from harness.faults.targets import as_link
+from harness.faults.waiting import wait_for_connection
+
+
+@fault("link_cut")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCut:
+    """Cut a link.
+
+    Attributes:
+        duration_s: How long it is down.
+        wait_s: How long to wait for a connection to be open before cutting anyway.
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str] = "link"
+
+    duration_s: float = 2.0
+    wait_s: float = 2.0
+
+    async def inject(self, target: Target) -> Effect:
+        """Take the link down; observe the connections that closed and a refused attempt."""
+        link = as_link(target)
+        await wait_for_connection(link, within_s=self.wait_s)
+        cut = await link.cut()
+        return {"connections": cut.connections, "refused": float(await link.is_refusing())}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """A connection was cut and nobody gets in."""
+        return effect["connections"] >= 1 and effect["refused"] == 1
+
+    async def heal(self, target: Target) -> Effect:
+        """Open it again."""
+        await as_link(target).restore()
+        return {}

@@ -1,0 +1,48 @@
+"""The live connections of a link are reset: both ends see ECONNRESET, bytes on the way are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.faults.fault import Effect, Target
+from harness.faults.registry import fault
+from harness.faults.targets import as_link
+from harness.faults.waiting import wait_for_connection
+
+
+@fault("link_reset")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReset:
+    """Reset a link once. The link must have been opened for resets (`Links.start`).
+
+    Attributes:
+        wait_s: How long to wait for a connection to be open before resetting anyway.
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str] = "link"
+    duration_s: ClassVar[float] = 0.0
+
+    wait_s: float = 2.0
+
+    async def inject(self, target: Target) -> Effect:
+        """Reset; observe the connections that closed and the resets that the kernel sent."""
+        link = as_link(target)
+        await wait_for_connection(link, within_s=self.wait_s)
+        cut = await link.reset()
+        effect = {"connections": float(cut.connections)}
+        if cut.resets_sent >= 0:
+            effect["resets_sent"] = cut.resets_sent
+        return effect
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """A connection was cut, and by resets as far as the kernel tells."""
+        cut = effect["connections"]
+        return cut >= 1 and effect.get("resets_sent", cut) >= cut
+
+    async def heal(self, target: Target) -> Effect:
+        """Open the link, should the reset have been interrupted half-way."""
+        await as_link(target).restore()
+        return {}

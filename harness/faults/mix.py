@@ -1,0 +1,53 @@
+"""Random schedules, drawn from the run's seed before the run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from harness.errors import UsageError
+from harness.faults.fault import Fault
+from harness.faults.schedule import Planned, at, in_order
+
+
+def random_mix(
+    rng: random.Random,
+    choices: Sequence[tuple[Fault, str]],
+    *,
+    count: int,
+    begin_s: float,
+    end_s: float,
+) -> tuple[Planned, ...]:
+    """Draw `count` faults from `choices`, at times spread evenly at random over a span.
+
+    Each choice is a fault and its target. The faults on one target and of one kind do not overlap:
+    a draw that would is moved to another time, and left out if none fits.
+
+    Raises:
+        UsageError: There is nothing to choose from, or the span is empty.
+    """
+    if not choices or end_s <= begin_s:
+        raise UsageError("a random mix needs faults to choose from and a span of time")
+    planned: list[Planned] = []
+    for _ in range(count):
+        fault, on = choices[rng.randrange(len(choices))]
+        for _ in range(_TRIES):
+            drawn = at(rng.uniform(begin_s, end_s), fault, on=on)
+            if not any(_overlap(drawn, other) for other in planned):
+                planned.append(drawn)
+                break
+    return in_order(planned)
+
+
+_TRIES = 20
+"""Times that are drawn for one fault before it is left out of a full span."""
+
+_APART_S = 0.25
+"""Least time between the healing of a fault and the next of its kind on the same target."""
+
+
+def _overlap(one: Planned, other: Planned) -> bool:
+    if one.on != other.on or one.fault.kind != other.fault.kind:
+        return False
+    first, second = sorted((one, other), key=lambda item: item.at_s)
+    return second.at_s < first.at_s + first.fault.duration_s + _APART_S

@@ -1,0 +1,198 @@
+"""The nemesis: carries out a schedule of faults and keeps their journal."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from harness.errors import HarnessError
+from harness.faults.fault import Effect, Fault, Target
+from harness.faults.schedule import Planned
+from harness.faults.targets import Targets
+from harness.history.records import FaultMarked, Record
+from harness.report.result import Fault as JournalEntry
+
+FAULT_WITHIN_S = 60.0
+"""Deadline for injecting or healing one fault; a core that recovers a long log is the longest."""
+
+REQUESTED = "requested"
+CONFIRMED = "confirmed"
+HEALED = "healed"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Strike:
+    """One fault on one target, as far as it got."""
+
+    id: str
+    fault: Fault
+    target: Target
+    requested_ns: int
+    confirmed_ns: int | None = None
+    healed_ns: int | None = None
+    effective: bool = False
+    effect: Effect = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.fault.kind} on {self.target.name}"
+
+
+class Nemesis:
+    """Breaks things by schedule, notes what was observed, and heals everything.
+
+    Args:
+        targets: Where names are resolved, and what is at rest when all is healed.
+        now_ns: Nanoseconds since the start of the run.
+        record: Takes a record for the history; called when a fault is requested, confirmed and
+            healed.
+        observe: Takes a line for people at each confirmation and healing.
+    """
+
+    def __init__(
+        self,
+        *,
+        targets: Targets,
+        now_ns: Callable[[], int],
+        record: Callable[[Record], object],
+        observe: Callable[[str], object] | None = None,
+    ) -> None:
+        self._targets = targets
+        self._now_ns = now_ns
+        self._record = record
+        self._observe = observe
+        self._strikes: list[_Strike] = []
+
+    def check(self, planned: Sequence[Planned]) -> None:
+        """See, before anything runs, that every fault has a target of the right sort.
+
+        Raises:
+            UsageError: One has none.
+        """
+        for item in planned:
+            self._targets.resolve(item.on)
+
+    async def run(self, planned: Sequence[Planned]) -> None:
+        """Carry out a schedule whose times count from now; return when its last fault is healed.
+
+        What is planned for a pattern is done to all its targets at the same time. If this is
+        cancelled, `heal_all` still heals what holds.
+
+        Raises:
+            HarnessError: A fault could not be done or undone (in an exception group).
+            UsageError: A fault has no target (in an exception group).
+        """
+        begin_s = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for item in planned:
+                tasks.start_soon(self._carry_out, item, begin_s + item.at_s)
+
+    async def _carry_out(self, item: Planned, due_s: float) -> None:
+        await anyio.sleep_until(due_s)
+        async with anyio.create_task_group() as tasks:
+            for target in self._targets.resolve(item.on):
+                tasks.start_soon(self._strike, item.fault, target)
+
+    async def _strike(self, fault: Fault, target: Target) -> None:
+        strike = _Strike(
+            id=f"f{len(self._strikes) + 1}",
+            fault=fault,
+            target=target,
+            requested_ns=self._now_ns(),
+        )
+        self._strikes.append(strike)
+        self._mark(strike, REQUESTED, strike.requested_ns)
+        strike.effect = await _within(strike, fault.inject(target))
+        strike.effective = fault.is_effective(strike.effect)
+        strike.confirmed_ns = self._now_ns()
+        self._mark(strike, CONFIRMED, strike.confirmed_ns)
+        await anyio.sleep(fault.duration_s)
+        await self._heal(strike)
+
+    async def _heal(self, strike: _Strike) -> None:
+        strike.effect |= await _within(strike, strike.fault.heal(strike.target))
+        strike.healed_ns = self._now_ns()
+        self._mark(strike, HEALED, strike.healed_ns)
+
+    async def heal_all(self) -> None:
+        """Heal every fault that still holds, then bring all targets to rest and verify that.
+
+        Raises:
+            HarnessError: Something could not be healed.
+        """
+        for strike in self._strikes:
+            if strike.healed_ns is None:
+                await self._heal(strike)
+        await self._targets.heal()
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The faults that hold now, in words."""
+        return tuple(
+            str(strike)
+            for strike in self._strikes
+            if strike.confirmed_ns is not None and strike.healed_ns is None
+        )
+
+    def journal(self) -> list[JournalEntry]:
+        """Return what was done so far, in the order of requests."""
+        return [
+            JournalEntry(
+                id=strike.id,
+                kind=strike.fault.kind,
+                target=strike.target.name,
+                parameters=_parameters(strike.fault),
+                requested_ns=strike.requested_ns,
+                confirmed_ns=strike.confirmed_ns,
+                healed_ns=strike.healed_ns,
+                effect=dict(strike.effect),
+                effective=strike.effective,
+            )
+            for strike in self._strikes
+        ]
+
+    def _mark(self, strike: _Strike, state: str, t_ns: int) -> None:
+        self._record(
+            FaultMarked(
+                t_ns=t_ns,
+                fault=strike.id,
+                kind=strike.fault.kind,
+                target=strike.target.name,
+                state=state,
+                effective=strike.effective,
+                effect=dict(strike.effect),
+            )
+        )
+        if self._observe is not None and state != REQUESTED:
+            self._observe(describe(strike, state))
+
+
+def describe(strike: _Strike, state: str) -> str:
+    """Return one line for people."""
+    seen = ", ".join(f"{name} {value:g}" for name, value in strike.effect.items())
+    without = "" if strike.effective else ", WITHOUT EFFECT"
+    return f"{strike} {state}{f' ({seen})' if seen else ''}{without}"
+
+
+async def _within(strike: _Strike, work: Awaitable[Effect]) -> Effect:
+    try:
+        with anyio.fail_after(FAULT_WITHIN_S):
+            return await work
+    except TimeoutError as error:
+        raise HarnessError(f"{strike}: not done within {FAULT_WITHIN_S} s") from error
+    except OSError as error:
+        raise HarnessError(f"{strike}: {error}") from error
+
+
+def _parameters(fault: Fault) -> dict[str, Any]:
+    # The protocol cannot say that every fault is a dataclass; the registry sees to it.
+    return asdict(fault)  # type: ignore[call-overload, no-any-return]
+
+
+def write_journal(path: Path, entries: Sequence[JournalEntry]) -> None:
+    """Write the journal, one JSON object per line."""
+    path.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))

@@ -1,0 +1,42 @@
+"""A process stands still for a time (SIGSTOP): its connections stay open and nothing moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.faults.fault import Effect, Target
+from harness.faults.registry import fault
+from harness.faults.targets import as_process
+
+
+@fault("process_pause")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPause:
+    """Pause a process.
+
+    Attributes:
+        duration_s: How long it stands still.
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str] = "process"
+
+    duration_s: float = 2.0
+
+    async def inject(self, target: Target) -> Effect:
+        """Stop it; observe it as stopped."""
+        process = as_process(target)
+        await process.pause()
+        return {"stopped": float(process.is_stopped())}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """It was seen stopped."""
+        return effect["stopped"] == 1
+
+    async def heal(self, target: Target) -> Effect:
+        """Let it run on; observe that it is not stopped any more."""
+        process = as_process(target)
+        await process.resume()
+        return {"running": float(process.pid() is not None and not process.is_stopped())}

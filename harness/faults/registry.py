@@ -1,0 +1,87 @@
+"""Every fault there is: found by a walk over this package and by entry points of others."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, cast
+
+import harness.faults
+from harness.errors import UsageError
+from harness.faults.fault import Fault
+from harness.faults.schedule import Planned, at
+
+ENTRY_POINTS = "tallystick.faults"
+"""Entry-point group in which other packages name modules of faults."""
+
+FaultType = TypeVar("FaultType", bound=type)
+
+_KINDS: dict[str, type] = {}
+
+
+def fault(kind: str) -> Callable[[FaultType], FaultType]:
+    """Register a frozen dataclass as the fault `kind`, which becomes its attribute.
+
+    Raises:
+        TypeError: It is no dataclass, or another class has that kind.
+    """
+
+    def register(cls: FaultType) -> FaultType:
+        if not is_dataclass(cls):
+            raise TypeError(f"fault {kind!r}: {cls.__name__} is no dataclass")
+        known = _KINDS.get(kind)
+        # A module that is loaded again under the same name brings the same class again.
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise TypeError(f"fault {kind!r} is {known.__qualname__} already")
+        cast("Any", cls).kind = kind
+        _KINDS[kind] = cls
+        return cls
+
+    return register
+
+
+@cache
+def _load_all() -> None:
+    for module in pkgutil.iter_modules(harness.faults.__path__):
+        importlib.import_module(f"{harness.faults.__name__}.{module.name}")
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()
+
+
+def faults() -> Mapping[str, type]:
+    """Return every fault's class by its kind."""
+    _load_all()
+    return dict(sorted(_KINDS.items()))
+
+
+def make(kind: str, parameters: Mapping[str, Any]) -> Fault:
+    """Make a fault from its kind and parameters.
+
+    Raises:
+        UsageError: There is no such fault or it has other parameters.
+    """
+    known = faults()
+    if kind not in known:
+        raise UsageError(f"no fault {kind!r}; there are: {', '.join(known)}")
+    try:
+        return cast("Fault", known[kind](**parameters))
+    except TypeError as error:
+        raise UsageError(f"fault {kind!r}: {error}") from None
+
+
+def from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Planned, ...]:
+    """Read back what `harness.faults.schedule.to_json` wrote.
+
+    Raises:
+        UsageError: It names a fault or parameter that is not known, or lacks a field.
+    """
+    try:
+        return tuple(
+            at(item["at_s"], make(item["kind"], item["parameters"]), on=item["on"]) for item in data
+        )
+    except KeyError as error:
+        raise UsageError(f"a schedule without {error}") from None

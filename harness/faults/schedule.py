@@ -1,0 +1,96 @@
+"""Schedules of faults: decided before the run, printed, stored, and read back.
+
+Pure. What is drawn at random is drawn in `harness.faults.mix`, from the run's seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.errors import UsageError
+from harness.faults.fault import Fault
+
+PLANNED_MAX = 100_000
+"""Most faults in a schedule; more is a mistake in a period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One fault at one time.
+
+    Attributes:
+        at_s: Seconds after the begin of the phase.
+        fault: What is done.
+        on: Name of the target, or a pattern ("edge-core:*") for every one that fits.
+    """
+
+    at_s: float
+    fault: Fault
+    on: str
+
+    def __str__(self) -> str:
+        parameters = ", ".join(f"{name}={value:g}" for name, value in _parameters(self).items())
+        return f"{self.at_s:9.3f} s  {self.fault.kind}({parameters}) on {self.on}"
+
+
+def _parameters(planned: Planned) -> dict[str, Any]:
+    # The protocol cannot say that every fault is a dataclass; the registry sees to it.
+    return asdict(planned.fault)  # type: ignore[call-overload, no-any-return]
+
+
+def at(at_s: float, fault: Fault, *, on: str) -> Planned:
+    """Plan a fault at a time.
+
+    Raises:
+        UsageError: The time is negative.
+    """
+    if at_s < 0:
+        raise UsageError(f"a fault at {at_s} s: times count from the begin of the phase")
+    return Planned(at_s=at_s, fault=fault, on=on)
+
+
+def every(
+    period_s: float, fault: Fault, *, on: str, begin_s: float = 0.0, end_s: float
+) -> tuple[Planned, ...]:
+    """Plan a fault at begin_s, begin_s + period_s, … before `end_s`.
+
+    Raises:
+        UsageError: The period is not positive, or there would be more than `PLANNED_MAX`.
+    """
+    if period_s <= 0:
+        raise UsageError(f"a fault every {period_s} s: the period is more than 0")
+    if (end_s - begin_s) / period_s > PLANNED_MAX:
+        raise UsageError(f"a fault every {period_s} s until {end_s} s: more than {PLANNED_MAX}")
+    planned: list[Planned] = []
+    # Multiplied, not added up, so that the last one does not depend on rounding on the way.
+    while (at_s := begin_s + len(planned) * period_s) < end_s:
+        planned.append(at(at_s, fault, on=on))
+    return tuple(planned)
+
+
+def in_order(planned: Iterable[Planned]) -> tuple[Planned, ...]:
+    """Return a schedule by time; what is planned for the same time keeps its order."""
+    return tuple(sorted(planned, key=lambda item: item.at_s))
+
+
+def to_json(planned: Iterable[Planned]) -> list[dict[str, Any]]:
+    """Return a schedule as JSON data; `harness.faults.registry.from_json` reads it back."""
+    return [
+        {
+            "at_s": item.at_s,
+            "kind": item.fault.kind,
+            "on": item.on,
+            "parameters": _parameters(item),
+        }
+        for item in planned
+    ]
+
+
+def targets_of(planned: Iterable[Planned], kind: str) -> tuple[str, ...]:
+    """Return the names and patterns that faults of one kind are aimed at, each once.
+
+    A link that will be reset has to be opened for it: `Links.start(resets=…)`.
+    """
+    return tuple(dict.fromkeys(item.on for item in planned if item.fault.kind == kind))

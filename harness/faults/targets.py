@@ -1,0 +1,125 @@
+"""What faults are done to, and how their names are resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol, TypeAlias
+
+from harness.errors import HarnessError, UsageError
+from harness.faults.fault import Target
+from harness.links.link import Link
+from harness.links.links import Links
+from harness.processes.identity import look
+from harness.processes.signals import let_run, stop_running
+
+AnyTarget: TypeAlias = "Link | ProcessTarget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTarget:
+    """A process of the system under test, as its deployment offers it.
+
+    Attributes:
+        name: "core", "edge:us-east", …
+        kill: Kills it and returns when it is gone.
+        start: Starts it again and returns when it is ready.
+        pid: Its id, None while there is no such process.
+    """
+
+    name: str
+    kill: Callable[[], Awaitable[object]]
+    start: Callable[[], Awaitable[object]]
+    pid: Callable[[], int | None]
+
+    def is_stopped(self) -> bool:
+        """Say whether it is seen stopped by SIGSTOP."""
+        pid = self.pid()
+        seen = None if pid is None else look(pid)
+        return seen is not None and seen.state == "T"
+
+    async def pause(self) -> None:
+        """Stop it from running; its connections stay open.
+
+        Raises:
+            HarnessError: There is no such process now, or it is not seen stopped.
+        """
+        pid = self.pid()
+        if pid is None:
+            raise HarnessError(f"{self.name} does not run and cannot be paused")
+        await stop_running(self.name, [pid])
+
+    async def resume(self) -> None:
+        """Let it run on. Idempotent; a process that is gone is left alone."""
+        pid = self.pid()
+        if pid is not None:
+            await let_run(self.name, [pid])
+
+
+def as_link(target: Target) -> Link:
+    """Return a target that has to be a link.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(target, Link):
+        return target
+    raise UsageError(f"{target.name} is no link")
+
+
+def as_process(target: Target) -> ProcessTarget:
+    """Return a target that has to be a process.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(target, ProcessTarget):
+        return target
+    raise UsageError(f"{target.name} is no process that can be killed or paused")
+
+
+class Targets(Protocol):
+    """Where the nemesis finds what it breaks."""
+
+    def resolve(self, on: str) -> Sequence[Target]:
+        """Return every target that a name or pattern fits.
+
+        Raises:
+            UsageError: None does; says which there are.
+        """
+
+    async def heal(self) -> None:
+        """Bring everything back to rest, whatever was done to it, and verify that.
+
+        Raises:
+            HarnessError: Something is not at rest.
+        """
+
+
+class RunTargets:
+    """The links and processes of one run, by name."""
+
+    def __init__(self, links: Links, processes: Sequence[ProcessTarget] = ()) -> None:
+        self._links = links
+        self._processes = {process.name: process for process in processes}
+
+    def _all(self) -> Mapping[str, AnyTarget]:
+        return {**self._links.by_name, **self._processes}
+
+    def resolve(self, on: str) -> Sequence[Target]:
+        """Return every link and process that a name or pattern fits."""
+        found = [target for name, target in self._all().items() if fnmatchcase(name, on)]
+        if not found:
+            raise UsageError(f"no target {on!r}; there are: {', '.join(self._all())}")
+        return found
+
+    async def heal(self) -> None:
+        """Wake stopped processes, start those that are gone, bring links to rest, verify."""
+        for process in self._processes.values():
+            await process.resume()
+            if process.pid() is None:
+                await process.start()
+            if process.pid() is None or process.is_stopped():
+                raise HarnessError(f"{process.name} does not run after healing")
+        await self._links.heal()

@@ -1,0 +1,38 @@
+"""Striking when there is something to strike.
+
+With clients and faults that come and go, a link may be empty or a process away at the planned
+moment, and a fault on nothing shows nothing. So a fault waits a little before it strikes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import anyio
+
+from harness.faults.targets import ProcessTarget
+from harness.links.link import Link
+
+POLL_S = 0.005
+
+
+async def wait_for_connection(link: Link, *, within_s: float) -> None:
+    """Return when a connection of the link is open, or when the time is over.
+
+    Where the kernel does not tell how many are open, this returns at once.
+    """
+    await _until(lambda: link.connections() != 0, within_s)
+
+
+async def wait_for_process(process: ProcessTarget, *, within_s: float) -> None:
+    """Return when the process runs, or when the time is over."""
+    await _until(lambda: process.pid() is not None, within_s)
+
+
+async def _until(condition: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return
+        await anyio.sleep(POLL_S)
