@@ -196,14 +196,14 @@ class Deliverer:
         inbox = session.inbox
         if self.active.get(inbox.name) is not session:
             return
-        # Rows may have been trimmed since the read was asked for.
-        session.next_pos = max(session.next_pos, inbox.floor_durable)
+        asked = session.next_pos
+        session.next_pos = max(asked, inbox.floor_durable)
         if not log.pos_first <= session.next_pos < log.pos_first + log.count:
-            if session.next_pos < inbox.pos_end and session.next_pos > inbox.floor_durable:
-                raise LogLost(
-                    f"position {session.next_pos} of {inbox.name!r} is durable but was not read"
-                )
-            self.pump(session)
+            if asked >= inbox.floor:
+                raise LogLost(f"position {asked} of {inbox.name!r} is durable but was not read")
+            # Trimmed since the read was asked for, or just now: then its commit pumps.
+            if session.next_pos > asked:
+                self.pump(session)
             return
         while session.next_pos < log.pos_first + log.count:
             if not self._send(session, log):
