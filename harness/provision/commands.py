@@ -47,13 +47,14 @@ def run_tool(
         )
     except OSError as error:
         raise SetupError(f"{what}: cannot start {arguments[0]}: {error.strerror}") from error
-    try:
-        out, err = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise SetupError(f"{what}: not finished after {timeout_s:.0f} s") from None
-    finally:
-        if process.poll() is None:
-            _stop(process)
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise SetupError(f"{what}: not finished after {timeout_s:.0f} s") from None
+        finally:
+            if process.poll() is None:
+                _stop(process)
     if process.returncode != 0:
         lines = (err.strip() or out.strip()).splitlines()[-OUTPUT_LINES_MAX:]
         quoted = "".join(f"\n    {line}" for line in lines)

@@ -6,6 +6,7 @@ CI has no Docker engine, so it has not been run there against a live one.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,6 +18,9 @@ from harness.errors import SetupError
 
 IN_IMAGE: Final = "/toxiproxy"
 """Where the official images have the server."""
+
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+"""Where the SDK looks without `DOCKER_HOST`."""
 
 BINARY_BYTES_MAX: Final = 256 * 1024 * 1024
 """A larger file is no Toxiproxy server (11 MB)."""
@@ -69,6 +73,10 @@ def connect() -> Engine:
         import docker
     except ImportError as error:
         raise SetupError("the Python package docker is not installed") from error
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    if host.startswith("unix://") and not Path(host.removeprefix("unix://")).exists():
+        # Asked before the SDK is: it would leave its own socket open and tell less.
+        raise SetupError(f"no Docker engine answers (there is no {host.removeprefix('unix://')})")
     try:
         client = docker.from_env(timeout=ENGINE_TIMEOUT_S)
     except docker.errors.DockerException as error:
