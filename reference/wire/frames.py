@@ -7,12 +7,16 @@ A frame is, little-endian::
 `length` counts everything behind itself. `FrameParser` takes bytes as they come (h11's shape:
 feeding stores, asking parses) and raises `RemoteProtocolError` for anything that is not a frame of
 this protocol; after an error it refuses to go on, since the stream has lost its framing.
+
+What `encode` lets pass, a parser takes, as long as the numbers fit the bounds of `messages` and the
+lengths add up to the body; what a parser yields fits all that and the named limits.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -25,6 +29,7 @@ from reference.wire.limits import (
     FRAME_BYTES_MAX,
     HEADER_BYTES_MAX,
     INBOX_NAME_BYTES_MAX,
+    LOGIN_INBOXES_MAX,
     MESSAGE_BYTES_MAX,
     SEGMENTS_MAX,
 )
@@ -33,25 +38,25 @@ from reference.wire.opcodes import Opcode
 _PREFIX = struct.Struct("<IBI")
 _LENGTH = struct.Struct("<I")
 _U64_MAX = 2**64 - 1
-_N_MAX = 2**63 - 1
+_N_FIRST_MAX = 2**63 - 1 - BATCH_COUNT_MAX
 
 
 class _BatchHead(msgspec.Struct, frozen=True, array_like=True):
     inbox: str
     producer: int
-    n_first: int
-    count: int
-    body_bytes: int
+    n_first: m.Number
+    count: m.Number
+    body_bytes: m.Number
 
 
 class _DeliveryHead(msgspec.Struct, frozen=True, array_like=True):
     inbox: str
-    session: int
-    pos_first: int
+    session: m.Number
+    pos_first: m.Number
     redelivered: bool
     runs: tuple[m.Run, ...]
-    count: int
-    body_bytes: int
+    count: m.Number
+    body_bytes: m.Number
 
 
 _PLAIN: dict[Opcode, type[msgspec.Struct]] = {
@@ -90,15 +95,21 @@ def encode(message: m.Message) -> list[bytes]:
     """Return the frame of a message as pieces to be written one after the other.
 
     Raises:
-        LocalProtocolError: The frame would be over a named limit.
+        LocalProtocolError: The frame would be over a named limit, or a batch's columns do not
+            have the lengths that it names.
     """
     match message:
         case m.Send(segment=segment):
+            _check_segments((segment,))
+            if segment.count != 1:
+                raise LocalProtocolError(ErrorCode.BAD_HEADER, "SEND carries one message")
             return _frame(Opcode.SEND, [_head(segment)], [segment.lengths, segment.body])
         case m.BatchSend(segments=segments):
+            _check_segments(segments)
             columns = [s.lengths for s in segments] + [s.body for s in segments]
             return _frame(Opcode.BATCH_SEND, [_head(s) for s in segments], columns)
         case m.Deliver(deliveries=deliveries):
+            _check_deliveries(deliveries)
             columns = [d.lengths for d in deliveries] + [d.body for d in deliveries]
             heads = [
                 _DeliveryHead(
@@ -107,8 +118,59 @@ def encode(message: m.Message) -> list[bytes]:
                 for d in deliveries
             ]
             return _frame(Opcode.DELIVER, heads, columns)
-        case _:
-            return _frame(_OPCODE_OF[type(message)], message, [])
+        case m.Login(inboxes=inboxes):
+            _check_local(len(inboxes) <= LOGIN_INBOXES_MAX, f"a login asks for {len(inboxes)}")
+        case m.Ok(ranges=items) | m.Refused(ranges=items):
+            _check_items(len(items))
+        case m.CursorAck(marks=marks) | m.CursorOk(marks=marks) | m.Superseded(marks=marks):
+            _check_items(len(marks))
+        case m.Resume(marks=sessions):
+            _check_items(len(sessions))
+        case m.Presence(users=users):
+            _check_items(len(users))
+        case m.PresenceOk(entries=entries):
+            _check_items(len(entries))
+        case m.InspectOk(rows=rows):
+            _check_items(len(rows))
+    return _frame(_OPCODE_OF[type(message)], message, [])
+
+
+def _check_local(holds: bool, detail: str) -> None:
+    if not holds:
+        raise LocalProtocolError(ErrorCode.FRAME_TOO_LARGE, detail + "; send smaller pieces")
+
+
+def _check_items(count: int) -> None:
+    _check_local(count <= SEGMENTS_MAX, f"{count} items in one frame")
+
+
+def _check_segments(segments: tuple[m.Segment, ...]) -> None:
+    _check_local(0 < len(segments) <= SEGMENTS_MAX, f"{len(segments)} batches in one frame")
+    for segment in segments:
+        _check_local_columns(segment.inbox, segment.lengths, segment.body)
+        _check_local(0 < segment.count <= BATCH_COUNT_MAX, f"a batch of {segment.count} messages")
+        _check_local(len(segment.body) <= BATCH_BYTES_MAX, f"a batch of {len(segment.body)} bytes")
+        if len(segment.lengths) != 4 * segment.count:
+            raise LocalProtocolError(ErrorCode.BAD_HEADER, "the lengths do not fit the count")
+
+
+def _check_local_columns(inbox: str, lengths: bytes, body: bytes) -> None:
+    if not 0 < len(inbox.encode()) <= INBOX_NAME_BYTES_MAX:
+        raise LocalProtocolError(ErrorCode.BAD_NAME, "the name of an inbox has a bad length")
+    if len(body) > MESSAGE_BYTES_MAX and lengths:
+        longest = int(np.frombuffer(lengths, dtype="<u4").max())
+        _check_local(longest <= MESSAGE_BYTES_MAX, f"a message of {longest} bytes")
+
+
+def _check_deliveries(deliveries: tuple[m.Delivery, ...]) -> None:
+    count_runs = sum(len(delivery.runs) for delivery in deliveries)
+    _check_local(bool(deliveries) and count_runs <= SEGMENTS_MAX, f"{count_runs} runs in one frame")
+    for delivery in deliveries:
+        _check_local_columns(delivery.inbox, delivery.lengths, delivery.body)
+        count = delivery.count
+        _check_local(0 < count <= BATCH_COUNT_MAX, f"a delivery of {count} messages")
+        if sum(run.count for run in delivery.runs) != count:
+            raise LocalProtocolError(ErrorCode.BAD_HEADER, "the runs do not add up")
 
 
 def _head(segment: m.Segment) -> _BatchHead:
@@ -127,56 +189,84 @@ def _frame(opcode: Opcode, header: object, columns: list[bytes]) -> list[bytes]:
     return [_PREFIX.pack(length, opcode, len(packed)) + packed, *columns]
 
 
+SMALL_PIECE_BYTES: Final = 4096
+"""Pieces below this size are joined as they come, so that they cost no more than their bytes."""
+
+
 class FrameParser:
     """Cuts a byte stream into messages. One per connection and direction.
 
-    Holds at most one incomplete frame (FRAME_BYTES_MAX) beside what was fed last.
+    Holds at most one incomplete frame (FRAME_BYTES_MAX) beside what was fed last, however small
+    the pieces are in which it comes.
     """
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._held_bytes = 0
         self._need_bytes = 4
+        self._buffer = b""
+        self._at = 0
         self._error: RemoteProtocolError | None = None
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of a frame that has not come to its end."""
+        """Bytes that were fed and did not come out as a message yet."""
         return self._held_bytes
 
     def feed(self, data: bytes) -> Iterator[m.Message]:
-        """Take bytes and yield the messages that are complete now.
+        """Take bytes, and return an iterator over the messages that are complete now.
+
+        The bytes are taken at once. Messages that the iterator was not asked for come out of the
+        next one; asking for each before feeding more keeps the promise on memory.
 
         Raises:
-            RemoteProtocolError: The bytes are not frames of this protocol; it stays so.
+            RemoteProtocolError: By the iterator, behind the last good message, or at once when an
+                earlier one raised it: the bytes are not frames of this protocol; it stays so.
         """
         if self._error is not None:
             raise self._error
-        self._chunks.append(data)
         self._held_bytes += len(data)
+        last = self._pieces[-1] if self._pieces else None
+        if len(data) >= SMALL_PIECE_BYTES:
+            self._pieces.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
+        return self._messages()
+
+    def _messages(self) -> Iterator[m.Message]:
+        if self._error is not None:
+            raise self._error
+        while self._held_bytes >= self._need_bytes:
+            try:
+                message = self._next()
+            except RemoteProtocolError as error:
+                self._error = error
+                self._pieces, self._buffer = [], b""
+                self._at = self._held_bytes = 0
+                raise
+            if message is not None:
+                yield message
+
+    def _next(self) -> m.Message | None:
+        """Return the next message if it is complete, else find out how much it needs."""
+        if self._pieces:
+            rest = memoryview(self._buffer)[self._at :]
+            self._buffer, self._at = b"".join((rest, *self._pieces)), 0
+            self._pieces.clear()
+        (length,) = _LENGTH.unpack_from(self._buffer, self._at)
+        _check_length(length)
+        self._need_bytes = 4 + length
         if self._held_bytes < self._need_bytes:
-            return
-        buffer = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        at = 0
-        try:
-            while True:
-                left = len(buffer) - at
-                if left < 4:
-                    self._need_bytes = 4
-                    break
-                (length,) = _LENGTH.unpack_from(buffer, at)
-                _check_length(length)
-                if left < 4 + length:
-                    self._need_bytes = 4 + length
-                    break
-                yield decode(buffer, at)
-                at += 4 + length
-        except RemoteProtocolError as error:
-            self._error = error
-            self._chunks = []
-            raise
-        self._chunks = [buffer[at:]] if left else []
-        self._held_bytes = left
+            return None
+        message = decode(self._buffer, self._at)
+        self._at += self._need_bytes
+        self._held_bytes -= self._need_bytes
+        self._need_bytes = 4
+        if not self._held_bytes:
+            self._buffer, self._at = b"", 0
+        return message
 
 
 def _check_length(length: int) -> None:
@@ -218,9 +308,20 @@ def decode(buffer: bytes, at: int) -> m.Message:
             return m.Deliver(deliveries=_deliveries(heads, buffer, columns_at, end))
         if columns_at != end:
             raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"{opcode.name} carries no columns")
-        return _DECODERS[opcode].decode(header)  # type: ignore[return-value]
+        return _checked(_DECODERS[opcode].decode(header))  # type: ignore[arg-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"{opcode.name}: {error}") from None
+
+
+def _checked(message: m.Message) -> m.Message:
+    """Return the message; raise where a name that would be stored has a bad length."""
+    match message:
+        case m.Login(inbox=inbox, inboxes=inboxes):
+            for name in (inbox, *inboxes) if inbox else inboxes:
+                _check_inbox(name)
+        case m.Promote(inbox=inbox):
+            _check_inbox(inbox)
+    return message
 
 
 def _segments(
@@ -228,7 +329,7 @@ def _segments(
 ) -> tuple[m.Segment, ...]:
     for head in heads:
         _check_inbox(head.inbox)
-        if not (0 <= head.producer <= _U64_MAX and 0 <= head.n_first <= _N_MAX - BATCH_COUNT_MAX):
+        if not (0 <= head.producer <= _U64_MAX and 0 <= head.n_first <= _N_FIRST_MAX):
             raise RemoteProtocolError(ErrorCode.BAD_HEADER, "a message id is out of its range")
         if head.body_bytes > BATCH_BYTES_MAX:
             raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"{head.body_bytes} body bytes")
@@ -249,6 +350,8 @@ def _segments(
 def _deliveries(
     heads: tuple[_DeliveryHead, ...], buffer: bytes, at: int, end: int
 ) -> tuple[m.Delivery, ...]:
+    if sum(len(head.runs) for head in heads) > SEGMENTS_MAX:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, "too many runs in one frame")
     for head in heads:
         _check_inbox(head.inbox)
         if sum(run.count for run in head.runs) != head.count:
@@ -296,9 +399,11 @@ def _columns(
     sums = np.add.reduceat(lengths, starts, dtype=np.int64)
     if sums.tolist() != [body_bytes for _, body_bytes in sizes]:
         raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the lengths do not add up to the body")
+    view = memoryview(buffer)
     pieces = []
     for count, body_bytes in sizes:
-        pieces.append((buffer[at : at + 4 * count], buffer[bodies_at : bodies_at + body_bytes]))
+        lengths_column = bytes(view[at : at + 4 * count])
+        pieces.append((lengths_column, bytes(view[bodies_at : bodies_at + body_bytes])))
         at += 4 * count
         bodies_at += body_bytes
     return pieces

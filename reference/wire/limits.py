@@ -25,7 +25,7 @@ BATCH_BYTES_MAX: Final = 1024 * 1024
 """The bodies of one batch together."""
 
 SEGMENTS_MAX: Final = 4_096
-"""Batches, ranges or runs that one frame may carry."""
+"""Batches, ranges, runs, marks, users or rows that one frame may carry."""
 
 INBOX_NAME_BYTES_MAX: Final = 128
 """The UTF-8 name of an inbox; an empty name is refused too."""

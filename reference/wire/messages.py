@@ -7,22 +7,39 @@ message) and `body` (all bodies, one after the other), so that no hop makes an o
 Positions are dense per inbox and begin at 0; `-1` stands for "none". A cursor or `from_pos` names
 the last position that was consumed, so `-1` means "from the start". `request` is chosen by whoever
 asks and comes back in the reply; it means nothing beyond the connection.
+
+The bounds below hold for what a `FrameParser` yields: msgspec checks them while it decodes, so no
+machine and no store ever meets a number or a list that does not fit them. They are not checked when
+a value is made.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from reference.wire.errors import ErrorCode
+from reference.wire.limits import LOGIN_INBOXES_MAX, SEGMENTS_MAX
+
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-2, le=2**63 - 1)]
+"""A position, n, session, epoch, request or size; -1 is none and -2 the durable cursor."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+"""How many messages a range or run has."""
+
+Producer: TypeAlias = Annotated[int, msgspec.Meta(ge=-1)]
+"""A producer id: 0 to 2^64 - 1; negative only in a login without a lineage."""
+
+_MANY = msgspec.Meta(max_length=SEGMENTS_MAX)
+_LOGIN = msgspec.Meta(max_length=LOGIN_INBOXES_MAX)
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
     """First message of a connection. `role` is "client", "edge" or "admin"."""
 
-    version: int
+    version: Number
     role: str
     node: str
     token: str
@@ -31,9 +48,9 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""
 
-    version: int
+    version: Number
     node: str
-    credit_bytes: int
+    credit_bytes: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,34 +102,34 @@ class OkRange(msgspec.Struct, frozen=True, array_like=True):
     """
 
     inbox: str
-    producer: int
-    n_first: int
-    count: int
-    pos_first: int
-    epoch: int
+    producer: Producer
+    n_first: Number
+    count: Count
+    pos_first: Number
+    epoch: Number
 
 
 class Ok(msgspec.Struct, frozen=True, array_like=True):
     """Acknowledges ranges of ids."""
 
-    ranges: tuple[OkRange, ...]
+    ranges: Annotated[tuple[OkRange, ...], _MANY]
 
 
 class RefusedRange(msgspec.Struct, frozen=True, array_like=True):
     """A range that was not taken, and why. `expected` is the next n the core takes (-1: unsaid)."""
 
     inbox: str
-    producer: int
-    n_first: int
-    count: int
+    producer: Producer
+    n_first: Number
+    count: Count
     code: ErrorCode
-    expected: int
+    expected: Number
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
     """Refuses ranges of ids, for this attempt."""
 
-    ranges: tuple[RefusedRange, ...]
+    ranges: Annotated[tuple[RefusedRange, ...], _MANY]
 
 
 class Login(msgspec.Struct, frozen=True, array_like=True):
@@ -124,12 +141,12 @@ class Login(msgspec.Struct, frozen=True, array_like=True):
     negative `producer` no lineage.
     """
 
-    request: int
+    request: Number
     inbox: str
-    from_pos: int
-    window_bytes: int
-    producer: int
-    inboxes: tuple[str, ...]
+    from_pos: Number
+    window_bytes: Number
+    producer: Producer
+    inboxes: Annotated[tuple[str, ...], _LOGIN]
 
 
 class LoginOk(msgspec.Struct, frozen=True, array_like=True):
@@ -139,36 +156,36 @@ class LoginOk(msgspec.Struct, frozen=True, array_like=True):
     durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply.
     """
 
-    request: int
-    session: int
-    cursor: int
-    next_pos: int
-    durable: tuple[int, ...]
-    credit_bytes: int
+    request: Number
+    session: Number
+    cursor: Number
+    next_pos: Number
+    durable: Annotated[tuple[Number, ...], _LOGIN]
+    credit_bytes: Number
 
 
 class Logout(msgspec.Struct, frozen=True, array_like=True):
     """Ends a session. An edge sends it also for a client whose connection ended (request -1)."""
 
-    request: int
+    request: Number
     inbox: str
-    session: int
+    session: Number
 
 
 class LogoutOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to LOGOUT."""
 
-    request: int
+    request: Number
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True):
     """Messages of one producer with rising n at consecutive positions, all of one epoch."""
 
-    producer: int
-    n_first: int
-    count: int
-    epoch: int
-    bucket_count: int
+    producer: Producer
+    n_first: Number
+    count: Count
+    epoch: Number
+    bucket_count: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,42 +229,42 @@ class CursorMark(msgspec.Struct, frozen=True, array_like=True):
     """A session has consumed every position up to and including `upto`."""
 
     inbox: str
-    session: int
-    upto: int
+    session: Number
+    upto: Number
 
 
 class CursorAck(msgspec.Struct, frozen=True, array_like=True):
     """Moves cursors; each mark also gives the receiver's window back."""
 
-    marks: tuple[CursorMark, ...]
+    marks: Annotated[tuple[CursorMark, ...], _MANY]
 
 
 class CursorOk(msgspec.Struct, frozen=True, array_like=True):
     """Confirms cursors: they are durable."""
 
-    marks: tuple[CursorMark, ...]
+    marks: Annotated[tuple[CursorMark, ...], _MANY]
 
 
 class End(msgspec.Struct, frozen=True, array_like=True):
     """Asks where the inbox ends."""
 
-    request: int
+    request: Number
     inbox: str
 
 
 class EndOk(msgspec.Struct, frozen=True, array_like=True):
     """Nothing was acknowledged beyond `pos` (-1: nothing at all) when the request was handled."""
 
-    request: int
+    request: Number
     inbox: str
-    pos: int
+    pos: Number
 
 
 class Presence(msgspec.Struct, frozen=True, array_like=True):
     """Asks who is online."""
 
-    request: int
-    users: tuple[str, ...]
+    request: Number
+    users: Annotated[tuple[str, ...], _MANY]
 
 
 class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -256,33 +273,33 @@ class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
     user: str
     online: bool
     edge: str
-    session: int
+    session: Number
 
 
 class PresenceOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to PRESENCE, in the order asked."""
 
-    request: int
-    entries: tuple[PresenceEntry, ...]
+    request: Number
+    entries: Annotated[tuple[PresenceEntry, ...], _MANY]
 
 
 class Promote(msgspec.Struct, frozen=True, array_like=True):
     """Sets an inbox's bucket count (also a demotion), if `expected_epoch` is in force."""
 
-    request: int
+    request: Number
     inbox: str
-    expected_epoch: int
-    bucket_count: int
+    expected_epoch: Number
+    bucket_count: Number
 
 
 class Promoted(msgspec.Struct, frozen=True, array_like=True):
     """Reply to PROMOTE, when durable: `epoch` holds from position `pos_first` on."""
 
-    request: int
+    request: Number
     inbox: str
-    epoch: int
-    bucket_count: int
-    pos_first: int
+    epoch: Number
+    bucket_count: Number
+    pos_first: Number
 
 
 class Inspect(msgspec.Struct, frozen=True, array_like=True):
@@ -291,10 +308,10 @@ class Inspect(msgspec.Struct, frozen=True, array_like=True):
     With an empty name it asks for the node's gauges only.
     """
 
-    request: int
+    request: Number
     inbox: str
-    after_pos: int
-    after_bucket: int
+    after_pos: Number
+    after_bucket: Number
 
 
 class StoredRow(msgspec.Struct, frozen=True, array_like=True):
@@ -304,13 +321,13 @@ class StoredRow(msgspec.Struct, frozen=True, array_like=True):
     followed by a column of u64 n, all little-endian.
     """
 
-    pos_first: int
-    bucket: int
-    pos_last: int
-    epoch: int
-    bucket_count: int
-    count: int
-    bpos_first: int
+    pos_first: Number
+    bucket: Number
+    pos_last: Number
+    epoch: Number
+    bucket_count: Number
+    count: Count
+    bpos_first: Number
     offsets: bytes
     ids: bytes
 
@@ -318,18 +335,18 @@ class StoredRow(msgspec.Struct, frozen=True, array_like=True):
 class EpochEntry(msgspec.Struct, frozen=True, array_like=True):
     """A bucket count in force from a position on."""
 
-    epoch: int
-    bucket_count: int
-    pos_first: int
+    epoch: Number
+    bucket_count: Number
+    pos_first: Number
 
 
 class InspectOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to INSPECT. `more` says that rows remain behind the last one."""
 
-    request: int
+    request: Number
     inbox: str
     epochs: tuple[EpochEntry, ...]
-    rows: tuple[StoredRow, ...]
+    rows: Annotated[tuple[StoredRow, ...], _MANY]
     more: bool
     gauges: dict[str, int]
 
@@ -338,41 +355,41 @@ class ResumeMark(msgspec.Struct, frozen=True, array_like=True):
     """A session that an edge still holds, and the last position that arrived there for it."""
 
     inbox: str
-    session: int
-    received_pos: int
-    acked_pos: int
-    window_bytes: int
+    session: Number
+    received_pos: Number
+    acked_pos: Number
+    window_bytes: Number
 
 
 class Resume(msgspec.Struct, frozen=True, array_like=True):
     """An edge registers its sessions again on a new core link."""
 
-    marks: tuple[ResumeMark, ...]
+    marks: Annotated[tuple[ResumeMark, ...], _MANY]
 
 
 class Superseded(msgspec.Struct, frozen=True, array_like=True):
     """The core ends sessions: a later login took over, or it does not know them."""
 
-    marks: tuple[CursorMark, ...]
+    marks: Annotated[tuple[CursorMark, ...], _MANY]
     code: ErrorCode
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True):
     """Asks the peer for a sign of life."""
 
-    nonce: int
+    nonce: Number
 
 
 class HeartbeatOk(msgspec.Struct, frozen=True, array_like=True):
     """The sign of life."""
 
-    nonce: int
+    nonce: Number
 
 
 class Error(msgspec.Struct, frozen=True, array_like=True):
     """A typed error. `request` is -1 when it concerns the connection, which is closed after it."""
 
-    request: int
+    request: Number
     code: ErrorCode
     detail: str
 
