@@ -23,6 +23,7 @@ import numpy as np
 from reference.core import buckets
 from reference.core.buckets import BucketRow
 from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
+from reference.store.audit import bucket_row
 from reference.store.port import (
     ROWS_BYTES_MAX,
     ROWS_MAX,
@@ -250,7 +251,7 @@ class SqliteStore:
         cursor = self._reader.cursor()
         try:
             found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
-            rows = _take_appends(map(_bucket_row, found), pos_first, bytes_max)
+            rows = _take_appends(map(bucket_row, found), pos_first, bytes_max)
         finally:
             cursor.close(True)
         return buckets.merge(rows, pos_first, pos_upto, bytes_max)
@@ -329,23 +330,6 @@ def _columns(row: BucketRow) -> tuple[Any, ...]:
         row.ids,
         row.lengths,
         row.body,
-    )
-
-
-def _bucket_row(values: tuple[Any, ...]) -> BucketRow:
-    return BucketRow(
-        inbox=values[0],
-        pos_first=values[1],
-        bucket=values[2],
-        pos_last=values[3],
-        epoch=values[4],
-        bucket_count=values[5],
-        count=values[6],
-        bpos_first=values[7],
-        offsets=values[8],
-        ids=values[9],
-        lengths=values[10],
-        body=values[11],
     )
 
 
