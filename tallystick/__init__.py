@@ -36,10 +36,9 @@ from harness.systems.port import (
     Connector,
     Delivery,
     Deployment,
-    Login as SessionLogin,
     NodeUsage,
-    Outcome,
     OutboxFull,
+    Outcome,
     PresenceView,
     Promise,
     Receiver,
@@ -48,6 +47,9 @@ from harness.systems.port import (
     Sender,
     System,
     Topology,
+)
+from harness.systems.port import (
+    Login as SessionLogin,
 )
 
 __all__ = [

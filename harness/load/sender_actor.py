@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from harness.history.records import Completed, Connected, Invoked
 from harness.history.recorder import Recorder
+from harness.history.records import Completed, Connected, Invoked
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches
-from harness.systems.port import Batch, Connector, Outcome, OutboxFull
+from harness.systems.port import Batch, Connector, OutboxFull, Outcome
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""

@@ -63,7 +63,10 @@ class Worker:
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
         self._recorder = Recorder(
-            Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}"
+            Path(job.history_path),
+            run_id=job.run_id,
+            name=f"load-{job.process}",
+            clock=self.clock,
         )
         spec = PayloadSpec(
             kind=job.payload_kind,
@@ -93,11 +96,11 @@ class Worker:
             if self._receiver_churn is not None:
                 actors = list(self._receivers.values())
                 churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
-            for actor in (*self._senders, *self._receivers.values()):
-                self._keep_up(actor, now_ns)
             for sender in self._senders:
+                self._keep_up(sender, now_ns)
                 sender.pump()
             for receiver in self._receivers.values():
+                self._keep_up(receiver, now_ns)
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
@@ -260,6 +263,7 @@ class Worker:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "progress": progress,
+            "traffic": self._connector.traffic(),
             "cpu_s": used.ru_utime + used.ru_stime,
             "rss_max_bytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         }

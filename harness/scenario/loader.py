@@ -35,9 +35,7 @@ class LoadedScenario:
 
 def own_names() -> list[str]:
     """Return the names of the scenarios that come with Tallystick, sorted."""
-    return sorted(
-        path.stem for path in _OWN_FOLDER.glob("*.py") if not path.name.startswith("_")
-    )
+    return sorted(path.stem for path in _OWN_FOLDER.glob("*.py") if not path.name.startswith("_"))
 
 
 def load_all() -> Iterator[LoadedScenario]:
@@ -68,7 +66,9 @@ def find(place: str) -> LoadedScenario:
     wanted = place.replace("-", "_")
     if wanted in own_names():
         return _from_file(_OWN_FOLDER / f"{wanted}.py", "built-in", f"{_OWN_PREFIX}.{wanted}")
-    others = {point.name.replace("-", "_"): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    others = {
+        point.name.replace("-", "_"): point for point in entry_points(group=ENTRY_POINT_GROUP)
+    }
     if wanted in others:
         return _check(others[wanted].load(), f"entry point {others[wanted].value}", "")
     known = [*own_names(), *sorted(others)]

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 Value: TypeAlias = int | float | str | bool
 
 PROFILES = ("smoke", "standard", "nightly")
-"""smoke: seconds, per change; standard: the claims as stated; nightly: longer than anybody waits."""
+"""smoke: seconds, per change; standard: the claims as stated; nightly: as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.faults.targets import ProcessTarget
 from harness.history.records import Record
+from harness.links.links import Links
 
 
 class Promise(StrEnum):
@@ -200,6 +202,9 @@ class Connector(Protocol):
         without our doing ("lost" or "superseded").
         """
 
+    def traffic(self) -> Mapping[str, tuple[int, int]]:
+        """Return (connections opened, bytes read) per link, as the clients counted themselves."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resized:
@@ -260,6 +265,9 @@ class Deployment(Protocol):
     def config(self) -> Mapping[str, Any]:
         """The settings in force, for the result."""
 
+    def targets(self) -> Sequence[ProcessTarget]:
+        """Return the processes that faults can be done to: "core", "edge:us-east", …."""
+
     async def kill(self, role: str, index: int) -> None:
         """SIGKILL a node and wait until it is gone (ability KILL)."""
 
@@ -304,7 +312,9 @@ class System(Protocol):
     route: str
     """Name of the published bucket route (promise BUCKETS), e.g. "splitmix64-xxh3"; else ""."""
 
-    async def deploy(self, topology: Topology, links: Any, run_dir: Path, seed: int) -> Deployment:
+    async def deploy(
+        self, topology: Topology, links: Links, run_dir: Path, seed: int
+    ) -> Deployment:
         """Start the system with every connection behind a proxy of `links`.
 
         Raises:

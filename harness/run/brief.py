@@ -1,0 +1,77 @@
+"""`schedule.json`: what was decided before a run, and all that a judge needs beside its history.
+
+It is written before anything starts. `tallystick check` folds the history again with it, so nothing
+that a verdict depends on lies anywhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from harness.errors import DamagedHistory
+from harness.report.writer import write_atomically
+
+SCHEDULE_NAME = "schedule.json"
+
+
+class PayloadBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the content of a message follows from its id and the seed."""
+
+    kind: str
+    size_bytes_min: int
+    size_bytes_max: int
+
+
+class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must have happened for the run to count; see `harness.scenario.scenario.Requires`."""
+
+    sends_ok: int = 1
+    delivered: int = 1
+    sender_reconnects: int = 0
+    receiver_reconnects: int = 0
+    resizes: int = 0
+    fault_effects: int = 0
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run as it was decided.
+
+    `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
+    phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
+    in which presence becomes right.
+    """
+
+    schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
+    run_id: str
+    scenario: str
+    seed: int
+    system: str
+    promises: list[str]
+    payload: PayloadBrief
+    requires: RequiresBrief
+    limits: list[str]
+    faults: list[list[dict[str, Any]]]
+    phases: list[str]
+    route: str
+    presence_bound_s: float
+
+
+def write_brief(run_dir: Path, brief: Brief) -> None:
+    """Write the brief into the run folder."""
+    write_atomically(run_dir / SCHEDULE_NAME, msgspec.json.format(msgspec.json.encode(brief)))
+
+
+def read_brief(run_dir: Path) -> Brief:
+    """Return the brief of a run folder.
+
+    Raises:
+        DamagedHistory: It is missing or not what was written.
+    """
+    path = run_dir / SCHEDULE_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Brief)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DamagedHistory(f"{path}: {error}") from error

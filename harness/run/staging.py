@@ -1,0 +1,239 @@
+"""Starting everything that a run needs, in order, and stopping it again whatever happens."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from harness.faults.nemesis import Nemesis
+from harness.faults.schedule import Planned, targets_of
+from harness.faults.targets import RunTargets
+from harness.history.recorder import Recorder
+from harness.history.records import GaugeSeen
+from harness.links.links import Links
+from harness.load.worker import Job
+from harness.processes.table import ProcessTable, end_leftovers
+from harness.report.result import Process, Status
+from harness.run.coverage import compare_coverage
+from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
+from harness.run.judge import Aftermath
+from harness.run.observer import Observer, Progress
+from harness.run.request import RunRequest
+from harness.run.stage import Stage
+from harness.run.verdict import Finding
+from harness.scenario.scenario import Plan
+from harness.systems.port import Deployment, System
+
+WATCH_EVERY_S = 0.5
+"""How often those who watch are told how far the run is, and dead nodes are looked for."""
+
+GAUGES_EVERY_S = 1.0
+"""How often the nodes are asked for their gauges."""
+
+FINISH_WITHIN_S = 30.0
+"""Deadline for the load processes to log out and close their histories."""
+
+
+@asynccontextmanager
+async def on_stage(
+    request: RunRequest,
+    system: System,
+    plan: Plan,
+    planned: Sequence[Planned],
+    toxiproxy: Path,
+    t0_ns: int,
+    aftermath: Aftermath,
+    observer: Observer,
+) -> AsyncIterator[Stage]:
+    """Yield the stage with everything on it running; what it leaves goes into `aftermath`.
+
+    Raises:
+        HarnessError: Something did not start, or ended by itself.
+    """
+    run_dir = request.run_dir
+    observer.phase("deploy")
+    for leftover in end_leftovers(run_dir.parent):
+        observer.note(f"ended a leftover of a killed run: {leftover}")
+
+    def now_ns() -> int:
+        return time.monotonic_ns() - t0_ns
+
+    recorder = Recorder(
+        run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner", clock=now_ns
+    )
+    links = await Links.start(
+        toxiproxy,
+        run_dir=run_dir,
+        table=ProcessTable(run_dir),
+        resets=targets_of(planned, "link_reset"),
+    )
+    deployment: Deployment | None = None
+    nemesis: Nemesis | None = None
+    crew = Crew([])
+    try:
+        deployment = await system.deploy(plan.topology, links, run_dir, request.seed)
+        nemesis = Nemesis(
+            targets=RunTargets(links, deployment.targets()),
+            now_ns=now_ns,
+            record=lambda record: recorder.write_now((record,)),
+            observe=observer.fault,
+        )
+        nemesis.check(planned)
+        async with anyio.create_task_group() as tasks:
+            for index in range(plan.load_processes + 1):
+                job = _job(request, plan, deployment, t0_ns, index + 1)
+                crew.hands.append(await start_hand(tasks, job, run_dir, os.environ))
+            with anyio.fail_after(START_WITHIN_S):
+                for hand in crew.hands:
+                    await hand.reply_to(0)
+            stage = Stage(
+                plan=plan,
+                seed=request.seed,
+                t0_ns=t0_ns,
+                system=system,
+                deployment=deployment,
+                crew=crew,
+                nemesis=nemesis,
+                recorder=recorder,
+                observer=observer,
+                rng=random.Random(f"{request.seed}/runner"),
+            )
+            tasks.start_soon(_watch, stage)
+            tasks.start_soon(_sample_gauges, stage)
+            yield stage
+            await _finish_load(stage, aftermath)
+            await crew.end()
+            tasks.cancel_scope.cancel()
+        await deployment.teardown()
+        aftermath.coverage, bypassed = compare_coverage(await links.finish(), aftermath.traffic)
+        if bypassed:
+            aftermath.findings.append(
+                Finding(
+                    status=Status.UNKNOWN,
+                    reason_code="link_bypassed",
+                    reason=f"clients went around the proxies: {', '.join(bypassed)}",
+                )
+            )
+    finally:
+        with anyio.CancelScope(shield=True):
+            await crew.end()
+            if deployment is not None:
+                await deployment.teardown()
+                _keep_usage(deployment, aftermath)
+            await links.close()
+            _keep_proxy_usage(links, aftermath)
+            if nemesis is not None:
+                aftermath.faults = nemesis.journal()
+            recorder.close()
+
+
+def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int, process: int) -> Job:
+    return Job(
+        system=request.system,
+        connect=dict(deployment.connect),
+        run_id=request.run_id,
+        seed=request.seed,
+        t0_ns=t0_ns,
+        process=process,
+        history_path=str(request.run_dir / "history" / f"{process:04d}.msgpack"),
+        payload_kind=plan.payload.kind,
+        payload_size_bytes_min=plan.payload.size_bytes_min,
+        payload_size_bytes_max=plan.payload.size_bytes_max,
+        edges=plan.topology.edges,
+    )
+
+
+async def _finish_load(stage: Stage, aftermath: Aftermath) -> None:
+    """Close the histories of the load processes and keep what they counted themselves."""
+    for code, reason in stage.trouble:
+        aftermath.findings.append(Finding(status=Status.UNKNOWN, reason_code=code, reason=reason))
+    with anyio.fail_after(FINISH_WITHIN_S):
+        for hand in stage.crew.hands:
+            reply = await hand.command("finish")
+            hand.progress = reply["progress"]
+            for link, traffic in reply["traffic"].items():
+                aftermath.add_traffic(link, *traffic)
+            aftermath.processes.append(_process_of(hand, is_reader=hand is stage.crew.readers))
+
+
+def _process_of(hand: Hand, *, is_reader: bool) -> Process:
+    return Process(
+        role="load-reader" if is_reader else "load-sender",
+        index=hand.index,
+        cpu_s=round(hand.cpu_s, 3),
+        cpu_us_per_message=None,
+        rss_max_bytes=hand.rss_max_bytes,
+    )
+
+
+def _keep_usage(deployment: Deployment, aftermath: Aftermath) -> None:
+    aftermath.config = dict(deployment.config)
+    for node in deployment.usage():
+        aftermath.processes.append(
+            Process(
+                role=node.role,
+                index=node.index,
+                cpu_s=round(node.cpu_s, 3),
+                cpu_us_per_message=None,
+                rss_max_bytes=node.rss_max_bytes,
+                restarts=node.restarts,
+            )
+        )
+
+
+def _keep_proxy_usage(links: Links, aftermath: Aftermath) -> None:
+    used = links.server.usage()
+    aftermath.processes.append(
+        Process(
+            role="toxiproxy",
+            index=0,
+            cpu_s=round(used.cpu_s, 3),
+            cpu_us_per_message=None,
+            rss_max_bytes=used.rss_max_bytes,
+        )
+    )
+
+
+async def _watch(stage: Stage) -> None:
+    """Tell those who watch how far the run is; notice nodes that ended by themselves."""
+    seen_dead: set[str] = set()
+    while True:
+        now = stage.crew.progress()
+        ok, delivered = now.get("ok", 0), now.get("delivered", 0)
+        stage.observer.progress(
+            Progress(
+                t_s=stage.now_ns() / 1e9,
+                offered=now.get("handed", 0),
+                acknowledged=ok,
+                delivered=delivered,
+                in_flight=now.get("open", 0),
+                lag=max(0, ok - delivered),
+                reconnects=now.get("sender_reconnects", 0) + now.get("receiver_reconnects", 0),
+                active_faults=stage.nemesis.active,
+            )
+        )
+        for name in stage.deployment.find_dead():
+            if name not in seen_dead:
+                seen_dead.add(name)
+                stage.trouble.append(("node_died", f"{name} ended by itself; see its log"))
+                stage.observer.note(f"{name} ended by itself")
+        await anyio.sleep(WATCH_EVERY_S)
+
+
+async def _sample_gauges(stage: Stage) -> None:
+    while True:
+        t_ns = stage.now_ns()
+        for role, index, name, value, limit in await stage.deployment.gauges():
+            if name == "commits":
+                stage.commits = max(stage.commits, value)
+            stage.recorder.write(
+                GaugeSeen(t_ns=t_ns, role=role, index=index, name=name, value=value, limit=limit)
+            )
+        stage.recorder.flush()
+        await anyio.sleep(GAUGES_EVERY_S)
