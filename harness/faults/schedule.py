@@ -31,7 +31,7 @@ class Planned:
     on: str
 
     def __str__(self) -> str:
-        parameters = ", ".join(f"{name}={value:g}" for name, value in _parameters(self).items())
+        parameters = ", ".join(f"{name}={value}" for name, value in _parameters(self).items())
         return f"{self.at_s:9.3f} s  {self.fault.kind}({parameters}) on {self.on}"
 
 

@@ -1,0 +1,244 @@
+"""Links through a real Toxiproxy: what is done to them is what both ends see."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.links.link import Link
+from harness.links.links import Links
+from harness.links.ports import LOOPBACK
+from harness.links.proxies import DOWNSTREAM, UPSTREAM, Toxic, ToxiproxyApi
+from harness.testing.echo import echo_server
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(link: Link) -> Ends:
+    """Connect through a link and see that bytes go through."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    return reader, writer
+
+
+async def until(condition: Callable[[], bool], within_s: float = 2.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition does not come true"
+        await asyncio.sleep(0.005)
+
+
+async def test_a_reset_reaches_both_ends_and_the_link_stays_open(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset-me", echo.port)
+        reader, writer = await connect(link)
+        cut = await link.reset()
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        await until(lambda: echo.endings == ["reset"])
+        assert cut.connections == 1
+        assert cut.resets_sent >= 2
+        writer.close()
+        _, again = await connect(link)
+        again.close()
+
+
+async def test_a_plain_link_refuses_to_be_reset_and_cuts_with_end_of_file(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("plain", echo.port)
+        reader, writer = await connect(link)
+        with pytest.raises(HarnessError, match="'plain' was not opened for resets"):
+            await link.reset()
+        cut = await link.cut()
+        assert await reader.read(1) == b""
+        await until(lambda: echo.endings == ["end of file"])
+        assert cut.connections == 1
+        assert await link.is_refusing()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(LOOPBACK, link.listen_port)
+        await link.restore()
+        await link.restore()
+        assert not await link.is_refusing()
+        writer.close()
+
+
+async def test_a_pause_holds_everything_and_loses_nothing(links: Links) -> None:
+    body = bytes(range(256)) * 400
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("paused", echo.port)
+        reader, writer = await connect(link)
+        await link.pause()
+        writer.write(body)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.25)
+        assert echo.bytes_in == 5
+        await link.resume()
+        assert await asyncio.wait_for(reader.readexactly(len(body)), 5) == body
+        await link.resume()
+        writer.close()
+
+
+async def test_latency_is_added_in_both_directions_and_healing_leaves_what_is_at_rest(
+    links: Links,
+) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("slow", echo.port, latency_ms=20, probe=b"?")
+        at_rest_ms = await link.round_trip_ms()
+        await link.add_latency(60)
+        slower_ms = await link.round_trip_ms()
+        await link.heal()
+        healed_ms = await link.round_trip_ms()
+        assert at_rest_ms is not None
+        assert slower_ms is not None
+        assert healed_ms is not None
+        assert at_rest_ms >= 40
+        assert slower_ms >= 160
+        assert 40 <= healed_ms < 160
+
+
+async def test_bytes_vanish_in_one_direction_only(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("one-way", echo.port)
+        reader, writer = await connect(link)
+        await link.cut_one_way(DOWNSTREAM)
+        writer.write(b"there")
+        await until(lambda: echo.bytes_in == 10)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        await link.restore_one_way(DOWNSTREAM)
+        assert await asyncio.wait_for(reader.read(1), 2) == b""
+        writer.close()
+        # The other way round nothing arrives at the server any more.
+        reader, writer = await connect(link)
+        await link.cut_one_way(UPSTREAM)
+        writer.write(b"lost")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        assert echo.bytes_in == 15
+        await link.heal()
+        writer.close()
+
+
+async def test_heal_undoes_everything_at_once_and_can_be_repeated(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset-all", echo.port, latency_ms=1, jitter_ms=1)
+        await link.add_latency(5, 2)
+        await link.pause()
+        await link.cut_one_way(UPSTREAM)
+        await link.cut()
+        for _ in range(2):
+            await links.heal()
+            state = await links.server.api.show(link.name)
+            assert state.enabled
+            assert sorted(state.toxics) == [
+                "rest-latency-downstream",
+                "rest-latency-upstream",
+                "rest-linger",
+            ]
+        _, writer = await connect(link)
+        writer.close()
+
+
+async def test_healing_puts_back_what_somebody_else_took_away(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset-damaged", echo.port)
+        await links.server.api.remove(link.name, "rest-linger")
+        await links.server.api.add(link.name, Toxic(name="stray", type="latency", stream=UPSTREAM))
+        await link.heal()
+        assert list((await links.server.api.show(link.name)).toxics) == ["rest-linger"]
+
+
+async def test_coverage_is_what_the_clients_counted(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        first = await links.open("reset-first", echo.port, probe=b"?")
+        second = await links.open("second", echo.port)
+        idle = await links.open("idle", echo.port)
+        for _ in range(3):
+            reader, writer = await connect(first)
+            writer.write(b"x" * 1000)
+            await reader.readexactly(1000)
+            writer.close()
+            await writer.wait_closed()
+        _, kept = await connect(second)
+        assert (await links.coverage())["second"].connections == 1
+        coverage = await links.finish()
+        kept.close()
+    assert (coverage["reset-first"].connections, coverage["reset-first"].probes) == (3, 0)
+    assert (coverage["reset-first"].bytes_up, coverage["reset-first"].bytes_down) == (3015, 3015)
+    assert (coverage["second"].connections, coverage["second"].bytes_up) == (1, 5)
+    assert coverage[idle.name].connections == 0
+    assert coverage[idle.name].bytes_up == 0
+
+
+async def test_probes_are_counted_apart_and_an_absent_upstream_is_told(links: Links) -> None:
+    link = await links.open("nobody", links.ports.take(), probe=b"?")
+    assert await link.round_trip_ms(within_s=1) is None
+    reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+    assert await reader.read(1) == b""
+    writer.close()
+    coverage = (await links.finish())["nobody"]
+    assert (coverage.connections, coverage.probes, coverage.unforwarded) == (1, 1, 2)
+
+
+async def test_two_runs_have_ports_and_servers_of_their_own(
+    links: Links, tmp_path: Path, toxiproxy_binary: Path
+) -> None:
+    other = await Links.start(toxiproxy_binary, run_dir=tmp_path / "other")
+    try:
+        ours = range(links.ports.first, links.ports.end)
+        assert not set(ours) & set(range(other.ports.first, other.ports.end))
+        assert links.server.api.port in ours
+        async with echo_server(links.ports.take()) as echo:
+            here = await links.open("same-name", echo.port)
+            there = await other.open("same-name", echo.port)
+            await here.cut()
+            assert await here.is_refusing()
+            _, writer = await connect(there)
+            writer.close()
+    finally:
+        await other.close()
+
+
+async def test_errors_name_the_proxy(links: Links) -> None:
+    await links.open("twice", links.ports.take())
+    with pytest.raises(HarnessError, match="'twice'"):
+        await links.open("twice", links.ports.take())
+    api = links.server.api
+    with pytest.raises(HarnessError, match="'missing'"):
+        await api.enable("missing", False)
+    with pytest.raises(HarnessError, match=r"'twice'.*type"):
+        await api.add("twice", Toxic(name="odd", type="no-such-toxic", stream=UPSTREAM))
+    # Taken for a success by the package itself: status 500.
+    with pytest.raises(HarnessError, match=r"'taken'.*address already in use"):
+        await api.create("taken", links.server.api.port, 1)
+
+
+async def test_a_server_that_never_answers_is_an_error_within_the_deadline(links: Links) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    port = links.ports.take()
+    async with await asyncio.start_server(silent, LOOPBACK, port):
+        begun = time.monotonic()
+        with pytest.raises(HarnessError, match=r"'stuck'.*within 0\.2 s|'stuck'.*timed out"):
+            await ToxiproxyApi(port)._call("get", "/proxies/stuck", "stuck", within_s=0.2)
+        assert time.monotonic() - begun < 2
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://{LOOPBACK}:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert await links.server.api.version()
