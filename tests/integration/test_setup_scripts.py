@@ -158,8 +158,7 @@ def test_a_named_python_that_is_none_is_one_line(project: Project) -> None:
         code, err = project.run(script, PYTHON="/no/python")
         assert code == 70
         said = "failed: PYTHON=/no/python is no Python >= 3.11; name another or unset it"
-        assert err == f"[set-up] {said}
-"
+        assert err == f"[set-up] {said}\n"
 
 
 def tools_only(folder: Path, *pythons: tuple[str, str]) -> str:
