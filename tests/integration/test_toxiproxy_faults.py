@@ -1,0 +1,168 @@
+"""Every fault on real links and processes: its effect is observed, and healing leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.faults.fault import Fault
+from harness.faults.link_cut import LinkCut
+from harness.faults.link_latency import LinkLatency
+from harness.faults.link_reset import LinkReset
+from harness.faults.nemesis import Nemesis
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_pause import ProcessPause
+from harness.faults.schedule import at
+from harness.faults.targets import ProcessTarget, RunTargets
+from harness.history.records import Record
+from harness.links.link import Link
+from harness.links.links import Links
+from harness.links.ports import LOOPBACK
+from harness.processes.process import Process
+from harness.testing.echo import echo_server
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+NODE = "import sys\nprint('ready', flush=True)\nsys.stdin.read()"
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """A link to an echo server, a node, and a nemesis that can break both."""
+
+    link: Link
+    node: Process
+    targets: RunTargets
+    nemesis: Nemesis
+    records: list[Record]
+
+
+@pytest.fixture
+async def scene(links: Links, tmp_path: Path) -> AsyncIterator[Scene]:
+    node = Process(
+        name="core",
+        argv=[sys.executable, "-I", "-S", "-c", NODE],
+        log=tmp_path / "logs" / "core-0.log",
+        ready="^ready",
+    )
+    await node.start()
+    target = ProcessTarget(name="core", kill=node.kill, start=node.start, pid=lambda: node.pid)
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset:eu-west", echo.port, probe=b"?")
+        targets = RunTargets(links, [target])
+        records: list[Record] = []
+        nemesis = Nemesis(targets=targets, now_ns=time.monotonic_ns, record=records.append)
+        yield Scene(link=link, node=node, targets=targets, nemesis=nemesis, records=records)
+    await node.kill()
+
+
+async def strike(scene: Scene, fault: Fault, on: str) -> dict[str, float]:
+    await scene.nemesis.run([at(0, fault, on=on)])
+    await scene.nemesis.heal_all()
+    entry = scene.nemesis.journal()[-1]
+    assert entry.effective
+    assert entry.confirmed_ns is not None
+    assert entry.healed_ns is not None
+    assert entry.requested_ns <= entry.confirmed_ns <= entry.healed_ns
+    return entry.effect
+
+
+async def test_a_reset_counts_its_connections(scene: Scene) -> None:
+    ends = [await asyncio.open_connection(LOOPBACK, scene.link.listen_port) for _ in range(3)]
+    effect = await strike(scene, LinkReset(), "reset:*")
+    assert effect["connections"] == 3
+    assert effect["resets_sent"] >= 6
+    for reader, writer in ends:
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        writer.close()
+
+
+async def test_a_reset_waits_for_somebody_to_reset(scene: Scene) -> None:
+    async def late() -> asyncio.StreamWriter:
+        await asyncio.sleep(0.15)
+        return (await asyncio.open_connection(LOOPBACK, scene.link.listen_port))[1]
+
+    coming = asyncio.create_task(late())
+    effect = await strike(scene, LinkReset(), "reset:eu-west")
+    assert effect["connections"] == 1
+    (await coming).close()
+
+
+async def test_a_reset_of_an_idle_link_has_no_effect(scene: Scene) -> None:
+    await scene.nemesis.run([at(0, LinkReset(wait_s=0.05), on="reset:eu-west")])
+    assert not scene.nemesis.journal()[-1].effective
+
+
+async def test_a_cut_refuses_while_it_holds(scene: Scene) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, scene.link.listen_port)
+    run = asyncio.create_task(strike(scene, LinkCut(duration_s=0.3), "reset:eu-west"))
+    with pytest.raises(ConnectionResetError):
+        await reader.read(1)
+    while not scene.nemesis.active:
+        await asyncio.sleep(0.005)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(LOOPBACK, scene.link.listen_port)
+    assert (await run) == {"connections": 1, "refused": 1}
+    writer.close()
+    assert await scene.link.round_trip_ms() is not None
+
+
+async def test_latency_shows_in_a_probe(scene: Scene) -> None:
+    effect = await strike(scene, LinkLatency(latency_ms=40, duration_s=0.05), "reset:eu-west")
+    assert effect["rtt_after_ms"] >= effect["rtt_before_ms"] + 64
+    after = await scene.link.round_trip_ms()
+    assert after is not None
+    assert after < effect["rtt_after_ms"]
+
+
+async def test_latency_on_a_link_without_probe_is_not_taken_for_proven(
+    scene: Scene, links: Links
+) -> None:
+    await links.open("blind", links.ports.take())
+    await scene.nemesis.run([at(0, LinkLatency(latency_ms=40, duration_s=0), on="blind")])
+    assert not scene.nemesis.journal()[-1].effective
+
+
+async def test_a_killed_process_comes_back(scene: Scene) -> None:
+    before = scene.node.pid
+    effect = await strike(scene, ProcessKill(duration_s=0.05), "core")
+    assert effect["pid"] == before
+    assert (effect["gone"], effect["back"]) == (1, 1)
+    assert scene.node.running
+    assert scene.node.pid != before
+
+
+async def test_a_paused_process_stands_still_and_goes_on(scene: Scene) -> None:
+    before = scene.node.pid
+    effect = await strike(scene, ProcessPause(duration_s=0.05), "core")
+    assert effect == {"stopped": 1, "running": 1}
+    assert scene.node.pid == before
+
+
+async def test_a_schedule_cut_short_is_healed_to_the_last(scene: Scene) -> None:
+    _, writer = await asyncio.open_connection(LOOPBACK, scene.link.listen_port)
+    run = asyncio.create_task(
+        scene.nemesis.run(
+            [
+                at(0, LinkCut(duration_s=60), on="reset:eu-west"),
+                at(0, ProcessKill(duration_s=60), on="core"),
+            ]
+        )
+    )
+    while len(scene.nemesis.active) < 2:
+        await asyncio.sleep(0.005)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await scene.nemesis.heal_all()
+    assert scene.node.running
+    assert await scene.link.round_trip_ms() is not None
+    assert all(entry.healed_ns is not None for entry in scene.nemesis.journal())
+    writer.close()

@@ -1,0 +1,199 @@
+"""The nemesis over scripted faults and targets: times, journal, healing whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import anyio
+import msgspec
+import pytest
+
+from harness.errors import HarnessError, UsageError
+from harness.faults import nemesis as nemesis_module
+from harness.faults.fault import Effect, Target
+from harness.faults.nemesis import Nemesis, write_journal
+from harness.faults.schedule import Planned, at
+from harness.history.records import FaultMarked, Record
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass(slots=True)
+class Thing:
+    """A target that remembers what was done to it."""
+
+    name: str
+    log: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scripted:
+    """Does what its fields say."""
+
+    kind: ClassVar[str] = "scripted"
+    aims_at: ClassVar[str] = "link"
+
+    duration_s: float = 0.0
+    struck: float = 1.0
+    error: str = ""
+    hangs: bool = False
+
+    async def inject(self, target: Target) -> Effect:
+        assert isinstance(target, Thing)
+        target.log.append("inject")
+        if self.error:
+            raise ConnectionError(self.error)
+        if self.hangs:
+            await anyio.sleep_forever()
+        return {"struck": self.struck}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        return effect["struck"] > 0
+
+    async def heal(self, target: Target) -> Effect:
+        assert isinstance(target, Thing)
+        target.log.append("heal")
+        return {"healed": 1.0}
+
+
+class Things:
+    """Targets by name."""
+
+    def __init__(self, *names: str) -> None:
+        self.things = [Thing(name) for name in names]
+        self.heals = 0
+
+    def resolve(self, on: str) -> Sequence[Target]:
+        found = [thing for thing in self.things if on in ("*", thing.name)]
+        if not found:
+            raise UsageError(f"no target {on!r}")
+        return found
+
+    async def heal(self) -> None:
+        self.heals += 1
+
+
+class Clock:
+    """A clock that never shows the same time twice."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+def make(things: Things) -> tuple[Nemesis, list[FaultMarked], list[str]]:
+    records: list[FaultMarked] = []
+    lines: list[str] = []
+
+    def record(mark: Record) -> None:
+        assert isinstance(mark, FaultMarked)
+        records.append(mark)
+
+    made = Nemesis(targets=things, now_ns=Clock(), record=record, observe=lines.append)
+    return made, records, lines
+
+
+async def test_a_fault_is_requested_confirmed_and_healed_on_every_target_of_a_pattern() -> None:
+    things = Things("a", "b")
+    nemesis, records, lines = make(things)
+    await nemesis.run([at(0.01, Scripted(), on="*")])
+    assert [thing.log for thing in things.things] == [["inject", "heal"]] * 2
+    for name in "ab":
+        mine = [mark for mark in records if mark.target == name]
+        assert [mark.state for mark in mine] == ["requested", "confirmed", "healed"]
+        assert [mark.effective for mark in mine] == [False, True, True]
+        assert mine[0].t_ns < mine[1].t_ns < mine[2].t_ns
+    assert [entry.effective for entry in nemesis.journal()] == [True, True]
+    assert nemesis.journal()[0].effect == {"struck": 1.0, "healed": 1.0}
+    assert nemesis.journal()[0].parameters["struck"] == 1.0
+    assert "scripted on a confirmed (struck 1)" in lines
+    assert nemesis.active == ()
+
+
+async def test_a_fault_without_effect_says_so() -> None:
+    things = Things("a")
+    nemesis, _, lines = make(things)
+    await nemesis.run([at(0, Scripted(struck=0.0), on="a")])
+    assert [entry.effective for entry in nemesis.journal()] == [False]
+    assert lines[0] == "scripted on a confirmed (struck 0), WITHOUT EFFECT"
+
+
+async def test_faults_strike_at_their_times_and_overlap() -> None:
+    things = Things("a", "b")
+    nemesis, records, _ = make(things)
+    await nemesis.run([at(0.06, Scripted(), on="b"), at(0.0, Scripted(duration_s=0.12), on="a")])
+    assert [(mark.target, mark.state) for mark in records] == [
+        ("a", "requested"),
+        ("a", "confirmed"),
+        ("b", "requested"),
+        ("b", "confirmed"),
+        ("b", "healed"),
+        ("a", "healed"),
+    ]
+
+
+async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:
+    things = Things("a")
+    nemesis, records, _ = make(things)
+    with anyio.move_on_after(0.1):
+        await nemesis.run([at(0, Scripted(duration_s=60), on="a")])
+    assert nemesis.active == ("scripted on a",)
+    assert nemesis.journal()[0].healed_ns is None
+    await nemesis.heal_all()
+    assert things.things[0].log == ["inject", "heal"]
+    assert things.heals == 1
+    assert records[-1].state == "healed"
+    assert nemesis.active == ()
+    await nemesis.heal_all()
+    assert things.things[0].log == ["inject", "heal"]
+
+
+async def test_an_injection_that_was_interrupted_is_healed_too() -> None:
+    things = Things("a")
+    nemesis, _, _ = make(things)
+    with anyio.move_on_after(0.05):
+        await nemesis.run([at(0, Scripted(hangs=True), on="a")])
+    await nemesis.heal_all()
+    assert things.things[0].log == ["inject", "heal"]
+    assert not nemesis.journal()[0].effective
+
+
+async def test_trouble_is_an_error_of_the_harness_that_names_fault_and_target() -> None:
+    nemesis, _, _ = make(Things("a"))
+    with pytest.raises(ExceptionGroup) as caught:
+        await nemesis.run([at(0, Scripted(error="no route"), on="a")])
+    assert caught.group_contains(HarnessError, match="scripted on a: no route")
+
+
+async def test_a_fault_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nemesis_module, "FAULT_WITHIN_S", 0.05)
+    nemesis, _, _ = make(Things("a"))
+    with pytest.raises(ExceptionGroup) as caught:
+        await nemesis.run([at(0, Scripted(hangs=True), on="a")])
+    assert caught.group_contains(HarnessError, match="scripted on a: not done within")
+
+
+def test_a_schedule_without_a_target_is_found_before_the_run() -> None:
+    nemesis, _, _ = make(Things("a"))
+    nemesis.check([at(0, Scripted(), on="a")])
+    with pytest.raises(UsageError, match="'c'"):
+        nemesis.check([at(0, Scripted(), on="a"), Planned(at_s=0, fault=Scripted(), on="c")])
+
+
+async def test_the_journal_is_one_json_object_per_line(tmp_path: Path) -> None:
+    nemesis, _, _ = make(Things("a", "b"))
+    await nemesis.run([at(0, Scripted(), on="*")])
+    write_journal(tmp_path / "faults.jsonl", nemesis.journal())
+    lines = (tmp_path / "faults.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line)["id"] for line in lines] == ["f1", "f2"]
