@@ -51,6 +51,17 @@ class MemoryStore:
         """Per inbox the rows of each append, in position order."""
         self._next: dict[str, tuple[int, list[int]]] = {}
 
+    def copy(self) -> MemoryStore:
+        """Return another store with the same contents."""
+        other = MemoryStore()
+        other.full = self.full
+        other.producers = dict(self.producers)
+        other.inboxes = dict(self.inboxes)
+        other.epochs = list(self.epochs)
+        other.log = {inbox: list(appends) for inbox, appends in self.log.items()}
+        other._next = dict(self._next)
+        return other
+
     def recover(self) -> Recovered:
         """Return what was committed."""
         return Recovered(

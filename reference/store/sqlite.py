@@ -277,9 +277,11 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file and let go of its lock."""
-        self._reader.close()
-        self._writer.close()
-        os.close(self._lock)
+        try:
+            self._reader.close()
+            self._writer.close()
+        finally:
+            os.close(self._lock)
 
 
 def _lock(path: Path) -> int:
