@@ -91,7 +91,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
 class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
     """Messages of one producer with rising n at consecutive positions.
 
-    `digest` is xxh3_64 over their bodies one after the other, each preceded by its length as u32;
+    `digest` is xxh3_64 over their lengths as a little-endian u32 column, then their bodies;
     a run whose content the receiver found wrong is cut so that each wrong message stands alone.
     """
 

@@ -1,0 +1,92 @@
+"""Content follows from identity alone, in whatever pieces it is made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.load.payloads import Payloads
+
+SETTINGS = [
+    Payloads(4711),
+    Payloads(4711, "random", 1, 1),
+    Payloads(4711, "random", 13, 213),
+    Payloads(4711, "numbered"),
+]
+
+
+def bodies(payloads: Payloads, producer: int, inbox: str, n_first: int, count: int) -> list[bytes]:
+    lengths, body = payloads.make(producer, inbox, n_first, count)
+    ends = np.cumsum(np.frombuffer(lengths, dtype="<u4")).tolist()
+    assert ends[-1] == len(body)
+    return [body[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+@pytest.mark.parametrize("payloads", SETTINGS)
+def test_a_range_is_its_messages_one_by_one(payloads: Payloads) -> None:
+    whole = bodies(payloads, 2**64 - 1, "vip", 2**33, 40)
+    singles = [bodies(payloads, 2**64 - 1, "vip", 2**33 + i, 1)[0] for i in range(40)]
+    assert whole == singles
+
+
+def test_the_numbered_body() -> None:
+    assert bodies(Payloads(1, "numbered"), 5, "x", 9, 2) == [b"MSG_9", b"MSG_10"]
+
+
+def test_every_part_of_the_identity_changes_the_body() -> None:
+    base = bodies(Payloads(1), 5, "x", 9, 1)
+    others = [
+        bodies(Payloads(2), 5, "x", 9, 1),
+        bodies(Payloads(1), 6, "x", 9, 1),
+        bodies(Payloads(1), 5, "y", 9, 1),
+        bodies(Payloads(1), 5, "x", 10, 1),
+    ]
+    assert len(base[0]) == 100
+    assert all(base != other for other in others)
+    many = bodies(Payloads(1), 5, "x", 0, 5000)
+    assert len(set(many)) == 5000
+    # Each place of the body takes about all byte values over many messages.
+    columns = np.frombuffer(b"".join(many), dtype=np.uint8).reshape(5000, 100)
+    assert min(len(np.unique(columns[:, place])) for place in range(100)) > 250
+
+
+def test_sizes_spread_over_their_range() -> None:
+    sizes = [len(body) for body in bodies(Payloads(3, "random", 50, 59), 1, "x", 0, 2000)]
+    assert set(sizes) == set(range(50, 60))
+
+
+@pytest.mark.parametrize("payloads", SETTINGS)
+@pytest.mark.parametrize("count", [1, 20])
+def test_check_finds_each_wrong_message(payloads: Payloads, count: int) -> None:
+    lengths, body = payloads.make(5, "x", 3, count)
+    assert payloads.check(5, "x", 3, count, lengths, body) == []
+    assert payloads.check(5, "x", 3, count, lengths, body[:-1]) == list(range(count))
+    flipped = body[:-1] + bytes([body[-1] ^ 1])
+    assert payloads.check(5, "x", 3, count, lengths, flipped) == [count - 1]
+    assert payloads.digest(lengths, body) == payloads.expected_digest(5, "x", 3, count)
+    assert payloads.digest(lengths, flipped) != payloads.expected_digest(5, "x", 3, count)
+
+
+def test_swapped_bodies_are_both_wrong() -> None:
+    payloads = Payloads(1)
+    lengths, body = payloads.make(5, "x", 0, 3)
+    swapped = body[100:200] + body[:100] + body[200:]
+    assert payloads.check(5, "x", 0, 3, lengths, swapped) == [0, 1]
+
+
+def test_a_moved_boundary_is_found() -> None:
+    payloads = Payloads(1, "random", 8, 20)
+    lengths, body = payloads.make(5, "x", 0, 6)
+    column = np.frombuffer(lengths, dtype="<u4").copy()
+    column[2] += 1
+    column[3] -= 1
+    assert payloads.check(5, "x", 0, 6, column.tobytes(), body) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [("prose", 1, 1), ("random", 0, 1), ("random", 5, 4)]
+)
+def test_bad_settings_are_refused(kind: str, low: int, high: int) -> None:
+    with pytest.raises(UsageError, match="allowed are"):
+        Payloads(1, kind, low, high)
