@@ -97,6 +97,11 @@ class Outlet:
         return self._waiting_bytes + self._under_way_bytes
 
     @property
+    def waiting_bytes(self) -> int:
+        """About how many bytes no `take` has given out yet."""
+        return self._waiting_bytes
+
+    @property
     def overfull(self) -> bool:
         """More waits than the limit allows: the peer does not read."""
         return self.pending_bytes > self._bytes_max

@@ -14,6 +14,9 @@ from typing import Final
 MS_NS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
 
+STALL_FACTOR: Final = 2
+"""So many silences between two looks mean that this process did not run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulseSettings:
@@ -34,19 +37,27 @@ class Sign(StrEnum):
 class Pulse:
     """Watches one connection. `heard` is called for every message that came in."""
 
-    __slots__ = ("_asked_ns", "_deadline_ns", "_silence_ns", "heard_ns", "nonce")
+    __slots__ = ("_asked_ns", "_deadline_ns", "_looked_ns", "_silence_ns", "heard_ns", "nonce")
 
     def __init__(self, settings: PulseSettings, now_ns: int) -> None:
         self._silence_ns = settings.silence_ms * MS_NS
         self._deadline_ns = settings.deadline_ms * MS_NS
         self._asked_ns = now_ns
+        self._looked_ns = now_ns
         self.heard_ns = now_ns
         """When the last sign of life came; the owner sets it."""
         self.nonce = 0
         """The number of the last question."""
 
     def look(self, now_ns: int) -> Sign:
-        """Return what is due; ASK is returned once per `silence_ms`."""
+        """Return what is due; ASK is returned once per `silence_ms`.
+
+        Who looks must do so at least once per `silence_ms`: a much longer pause between two looks
+        was our own (a stopped process), and is not held against the peer.
+        """
+        if now_ns - self._looked_ns > STALL_FACTOR * self._silence_ns:
+            self.heard_ns = max(self.heard_ns, now_ns - self._silence_ns)
+        self._looked_ns = now_ns
         silent_ns = now_ns - self.heard_ns
         if silent_ns >= self._deadline_ns:
             return Sign.DEAD

@@ -69,7 +69,8 @@ class SenderSettings:
     """Who sends, and the limits of its outbox.
 
     `timeout_ms` doubles with each time-out in a row up to `timeout_max_ms`, the pause after a
-    refusal from `retry_ms` up to `retry_max_ms`.
+    refusal from `retry_ms` up to `retry_max_ms`. With `reconnect` a connection that is lost after
+    `Ready` is opened again by the machine itself, otherwise the application calls `connect`.
     """
 
     producer: int
@@ -83,6 +84,7 @@ class SenderSettings:
     retry_max_ms: int = 1_000
     backoff_ms: int = 50
     backoff_max_ms: int = 1_000
+    reconnect: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
 
 
@@ -147,7 +149,7 @@ class SenderMachine:
         return lane.n_next if lane is not None else 0
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
-        """Open a connection, and again whenever it is lost, until `disconnect`."""
+        """Open a connection, trying again until `Ready` or `disconnect`."""
         return [*self._dialer.start(), *self._done(now_ns)]
 
     def disconnect(self, now_ns: int) -> list[SenderOutput]:
@@ -328,6 +330,8 @@ class SenderMachine:
             self._give_turn(lane)
         if not self._logged_in:
             self._logged_in = True
+            if not self._settings.reconnect:
+                self._dialer.give_up()
             self._out.append(Ready())
 
     def _acknowledged(self, ok: m.OkRange) -> None:

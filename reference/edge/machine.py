@@ -1,0 +1,568 @@
+"""The edge: many clients on one side, few core links on the other. Pure.
+
+It never acknowledges by itself. What it promises: a batch that it took is sent to the core, over
+any number of links, until the core has answered it; batches of one (producer, inbox) keep their
+order; an answer goes to the connection that last logged in with that producer. What it does not
+promise: that it survives. Whatever was unanswered when an edge dies, its clients send again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import xxhash
+
+from reference.dialer import DialSettings
+from reference.edge.clients import ClientLine, Session, Stage, cut_window
+from reference.edge.settings import (
+    CLIENT_PRODUCERS_MAX,
+    CLIENT_SESSIONS_MAX,
+    CLOSE_WAIT_MS,
+    EdgeSettings,
+)
+from reference.edge.uplink import NOBODY, Question, Uplink
+from reference.events import (
+    Close,
+    Closed,
+    ConnectFailed,
+    Effect,
+    Event,
+    Malformed,
+    Opened,
+    Received,
+    Tick,
+    Transmit,
+    Written,
+)
+from reference.pulse import MS_NS, Pulse, Sign
+from reference.wire import messages as m
+from reference.wire.errors import ErrorCode, RemoteProtocolError
+from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION, SEGMENTS_MAX
+
+DETAIL_CHARS_MAX: Final = 200
+"""How much of an explanation an error message carries."""
+
+
+class EdgeMachine:
+    """One edge. `handle` takes the driver's events and gives back effects, in order."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._settings = settings
+        dial = DialSettings(
+            role="edge",
+            node=settings.name,
+            token=settings.token,
+            backoff_ms=settings.backoff_ms,
+            backoff_max_ms=settings.backoff_max_ms,
+            pulse=settings.pulse,
+        )
+        self._links = [Uplink(dial, link, 0) for link in range(settings.core_links)]
+        self._link_of_conn: dict[int, Uplink] = {}
+        self._lines: dict[int, ClientLine] = {}
+        self._owner: dict[int, int] = {}
+        self._sessions: dict[tuple[str, int], Session] = {}
+        self._touched: dict[int, ClientLine] = {}
+        self._stirred: dict[int, Uplink] = {}
+        self._out: list[Effect] = []
+        self._started = False
+        self.extra_gauges: dict[str, int] = {}
+        """Gauges of whoever runs this machine, shown beside its own."""
+
+    def gauges(self) -> dict[str, int]:
+        """Return what an observer may want to know, each with its limit where it has one."""
+        return {
+            "connections": len(self._lines),
+            "connections_limit": self._settings.connections_max,
+            "sessions": len(self._sessions),
+            "links_ready": sum(link.dialer.ready for link in self._links),
+            "buffer_bytes": self._buffer_bytes(),
+            "buffer_bytes_limit": self._settings.buffer_bytes_max,
+            "output_bytes": sum(line.outlet.pending_bytes for line in self._lines.values()),
+            "requests": sum(link.questions for link in self._links),
+            **self.extra_gauges,
+        }
+
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        """Take one event and return what is to be done. The first one also dials the core."""
+        if not self._started:
+            self._started = True
+            for link in self._links:
+                link.lost_ns = now_ns
+                self._out.extend(link.dialer.start())
+        match event:
+            case Received(conn=conn, message=message):
+                line = self._lines.get(conn)
+                if line is not None:
+                    self._from_client(line, message, now_ns)
+                elif (uplink := self._link_of_conn.get(conn)) is not None:
+                    self._from_core(uplink, message, now_ns)
+            case Written(conn=conn):
+                self._written(conn)
+            case Tick():
+                self._tick(now_ns)
+            case Opened(conn=conn, link=index) if index >= 0:
+                opened = self._links[index]
+                self._link_of_conn[conn] = opened
+                self._out.extend(opened.dialer.opened(conn, now_ns))
+            case Opened(conn=conn):
+                self._accepted(conn, now_ns)
+            case ConnectFailed(link=index):
+                self._links[index].dialer.failed(now_ns)
+            case Malformed(conn=conn, code=code, detail=detail):
+                self._malformed(conn, code, detail, now_ns)
+            case Closed(conn=conn):
+                self._closed(conn, now_ns)
+        return self._flush(now_ns)
+
+    def _flush(self, now_ns: int) -> list[Effect]:
+        for link in self._stirred.values():
+            self._out.extend(link.pump())
+        self._stirred.clear()
+        limit_bytes = self._settings.client_output_bytes_max
+        while self._touched:
+            _, line = self._touched.popitem()
+            if line.stage is Stage.CLOSED:
+                continue
+            messages = line.outlet.take()
+            if messages:
+                self._out.append(Transmit(conn=line.conn, messages=messages))
+            if line.stage is Stage.CLOSING:
+                self._try_close(line)
+            elif line.outlet.pending_bytes > limit_bytes + line.window_bytes:
+                self._end_line(line, ErrorCode.SLOW_CONSUMER, "the output is at its limit", now_ns)
+        out = self._out
+        self._out = []
+        return out
+
+    # Connections.
+
+    def _accepted(self, conn: int, now_ns: int) -> None:
+        line = ClientLine(conn, Pulse(self._settings.pulse, now_ns))
+        self._lines[conn] = line
+        if len(self._lines) > self._settings.connections_max:
+            self._end_line(line, ErrorCode.BUSY, "as many connections as allowed", now_ns)
+
+    def _malformed(self, conn: int, code: ErrorCode, detail: str, now_ns: int) -> None:
+        line = self._lines.get(conn)
+        if line is not None:
+            self._end_line(line, code, detail, now_ns)
+        elif (link := self._link_of_conn.get(conn)) is not None:
+            self._out.extend(link.dialer.refuse(code, detail))
+
+    def _written(self, conn: int) -> None:
+        line = self._lines.get(conn)
+        if line is not None:
+            line.outlet.written()
+            self._touched[conn] = line
+        elif (link := self._link_of_conn.get(conn)) is not None:
+            link.dialer.outlet.written()
+            self._stir(link)
+
+    def _closed(self, conn: int, now_ns: int) -> None:
+        line = self._lines.pop(conn, None)
+        if line is not None:
+            self._release(line)
+            line.stage = Stage.CLOSED
+            return
+        link = self._link_of_conn.pop(conn, None)
+        if link is None:
+            return
+        for question in link.lost(now_ns):
+            self._unanswered(question)
+
+    def _unanswered(self, question: Question) -> None:
+        asker = self._lines.get(question.conn)
+        if asker is None:
+            return
+        if question.inbox:
+            asker.logins -= 1
+        self._offer(asker, m.Error(question.request, ErrorCode.NOT_READY, "the core link was lost"))
+
+    def _end_line(self, line: ClientLine, code: ErrorCode, detail: str, now_ns: int) -> None:
+        """Tell a client why, and close its connection as soon as that was written."""
+        if line.stage in (Stage.CLOSING, Stage.CLOSED):
+            return
+        self._release(line)
+        line.stage = Stage.CLOSING
+        line.close_at_ns = now_ns + CLOSE_WAIT_MS * MS_NS
+        self._offer(line, m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
+
+    def _try_close(self, line: ClientLine, *, now: bool = False) -> None:
+        """Close once the rest is with the driver, which closes after what was transmitted."""
+        if now or line.outlet.waiting_bytes == 0:
+            line.stage = Stage.CLOSED
+            self._out.append(Close(conn=line.conn))
+
+    def _release(self, line: ClientLine) -> None:
+        """Log a connection's sessions out and forget that it speaks for its producers."""
+        for producer in line.producers:
+            if self._owner.get(producer) == line.conn:
+                del self._owner[producer]
+        line.producers = set()
+        for key in line.sessions:
+            session = self._sessions.pop(key)
+            self._log_out(session.inbox, session.number)
+        line.sessions = set()
+        line.window_bytes = 0
+
+    def _log_out(self, inbox: str, number: int) -> None:
+        link = self._link_for(inbox)
+        if link.dialer.ready:
+            link.dialer.outlet.offer(m.Logout(NOBODY, inbox, number))
+            self._stir(link)
+
+    def _tick(self, now_ns: int) -> None:
+        for link in self._links:
+            self._out.extend(link.dialer.tick(now_ns))
+            self._stir(link)
+        for line in list(self._lines.values()):
+            if line.stage is Stage.CLOSING:
+                if now_ns >= line.close_at_ns:
+                    self._try_close(line, now=True)
+                continue
+            if line.stage is Stage.CLOSED:
+                continue
+            match line.pulse.look(now_ns):
+                case Sign.ASK if line.stage is Stage.OPEN:
+                    self._offer(line, m.Heartbeat(line.pulse.nonce))
+                case Sign.DEAD:
+                    detail = "nothing was heard within the deadline"
+                    self._end_line(line, ErrorCode.HEARTBEAT_MISSED, detail, now_ns)
+
+    # What clients say.
+
+    def _from_client(self, line: ClientLine, message: m.Message, now_ns: int) -> None:
+        line.pulse.heard_ns = now_ns
+        if line.stage is Stage.GREETING:
+            self._greet(line, message, now_ns)
+            return
+        if line.stage is not Stage.OPEN:
+            return
+        match message:
+            case m.Heartbeat(nonce=nonce):
+                self._offer(line, m.HeartbeatOk(nonce))
+            case m.HeartbeatOk() | m.Error():
+                pass
+            case m.BatchSend(segments=segments) if line.role == "client":
+                self._take_segments(line, segments, now_ns)
+            case m.Send(segment=segment) if line.role == "client":
+                self._take_segments(line, (segment,), now_ns)
+            case m.CursorAck(marks=marks) if line.role == "client":
+                self._take_cursors(line, marks)
+            case m.Login() if line.role == "client":
+                self._take_login(line, message, now_ns)
+            case m.Logout() if line.role == "client":
+                self._take_logout(line, message)
+            case m.End(request=request, inbox=inbox) if line.role == "client":
+                link = self._link_for(inbox)
+                number = self._ask(link, line, request)
+                if number >= 0:
+                    link.dialer.outlet.offer(m.End(number, inbox))
+            case m.Presence(request=request, users=users):
+                link = self._links[0]
+                number = self._ask(link, line, request)
+                if number >= 0:
+                    link.dialer.outlet.offer(m.Presence(number, users))
+            case m.Inspect(request=request, inbox="") if line.role == "admin":
+                self._offer(line, m.InspectOk(request, "", (), (), False, self.gauges()))
+            case _:
+                detail = f"{type(message).__name__} from role {line.role}"
+                self._end_line(line, ErrorCode.UNEXPECTED_MESSAGE, detail, now_ns)
+
+    def _greet(self, line: ClientLine, message: m.Message, now_ns: int) -> None:
+        settings = self._settings
+        if not isinstance(message, m.Hello):
+            self._end_line(line, ErrorCode.HELLO_EXPECTED, "say HELLO first", now_ns)
+            return
+        if message.version != PROTOCOL_VERSION:
+            detail = f"this is version {PROTOCOL_VERSION}"
+            self._end_line(line, ErrorCode.VERSION_MISMATCH, detail, now_ns)
+            return
+        token = {"client": settings.token, "admin": settings.admin_token}.get(message.role, "")
+        if not token or message.token != token:
+            detail = "the token does not open this edge for that role"
+            self._end_line(line, ErrorCode.UNAUTHORISED, detail, now_ns)
+            return
+        line.role = message.role
+        line.stage = Stage.OPEN
+        self._offer(line, m.Welcome(PROTOCOL_VERSION, settings.name, settings.client_credit_bytes))
+
+    def _take_segments(self, line: ClientLine, segments: Iterable[m.Segment], now_ns: int) -> None:
+        for segment in segments:
+            producer = segment.producer
+            if self._owner.get(producer) != line.conn:
+                if producer in line.producers:
+                    # A newer connection speaks for this producer: the older frame is dropped.
+                    continue
+                detail = f"producer {producer} is not logged in on this connection"
+                self._end_line(line, ErrorCode.UNEXPECTED_MESSAGE, detail, now_ns)
+                return
+            link = self._link_for(segment.inbox)
+            code = self._room_for(link, segment, now_ns)
+            if code is None:
+                link.buffer.add(segment)
+                self._stir(link)
+                continue
+            refused = m.RefusedRange(
+                segment.inbox, producer, segment.n_first, segment.count, code, -1
+            )
+            self._offer(line, m.Refused((refused,)))
+
+    def _room_for(self, link: Uplink, segment: m.Segment, now_ns: int) -> ErrorCode | None:
+        """Return why a batch cannot be taken now, or None."""
+        held_ns = now_ns - link.lost_ns
+        if not link.dialer.ready and held_ns >= self._settings.hold_ms * MS_NS:
+            return ErrorCode.NOT_READY
+        if self._buffer_bytes() + segment.size_bytes > self._settings.buffer_bytes_max:
+            return ErrorCode.BUSY
+        return None
+
+    def _take_cursors(self, line: ClientLine, marks: Iterable[m.CursorMark]) -> None:
+        for mark in marks:
+            session = self._sessions.get((mark.inbox, mark.session))
+            if session is None or session.conn != line.conn:
+                self._offer(line, m.Superseded((mark,), ErrorCode.UNKNOWN_SESSION))
+                continue
+            if mark.upto > session.received_pos:
+                # The core would say the same; here it is known earlier.
+                self._end_session(session, mark, ErrorCode.ACK_BEYOND_DELIVERED)
+                continue
+            session.acked_pos = max(session.acked_pos, mark.upto)
+            link = self._link_for(mark.inbox)
+            if link.dialer.ready:
+                link.dialer.outlet.offer(m.CursorAck((mark,)))
+                self._stir(link)
+
+    def _end_session(self, session: Session, mark: m.CursorMark, code: ErrorCode) -> None:
+        line = self._drop_session(session)
+        self._log_out(session.inbox, session.number)
+        if line is not None:
+            self._offer(line, m.Superseded((mark,), code))
+
+    def _take_login(self, line: ClientLine, login: m.Login, now_ns: int) -> None:
+        if len(login.inboxes) > LOGIN_INBOXES_MAX:
+            detail = f"a login names at most {LOGIN_INBOXES_MAX} inboxes"
+            self._end_line(line, ErrorCode.TOO_LARGE, detail, now_ns)
+            return
+        if (
+            len(line.producers) >= CLIENT_PRODUCERS_MAX
+            or len(line.sessions) + line.logins >= CLIENT_SESSIONS_MAX
+        ):
+            self._offer(line, m.Error(login.request, ErrorCode.QUOTA, "too many on a connection"))
+            return
+        if login.producer >= 0:
+            # From here on frames of an older connection of this producer are dropped, so that
+            # none of them comes behind what this login's reply makes the client send again.
+            self._owner[login.producer] = line.conn
+            line.producers.add(login.producer)
+        window_bytes = cut_window(login.window_bytes)
+        link = self._link_for(login.inbox)
+        number = self._ask(link, line, login.request, login.inbox, window_bytes)
+        if number >= 0:
+            link.dialer.outlet.offer(
+                m.Login(
+                    number, login.inbox, login.from_pos, window_bytes, login.producer, login.inboxes
+                )
+            )
+
+    def _take_logout(self, line: ClientLine, logout: m.Logout) -> None:
+        session = self._sessions.get((logout.inbox, logout.session))
+        if session is None or session.conn != line.conn:
+            self._offer(
+                line, m.Error(logout.request, ErrorCode.UNKNOWN_SESSION, "no such session here")
+            )
+            return
+        self._drop_session(session)
+        link = self._link_for(logout.inbox)
+        number = self._ask(link, line, logout.request)
+        if number >= 0:
+            link.dialer.outlet.offer(m.Logout(number, logout.inbox, logout.session))
+
+    def _ask(
+        self, link: Uplink, line: ClientLine, request: int, inbox: str = "", window_bytes: int = 0
+    ) -> int:
+        """Return the number under which a client's question goes to the core, or -1: refused."""
+        if not link.dialer.ready:
+            self._offer(line, m.Error(request, ErrorCode.NOT_READY, "no link to the core"))
+            return -1
+        number = link.ask(
+            Question(conn=line.conn, request=request, inbox=inbox, window_bytes=window_bytes)
+        )
+        if number < 0:
+            self._offer(line, m.Error(request, ErrorCode.BUSY, "too many requests are unanswered"))
+            return -1
+        if inbox:
+            line.logins += 1
+        self._stir(link)
+        return number
+
+    # What the core says.
+
+    def _from_core(self, link: Uplink, message: m.Message, now_ns: int) -> None:
+        self._stir(link)
+        try:
+            if link.dialer.heard(message, now_ns):
+                return
+            self._relay(link, message)
+        except RemoteProtocolError as error:
+            self._out.extend(link.dialer.refuse(error.code, error.detail))
+
+    def _relay(self, link: Uplink, message: m.Message) -> None:
+        match message:
+            case m.Ok(ranges=ok_ranges):
+                for ok in ok_ranges:
+                    link.buffer.acknowledged(ok)
+                    self._offer_to(self._owner.get(ok.producer, NOBODY), m.Ok((ok,)))
+            case m.Deliver(deliveries=deliveries):
+                for delivery in deliveries:
+                    self._deliver(delivery)
+            case m.CursorOk(marks=marks):
+                for mark in marks:
+                    session = self._sessions.get((mark.inbox, mark.session))
+                    if session is not None:
+                        session.confirmed_pos = max(session.confirmed_pos, mark.upto)
+                        self._offer_to(session.conn, m.CursorOk((mark,)))
+            case m.Refused(ranges=refused_ranges):
+                for refused in refused_ranges:
+                    if link.buffer.refused(refused):
+                        self._offer_to(
+                            self._owner.get(refused.producer, NOBODY), m.Refused((refused,))
+                        )
+            case m.LoginOk():
+                self._login_answered(link, message)
+            case m.LogoutOk(request=request) if request == NOBODY:
+                pass
+            case m.LogoutOk(request=request) | m.EndOk(request=request):
+                self._answer(link, request, message)
+            case m.PresenceOk(request=request):
+                self._answer(link, request, message)
+            case m.Error(request=request):
+                if request != NOBODY:
+                    self._answer(link, request, message)
+            case m.Superseded(marks=marks, code=code):
+                for mark in marks:
+                    self._superseded(mark, code)
+            case m.Welcome():
+                self._register(link)
+            case _:
+                raise RemoteProtocolError(
+                    ErrorCode.UNEXPECTED_MESSAGE, f"{type(message).__name__} came to an edge"
+                )
+
+    def _answer(
+        self,
+        link: Uplink,
+        request: int,
+        message: m.LogoutOk | m.EndOk | m.PresenceOk | m.Error,
+    ) -> None:
+        question = link.answered(request)
+        line = self._lines.get(question.conn) if question is not None else None
+        if question is None or line is None:
+            return
+        if question.inbox:
+            line.logins -= 1
+        match message:
+            case m.LogoutOk():
+                self._offer(line, m.LogoutOk(question.request))
+            case m.EndOk(inbox=inbox, pos=pos):
+                self._offer(line, m.EndOk(question.request, inbox, pos))
+            case m.PresenceOk(entries=entries):
+                self._offer(line, m.PresenceOk(question.request, entries))
+            case m.Error(code=code, detail=detail):
+                self._offer(line, m.Error(question.request, code, detail))
+
+    def _login_answered(self, link: Uplink, reply: m.LoginOk) -> None:
+        question = link.answered(reply.request)
+        if question is None:
+            return
+        line = self._lines.get(question.conn)
+        if line is None or line.stage is not Stage.OPEN:
+            if reply.session >= 0:
+                self._log_out(question.inbox, reply.session)
+            return
+        if reply.session >= 0:
+            session = Session(
+                conn=line.conn,
+                inbox=question.inbox,
+                number=reply.session,
+                next_pos=reply.next_pos,
+                window_bytes=question.window_bytes,
+            )
+            key = (session.inbox, session.number)
+            self._sessions[key] = session
+            line.sessions.add(key)
+            line.window_bytes += session.window_bytes
+        if question.inbox:
+            line.logins -= 1
+        self._offer(
+            line,
+            m.LoginOk(
+                question.request,
+                reply.session,
+                reply.cursor,
+                reply.next_pos,
+                reply.durable,
+                self._settings.client_credit_bytes,
+            ),
+        )
+
+    def _deliver(self, delivery: m.Delivery) -> None:
+        session = self._sessions.get((delivery.inbox, delivery.session))
+        if session is None:
+            return
+        session.received_pos = delivery.pos_first + delivery.count - 1
+        self._offer_to(session.conn, m.Deliver(deliveries=(delivery,)))
+
+    def _superseded(self, mark: m.CursorMark, code: ErrorCode) -> None:
+        session = self._sessions.get((mark.inbox, mark.session))
+        if session is None:
+            return
+        line = self._drop_session(session)
+        if line is not None:
+            self._offer(line, m.Superseded((mark,), code))
+
+    def _drop_session(self, session: Session) -> ClientLine | None:
+        key = (session.inbox, session.number)
+        self._sessions.pop(key, None)
+        line = self._lines.get(session.conn)
+        if line is not None and key in line.sessions:
+            line.sessions.discard(key)
+            line.window_bytes -= session.window_bytes
+        return line
+
+    def _register(self, link: Uplink) -> None:
+        """Tell the core of a new link which sessions are here, before anything else goes out."""
+        mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
+        for at in range(0, len(mine), SEGMENTS_MAX):
+            marks = tuple(
+                m.ResumeMark(s.inbox, s.number, s.received_pos, s.acked_pos, s.window_bytes)
+                for s in mine[at : at + SEGMENTS_MAX]
+            )
+            link.dialer.outlet.offer(m.Resume(marks))
+        for s in mine:
+            if s.acked_pos > s.confirmed_pos:
+                mark = m.CursorMark(s.inbox, s.number, s.acked_pos)
+                link.dialer.outlet.offer(m.CursorAck((mark,)))
+
+    # Small things.
+
+    def _link_for(self, inbox: str) -> Uplink:
+        if len(self._links) == 1:
+            return self._links[0]
+        return self._links[xxhash.xxh3_64_intdigest(inbox.encode()) % len(self._links)]
+
+    def _buffer_bytes(self) -> int:
+        return sum(link.buffer.size_bytes for link in self._links)
+
+    def _stir(self, link: Uplink) -> None:
+        self._stirred[id(link)] = link
+
+    def _offer_to(self, conn: int, message: m.Message) -> None:
+        line = self._lines.get(conn)
+        if line is not None and line.stage is Stage.OPEN:
+            self._offer(line, message)
+
+    def _offer(self, line: ClientLine, message: m.Message) -> None:
+        line.outlet.offer(message)
+        self._touched[line.conn] = line

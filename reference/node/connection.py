@@ -1,0 +1,127 @@
+"""One TCP connection: bytes to events, transmits to bytes. Reading never waits for writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+from anyio.abc import SocketStream
+
+from reference.events import Closed, Event, Malformed, Opened, Received, Written
+from reference.wire import messages as m
+from reference.wire.errors import RemoteProtocolError
+from reference.wire.frames import FrameParser, encode
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""How much is taken from a socket at once."""
+
+LINGER_S: Final = 0.5
+"""How long a connection that we close may take to read our last words and close its end.
+
+Closing a socket that holds unread bytes sends a reset, which can destroy what was just written to
+it; so the rest is read and thrown away until the peer closes or this time is over.
+"""
+
+
+class Connection:
+    """Carries one connection. `run` feeds `Opened` first and `Closed` last."""
+
+    def __init__(
+        self, stream: SocketStream, conn: int, feed: Callable[[Event], None], link: int = -1
+    ) -> None:
+        self._stream = stream
+        self._conn = conn
+        self._feed = feed
+        self._link = link
+        self._parser = FrameParser()
+        self._outgoing: tuple[m.Message, ...] = ()
+        self._farewell: m.Message | None = None
+        self._closing = False
+        self._wake = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a frame that has not come to its end."""
+        return self._parser.held_bytes
+
+    def transmit(self, messages: tuple[m.Message, ...]) -> None:
+        """Write the messages as one piece; `Written` is fed when the system has taken them."""
+        self._outgoing = messages
+        self._wake.set()
+
+    def close(self, farewell: m.Message | None = None) -> None:
+        """Close after what was transmitted, within LINGER_S. `farewell` is written last."""
+        if self._closing:
+            return
+        self._closing = True
+        self._farewell = farewell
+        self._scope.deadline = anyio.current_time() + LINGER_S
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Close at once, also in the middle of a piece."""
+        self._closing = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Carry the connection until it ends."""
+        try:
+            with self._scope:
+                self._feed(Opened(conn=self._conn, link=self._link))
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write)
+                    await self._read()
+                    tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+        self._feed(Closed(conn=self._conn))
+
+    async def _read(self) -> None:
+        deaf = False
+        while True:
+            try:
+                data = await self._stream.receive(RECEIVE_BYTES)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return
+            self.bytes_in += len(data)
+            if deaf or self._closing:
+                continue
+            try:
+                for message in self._parser.feed(data):
+                    self._feed(Received(conn=self._conn, message=message))
+                    if self._closing:
+                        break
+            except RemoteProtocolError as error:
+                deaf = True
+                self._feed(Malformed(conn=self._conn, code=error.code, detail=error.detail))
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                if self._outgoing:
+                    messages, self._outgoing = self._outgoing, ()
+                    await self._send(messages)
+                    self._feed(Written(conn=self._conn))
+                elif self._closing:
+                    if self._farewell is not None:
+                        await self._send((self._farewell,))
+                    await self._stream.send_eof()
+                    return
+                else:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._scope.cancel()
+
+    async def _send(self, messages: tuple[m.Message, ...]) -> None:
+        pieces: list[bytes] = []
+        for message in messages:
+            pieces.extend(encode(message))
+        data = b"".join(pieces)
+        self.bytes_out += len(data)
+        await self._stream.send(data)

@@ -1,0 +1,208 @@
+"""Carries the effects of a machine out over sockets, threads and the clock."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import anyio
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
+
+from reference.events import (
+    TICK_INTERVAL_MS,
+    Close,
+    Commit,
+    Connect,
+    ConnectFailed,
+    Effect,
+    Event,
+    ReadLog,
+    ReadRows,
+    Tick,
+    Transmit,
+)
+from reference.node.connection import LINGER_S, Connection
+from reference.node.storage import StoreThreads
+from reference.store.port import Store
+from reference.wire import messages as m
+from reference.wire.errors import ErrorCode
+
+CONNECT_TIMEOUT_S: Final = 3.0
+"""How long opening a connection may take."""
+
+GAUGES_INTERVAL_NS: Final = 1_000_000_000
+"""How often a node looks at its own memory."""
+
+log = logging.getLogger("tallystick.node")
+
+
+class Machine(Protocol):
+    """What a driver carries."""
+
+    extra_gauges: dict[str, int]
+
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        """Take one event and return what is to be done."""
+        ...
+
+
+class Driver:
+    """Carries one machine: accepts, connects, reads, writes, commits and ticks.
+
+    `run` ends after `stop`, or with the error of whatever went wrong: a machine's or a store's
+    error ends the node, because nobody knows then what it would say next.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        store: Store | None = None,
+        upstream: tuple[str, int] | None = None,
+    ) -> None:
+        self._machine = machine
+        self._store = store
+        self._upstream = upstream
+        self._threads: StoreThreads | None = None
+        self._connections: dict[int, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._tasks: TaskGroup | None = None
+        self._stopped = anyio.Event()
+        self._all_closed = anyio.Event()
+        self._failure: BaseException | None = None
+        self._gauged_ns = 0
+        self._lag_ns_max = 0
+
+    def stop(self) -> None:
+        """Let `run` come to its end: connections are told, commits under way are finished."""
+        self._stopped.set()
+
+    async def run(self, listener: Listener[SocketStream], ready: Callable[[], None]) -> None:
+        """Serve on `listener` until `stop`; call `ready` once everything is under way."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                if self._store is not None:
+                    self._threads = StoreThreads(self._store, self._feed, self._fail)
+                self._feed(Tick())
+                tasks.start_soon(self._tick)
+                async with listener:
+                    tasks.start_soon(self._accept, listener)
+                    ready()
+                    await self._stopped.wait()
+                if self._failure is None:
+                    await self._say_goodbye()
+                tasks.cancel_scope.cancel()
+        finally:
+            if self._threads is not None and self._failure is None:
+                await self._threads.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._stopped.set()
+
+    def _feed(self, event: Event) -> None:
+        for effect in self._machine.handle(event, time.monotonic_ns()):
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Transmit(conn=conn, messages=messages):
+                connection = self._connections.get(conn)
+                if connection is not None:
+                    connection.transmit(messages)
+            case Commit():
+                assert self._threads is not None
+                self._threads.commit(effect)
+            case ReadLog() | ReadRows():
+                assert self._threads is not None
+                self._threads.read(effect)
+            case Close(conn=conn):
+                connection = self._connections.get(conn)
+                if connection is not None:
+                    connection.close()
+            case Connect(link=link):
+                assert self._tasks is not None
+                self._tasks.start_soon(self._connect, link)
+
+    async def _accept(self, listener: Listener[SocketStream]) -> None:
+        try:
+            await listener.serve(self._carry, self._tasks)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            if not self._stopped.is_set():
+                raise
+
+    async def _connect(self, link: int) -> None:
+        assert self._upstream is not None
+        host, port = self._upstream
+        try:
+            with anyio.fail_after(CONNECT_TIMEOUT_S):
+                stream = await anyio.connect_tcp(host, port)
+        except (OSError, TimeoutError) as error:
+            log.info("link %d to %s:%d: %s", link, host, port, error or "timed out")
+            self._feed(ConnectFailed(link=link))
+            return
+        await self._carry(stream, link)
+
+    async def _carry(self, stream: SocketStream, link: int = -1) -> None:
+        conn = next(self._numbers)
+        connection = Connection(stream, conn, self._feed, link)
+        self._connections[conn] = connection
+        peer = stream.extra(SocketAttribute.remote_address, "?")
+        log.debug("connection %d opened, peer %s, link %d", conn, peer, link)
+        try:
+            await connection.run()
+        finally:
+            del self._connections[conn]
+            if self._stopped.is_set() and not self._connections:
+                self._all_closed.set()
+            log.debug("connection %d closed", conn)
+
+    async def _tick(self) -> None:
+        interval_s = TICK_INTERVAL_MS / 1000
+        due_s = anyio.current_time()
+        while True:
+            due_s += interval_s
+            await anyio.sleep(max(0.0, due_s - anyio.current_time()))
+            late_s = anyio.current_time() - due_s
+            self._lag_ns_max = max(self._lag_ns_max, int(late_s * 1e9))
+            if late_s > interval_s:
+                due_s = anyio.current_time()
+            self._look_at_itself()
+            self._feed(Tick())
+
+    def _look_at_itself(self) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - self._gauged_ns < GAUGES_INTERVAL_NS:
+            return
+        self._gauged_ns = now_ns
+        self._machine.extra_gauges.update(
+            rss_bytes=rss_bytes(),
+            cpu_us=time.process_time_ns() // 1000,
+            held_bytes=sum(c.held_bytes for c in self._connections.values()),
+            tick_lag_us_max=self._lag_ns_max // 1000,
+        )
+
+    async def _say_goodbye(self) -> None:
+        farewell = m.Error(-1, ErrorCode.SHUTTING_DOWN, "the node is stopping")
+        for connection in list(self._connections.values()):
+            connection.close(farewell)
+        if self._connections:
+            with anyio.move_on_after(2 * LINGER_S):
+                await self._all_closed.wait()
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process (0 where the system does not tell)."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            pages = int(file.read().split()[1])
+    except OSError:
+        return 0
+    return pages * 4096

@@ -1,0 +1,128 @@
+"""Node processes: start a machine on a port, say so, and end in order.
+
+Launchers of tests pass other factories; nothing here or below it knows of faults.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio.abc import SocketAttribute
+
+from reference.core.machine import CoreMachine
+from reference.core.settings import CoreSettings
+from reference.edge.machine import EdgeMachine
+from reference.edge.settings import EdgeSettings
+from reference.events import Recovered
+from reference.node.driver import Driver, Machine
+from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
+from reference.store.port import Store
+from reference.store.sqlite import SqliteStore
+
+EXIT_FAILED: Final = 1
+"""A store, a machine or the port failed; the log says why. The next start recovers."""
+
+EXIT_LIFELINE: Final = 3
+"""Standard input ended: whoever started this node is gone."""
+
+BACKLOG: Final = 1_024
+"""Connections that the system keeps until they are accepted."""
+
+log = logging.getLogger("tallystick.node")
+
+CoreFactory = Callable[[CoreSettings, Recovered], Machine]
+StoreFactory = Callable[[Path], Store]
+EdgeFactory = Callable[[EdgeSettings], Machine]
+
+
+def run_core(
+    settings: CoreNodeSettings,
+    machine_factory: CoreFactory = CoreMachine,
+    store_factory: StoreFactory = SqliteStore,
+) -> int:
+    """Run a core until it is told to stop; return the exit code."""
+    _start(settings)
+    try:
+        store = store_factory(Path(settings.database))
+        machine = machine_factory(settings.core, store.recover())
+    except Exception as error:
+        log.error("the core cannot start: %s: %s", type(error).__name__, error)
+        return EXIT_FAILED
+    return _serve("core", settings, lambda: Driver(machine, store=store))
+
+
+def run_edge(settings: EdgeNodeSettings, machine_factory: EdgeFactory = EdgeMachine) -> int:
+    """Run an edge until it is told to stop; return the exit code."""
+    _start(settings)
+    machine = machine_factory(settings.edge)
+    upstream = (settings.core_host, settings.core_port)
+    return _serve("edge", settings, lambda: Driver(machine, upstream=upstream))
+
+
+def _start(settings: CoreNodeSettings | EdgeNodeSettings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level,
+        format="%(asctime)s.%(msecs)03d %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    if settings.lifeline:
+        threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
+
+
+def _watch_lifeline() -> None:
+    """End the process at once when standard input ends, whatever the event loop is doing."""
+    while os.read(0, 4096):
+        pass
+    os._exit(EXIT_LIFELINE)
+
+
+def _serve(
+    role: str, settings: CoreNodeSettings | EdgeNodeSettings, make: Callable[[], Driver]
+) -> int:
+    async def main() -> None:
+        driver = make()
+        listener = await anyio.create_tcp_listener(
+            local_host=settings.host, local_port=settings.port, backlog=BACKLOG
+        )
+        port = listener.extra(SocketAttribute.local_port)
+
+        def ready() -> None:
+            about = json.dumps({"role": role, "port": port, "pid": os.getpid()})
+            sys.stdout.write(f"ready {about}\n")
+            sys.stdout.flush()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, driver)
+            await driver.run(listener.listeners[0], ready)
+            tasks.cancel_scope.cancel()
+
+    try:
+        anyio.run(main, backend_options={"use_uvloop": True})
+    except BaseException as error:
+        for cause in _causes(error):
+            log.error("the %s ends: %s: %s", role, type(cause).__name__, cause, exc_info=cause)
+        return EXIT_FAILED
+    log.info("the %s has stopped", role)
+    return 0
+
+
+async def _stop_on_signal(driver: Driver) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            driver.stop()
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for inner in error.exceptions for cause in _causes(inner)]
+    return [error]

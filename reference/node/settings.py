@@ -1,0 +1,106 @@
+"""The settings of node processes: one JSON argument, checked field by field."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import msgspec
+
+from reference.core.settings import CoreSettings
+from reference.edge.settings import EdgeSettings
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """Raised for settings that a node cannot start with; the text is one line for people."""
+
+
+class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A core process.
+
+    Attributes:
+        core: The machine's own settings.
+        database: Path of the SQLite file.
+        host: A loopback address.
+        port: 0 lets the system choose; the ready line names it.
+        lifeline: End at once when standard input ends.
+        log_level: A level of the standard library's logging.
+    """
+
+    core: CoreSettings
+    database: str
+    host: str = "127.0.0.1"
+    port: Port = 0
+    lifeline: bool = False
+    log_level: str = "INFO"
+
+
+class EdgeNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An edge process; `core_host` and `core_port` say where the core (or its proxy) listens."""
+
+    edge: EdgeSettings
+    core_port: Port
+    core_host: str = "127.0.0.1"
+    host: str = "127.0.0.1"
+    port: Port = 0
+    lifeline: bool = False
+    log_level: str = "INFO"
+
+
+S = TypeVar("S", CoreNodeSettings, EdgeNodeSettings)
+
+
+def decode_settings(text: str, kind: type[S]) -> S:
+    """Return the settings that a JSON text holds.
+
+    Raises:
+        SettingsError: A field is unknown, missing or wrong, or an address is not loopback.
+    """
+    try:
+        raw = msgspec.json.decode(text)
+        _refuse_unknown(raw, kind, "")
+        settings = msgspec.convert(raw, kind)
+    except msgspec.MsgspecError as error:
+        raise SettingsError(str(error)) from None
+    require_loopback(settings.host)
+    if isinstance(settings, EdgeNodeSettings):
+        require_loopback(settings.core_host)
+        if not 1 <= settings.edge.core_links <= 64:
+            raise SettingsError("edge.core_links lies between 1 and 64")
+    return settings
+
+
+def require_loopback(host: str) -> None:
+    """Refuse every address that is not loopback: there is no authentication with TLS yet.
+
+    Raises:
+        SettingsError: The address can be reached from elsewhere, or is a name.
+    """
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SettingsError(
+            f"host {host!r}: only a loopback address (127.0.0.1 or ::1) is allowed, until there is "
+            "authentication with TLS"
+        )
+
+
+def _refuse_unknown(raw: Any, kind: Any, path: str) -> None:
+    """Dataclasses inside a struct ignore unknown fields; a misspelt limit must not pass so."""
+    if not isinstance(raw, dict):
+        return
+    if is_dataclass(kind):
+        known = {field.name for field in fields(kind)}
+        for name in raw:
+            if name not in known:
+                raise SettingsError(
+                    f"unknown field `{path}{name}`; known: {', '.join(sorted(known))}"
+                )
+    for name, inner in get_type_hints(kind).items():
+        if name in raw and (is_dataclass(inner) or hasattr(inner, "__struct_fields__")):
+            _refuse_unknown(raw[name], inner, f"{path}{name}.")
