@@ -24,23 +24,10 @@ RESULTS = [
     examples.interrupted,
 ]
 
-TOP_KEYS = [
-    "schema",
-    "complete",
-    "verdict",
-    "run",
-    "system",
-    "environment",
-    "counts",
-    "bound",
-    "latency_ms",
-    "throughput_per_s",
-    "checks",
-    "limits",
-    "faults",
-    "processes",
-    "artifacts",
-]
+TOP_KEYS = {
+    "schema", "complete", "verdict", "run", "system", "environment", "counts", "bound",
+    "latency_ms", "throughput_per_s", "checks", "limits", "faults", "processes", "artifacts",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("example", RESULTS)
@@ -48,7 +35,7 @@ def test_a_result_keeps_its_schema_and_comes_back_equal(example) -> None:
     data = codec.encode(example())
     jsonschema.Draft202012Validator(codec.schema("result")).validate(json.loads(data))
     assert codec.decode_result(data) == example()
-    assert set(TOP_KEYS) <= set(json.loads(data))
+    assert set(json.loads(data)) >= TOP_KEYS
 
 
 def test_a_suite_keeps_its_schema_and_comes_back_equal() -> None:

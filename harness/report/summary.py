@@ -1,0 +1,125 @@
+"""`summary.md`: a run on one page, for a CI job's summary or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.report import bars, words
+from harness.report.result import Check, CheckStatus, Result, Suite
+from harness.report.writer import write_atomically
+from harness.run.bound import in_words
+from harness.run.verdict import failed_in_order
+
+SUMMARY_NAME = "summary.md"
+
+
+def write_summary(run_dir: Path, result: Result) -> Path:
+    """Write `summary.md` into the run folder and return its path."""
+    return write_atomically(run_dir / SUMMARY_NAME, result_markdown(result).encode())
+
+
+def write_suite_summary(suite_dir: Path, suite: Suite) -> Path:
+    """Write `summary.md` into the folder of a suite and return its path."""
+    return write_atomically(suite_dir / SUMMARY_NAME, suite_markdown(suite).encode())
+
+
+def result_markdown(result: Result) -> str:
+    """Return a run as Markdown."""
+    return "\n".join(_result_lines(result)) + "\n"
+
+
+def suite_markdown(suite: Suite) -> str:
+    """Return a suite as Markdown."""
+    verdict = suite.verdict
+    lines = [
+        f"# {verdict.status.value}: Tallystick suite, {suite.profile}, seed {suite.seed}",
+        "",
+        _escape(verdict.reason) + ("" if suite.complete else " (not complete)"),
+        "",
+        "| scenario | verdict | limits | seconds | reason |",
+        "|---|---|---|---:|---|",
+    ]
+    lines += [
+        f"| [{one.name}]({one.result}) | {one.status.value} | {one.limits.value} "
+        f"| {one.duration_s:.1f} | {_escape(one.reason)} |"
+        for one in suite.scenarios
+    ]
+    lines += [
+        f"| {n.name} | not applicable | | | {_escape(n.reason)} |" for n in suite.not_applicable
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _result_lines(result: Result) -> Iterator[str]:
+    run, verdict = result.run, result.verdict
+    yield f"# {verdict.status.value}: {run.scenario}, {run.profile}, seed {run.seed}"
+    yield ""
+    if result.system.planted_bug is not None:
+        yield f"**This system ran with a planted bug: {_escape(result.system.planted_bug)}**\n"
+    if not result.complete:
+        yield "**Incomplete: the run was cut off.**\n"
+    yield f"Claim: {_escape(run.claim)}\n"
+    yield f"{_escape(verdict.reason)}\n"
+    explained, doubtful = failed_in_order(result.checks)
+    for check in explained:
+        yield from _anomaly(check)
+    if doubtful:
+        ids = ", ".join(f"{check.id} {check.name}" for check in doubtful)
+        yield f"Not explained, since wrong identities make false ones: {ids}\n"
+    yield from _figures(result)
+    yield from _checks(result.checks)
+    yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
+
+
+def _anomaly(check: Check) -> Iterator[str]:
+    yield f"## {_escape(words.anomaly(check))}\n"
+    for witness in check.witnesses:
+        yield f"- {_escape(witness.summary)} `{witness.history_ref}`"
+        for record in witness.records:
+            yield f"  - `{words.record(record)}`"
+    yield ""
+
+
+def _figures(result: Result) -> Iterator[str]:
+    for line in words.fate(result.counts):
+        yield f"- {line}"
+    if result.bound is not None:
+        yield f"- {in_words(result.bound)}"
+    for name, measured in (
+        ("ack", result.latency_ms.ack),
+        ("delivery", result.latency_ms.delivery),
+    ):
+        line = words.latency(name, measured)
+        if line is not None:
+            yield f"- {line}"
+    yield f"- per second: {words.throughput(result.throughput_per_s)}"
+    yield from (f"- limit {words.limit(one)}" for one in result.limits)
+    yield from (f"- fault {_escape(line)}" for line in words.faults_together(result.faults))
+    yield from (f"- {line}" for line in words.processes(result.processes))
+    yield from (f"- note: {_escape(note)}" for note in [*result.environment.flags, *result.notes])
+    drawn = bars.draw(result.buckets)
+    if drawn:
+        yield from ["", "```", *drawn, "```"]
+    yield ""
+
+
+def _checks(checks: list[Check]) -> Iterator[str]:
+    yield from ["| check | status | examined | instances | reason |", "|---|---|---:|---:|---|"]
+    for check in checks:
+        if check.status is not CheckStatus.NOT_APPLICABLE:
+            yield (
+                f"| {check.id} {check.name} | {check.status.value} | {check.examined:,} "
+                f"| {check.instances:,} | {_escape(check.reason)} |"
+            )
+    skipped = [c.id for c in checks if c.status is CheckStatus.NOT_APPLICABLE]
+    if skipped:
+        yield from ["", f"Not applicable (not promised): {' '.join(skipped)}"]
+
+
+def _escape(text: str) -> str:
+    """Return the text so that it stays in its table cell and starts no markup."""
+    flat = " ".join(text.split())
+    for letter in "\\|<>*_`":
+        flat = flat.replace(letter, f"\\{letter}" if letter not in "<>" else letter)
+    return flat.replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,225 @@
+"""The final report on stdout: one block per scenario, readable at a glance in 80 columns.
+
+A failure is told in this order: the claim that broke, the anomaly in one sentence, its witness,
+where the records lie, the command that repeats it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.report import bars, words
+from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
+from harness.run.bound import in_words
+from harness.run.verdict import failed_in_order
+
+WIDTH = 80
+"""Columns used where the output is no terminal, and at most on one."""
+
+WITNESSES_SHOWN_MAX = 3
+"""Witnesses told per failed check; the result file holds more."""
+
+RECORDS_SHOWN_MAX = 4
+"""Records told per witness."""
+
+_LABEL = 13
+"""Columns before the text: two of margin, the label, one between."""
+
+_STYLES = {
+    "PASS": "bold green",
+    "FAIL": "bold red",
+    "ERROR": "bold magenta",
+    "UNKNOWN": "bold yellow",
+    "MISSED": "yellow",
+}
+
+
+def make_console(file: IO[str], *, stderr_width: int | None = None) -> Console:
+    """Return a console of 80 columns off a terminal; colour only on one and without NO_COLOR."""
+    console = Console(file=file, highlight=False, soft_wrap=False)
+    if not console.is_terminal or console.width > WIDTH:
+        console.width = stderr_width or WIDTH
+    return console
+
+
+def print_result(console: Console, result: Result, run_dir: Path) -> None:
+    """Print the block of one scenario."""
+    sheet = _Sheet(console)
+    _head(sheet, result)
+    if result.verdict.status is Status.PASS:
+        sheet.row("claim", result.run.claim)
+    else:
+        _broken(sheet, result, run_dir)
+    _measured(sheet, result)
+    _checks(sheet, result.checks)
+    for line in _oddities(result):
+        sheet.row("note", line)
+    sheet.verbatim("results", f"{run_dir}")
+    if result.verdict.status is Status.PASS:
+        sheet.verbatim("repeat", result.run.repeat_command)
+    console.print()
+
+
+def print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
+    """Print the closing lines of a suite: one per scenario, then the verdict of all."""
+    sheet = _Sheet(console)
+    for one in suite.scenarios:
+        missed = ", limits MISSED" if one.limits is Limits.MISSED else ""
+        sheet.heading(one.status.value, f"{one.name}{missed}", f"{one.duration_s:.1f} s")
+    for skipped in suite.not_applicable:
+        sheet.heading("N/A", f"{skipped.name}: {skipped.reason}", "")
+    console.print("-" * console.width)
+    verdict = suite.verdict
+    unfinished = "" if suite.complete else ", not complete"
+    sheet.heading(
+        verdict.status.value,
+        f"suite, {suite.profile}, seed {suite.seed}{unfinished}",
+        f"exit {verdict.exit_code}",
+    )
+    sheet.row("reason", verdict.reason)
+    sheet.verbatim("results", str(suite_dir))
+
+
+class _Sheet:
+    """Lines with a label column, wrapped behind it; what is meant for copying is never wrapped."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.unicode = "utf" in console.encoding.lower()
+
+    def heading(self, status: str, left: str, right: str) -> None:
+        room = self._console.width - _LABEL - len(right) - 1
+        first, *more = textwrap.wrap(left, max(room, 20)) or [""]
+        text = Text()
+        text.append(f"{status:<{_LABEL}}", style=_STYLES.get(status, ""))
+        text.append(f"{first:<{room}} {right}".rstrip(), style="bold")
+        self._line(text)
+        for line in more:
+            self._line(Text(" " * _LABEL + line, style="bold"))
+
+    def row(self, label: str, body: str, style: str = "") -> None:
+        wrapped = textwrap.wrap(
+            body, self._console.width - _LABEL, break_on_hyphens=False
+        ) or [""]  # fmt: skip
+        for index, line in enumerate(wrapped):
+            self.verbatim(label if index == 0 else "", line, style)
+
+    def rows(self, label: str, bodies: Sequence[str]) -> None:
+        for index, body in enumerate(bodies):
+            self.row(label if index == 0 else "", body)
+
+    def verbatim(self, label: str, body: str, style: str = "") -> None:
+        text = Text()
+        text.append(f"  {label:<{_LABEL - 2}}", style="dim")
+        text.append(body, style=style)
+        self._line(text)
+
+    def _line(self, text: Text) -> None:
+        if not self.unicode:
+            # A report must not fail on a terminal that knows only ASCII (LC_ALL=C).
+            plain = text.plain.replace("µ", "u").encode("ascii", "replace").decode()
+            text = Text(plain, spans=text.spans)
+        self._console.print(text, soft_wrap=True)
+
+
+def _head(sheet: _Sheet, result: Result) -> None:
+    run, verdict = result.run, result.verdict
+    parts = [run.scenario, run.profile, f"seed {run.seed}"]
+    if result.system.name != "reference":
+        parts.append(f"system {result.system.name}")
+    sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s")
+    if result.system.planted_bug is not None:
+        sheet.row("PLANTED", f"this system ran with a planted bug: {result.system.planted_bug}")
+    if not result.complete:
+        sheet.row("INCOMPLETE", "the run was cut off; what follows covers a part of it")
+
+
+def _broken(sheet: _Sheet, result: Result, run_dir: Path) -> None:
+    explained, doubtful = failed_in_order(result.checks)
+    sheet.row("broken" if explained else "claim", result.run.claim)
+    if not explained:
+        sheet.row("reason", f"{result.verdict.reason} ({result.verdict.reason_code})")
+    for check in explained:
+        _anomaly(sheet, check, run_dir)
+    if doubtful:
+        ids = ", ".join(f"{check.id} {check.name} ({check.instances:,})" for check in doubtful)
+        sheet.row("also", f"{ids}: not explained, since wrong identities make false ones")
+    sheet.verbatim("repeat", result.run.repeat_command, style="bold")
+
+
+def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
+    sheet.row("anomaly", words.anomaly(check), style="red")
+    shown = check.witnesses[:WITNESSES_SHOWN_MAX]
+    for witness in shown:
+        sheet.row("witness", witness.summary)
+        for record in witness.records[:RECORDS_SHOWN_MAX]:
+            sheet.row("", f"- {words.record(record)}")
+        if len(witness.records) > RECORDS_SHOWN_MAX:
+            sheet.row("", f"- and {len(witness.records) - RECORDS_SHOWN_MAX} more records")
+    if len(check.witnesses) > len(shown) or check.witnesses_truncated:
+        sheet.row("", f"more witnesses: {len(check.witnesses)} in result.json")
+    where = [witness.history_ref for witness in shown if witness.history_ref]
+    if where:
+        sheet.verbatim("records", f"{run_dir / where[0]}")
+        for other in where[1:]:
+            sheet.verbatim("", f"{run_dir / other}")
+
+
+def _measured(sheet: _Sheet, result: Result) -> None:
+    sheet.rows("messages", list(words.fate(result.counts)))
+    if result.bound is not None:
+        sheet.row("bound", in_words(result.bound))
+    latencies = result.latency_ms
+    lines = [
+        words.latency("ack", latencies.ack),
+        words.latency("delivery", latencies.delivery),
+    ]
+    sheet.rows("latency", [line for line in lines if line is not None])
+    sheet.row("per second", words.throughput(result.throughput_per_s))
+    if result.limits:
+        style = _STYLES.get(result.verdict.limits.value, "")
+        sheet.row("limits", result.verdict.limits.value, style=style)
+        sheet.rows("", [words.limit(one) for one in result.limits])
+    sheet.rows("faults", words.faults_together(result.faults))
+    sheet.rows("processes", words.processes(result.processes))
+    for index, line in enumerate(bars.draw(result.buckets, unicode=sheet.unicode)):
+        label = "buckets" if index == 0 else ""
+        if len(line) > WIDTH - _LABEL:
+            sheet.row(label, line)
+        else:
+            sheet.verbatim(label, line)
+
+
+def _checks(sheet: _Sheet, checks: Sequence[Check]) -> None:
+    groups = words.by_status(checks)
+    passed = groups[CheckStatus.PASS]
+    ids = " ".join(check.id for check in passed)
+    sheet.row("checks", f"{len(passed)} passed: {ids}" if passed else "none passed")
+    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN):
+        for check in groups[status]:
+            told = words.anomaly(check) if status is CheckStatus.FAIL else _plain(check)
+            sheet.row("", f"{status.value} {told}", style=_STYLES[status.value])
+    skipped = groups[CheckStatus.NOT_APPLICABLE]
+    if skipped:
+        ids = " ".join(check.id for check in skipped)
+        sheet.row("", f"{len(skipped)} not applicable (not promised): {ids}")
+
+
+def _plain(check: Check) -> str:
+    return f"{check.id} {check.name}: {check.reason or 'not judged'}"
+
+
+def _oddities(result: Result) -> list[str]:
+    around = [
+        f"link {link.link} was bypassed: {link.connections:,} connections and {link.bytes:,} "
+        f"bytes in the proxy, {link.connections_counted:,} and {link.bytes_counted:,} counted"
+        for link in result.coverage
+        if not link.covered
+    ]
+    return [*around, *result.environment.flags, *result.notes]

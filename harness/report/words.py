@@ -1,0 +1,146 @@
+"""Numbers and facts of a result as short text, the same in the terminal and in summaries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.report.result import (
+    Check,
+    CheckStatus,
+    Counts,
+    Fault,
+    Latency,
+    Limit,
+    Process,
+    Throughput,
+)
+
+
+def fate(counts: Counts) -> Iterator[str]:
+    """Yield in words what became of the messages, the promised ones first."""
+    sends = counts.sends
+    yield (
+        f"{sends.ok:,} acknowledged, {sends.fail:,} refused, {sends.info:,} unknown; "
+        f"{counts.delivered:,} delivered"
+    )
+    lost = f"lost {counts.lost.total:,}"
+    if counts.lost.total:
+        lost += (
+            f" ({counts.lost.prefix:,} first, {counts.lost.middle:,} in between, "
+            f"{counts.lost.suffix:,} last)"
+        )
+    yield (
+        f"{lost}, duplicated {counts.duplicated:,}, reordered {counts.reordered:,}, "
+        f"unresolved {counts.unresolved:,}"
+    )
+    yield (
+        f"redelivered {counts.redelivered:,}, recovered {counts.recovered:,}; reconnects: "
+        f"{counts.reconnects.sender:,} of senders, {counts.reconnects.receiver:,} of receivers"
+    )
+
+
+def latency(name: str, measured: Latency | None) -> str | None:
+    """Return one line of a latency distribution; None if nothing was measured."""
+    if measured is None or not measured.count:
+        return None
+    return (
+        f"{name} p50 {_ms(measured.p50)}, p90 {_ms(measured.p90)}, p99 {_ms(measured.p99)}, "
+        f"p99.9 {_ms(measured.p999)}, max {_ms(measured.max)} ms"
+    )
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def throughput(measured: Throughput) -> str:
+    """Return the rates in messages per second."""
+    return (
+        f"{measured.offered:,.0f} offered, {measured.acknowledged:,.0f} acknowledged, "
+        f"{measured.delivered:,.0f} delivered"
+    )
+
+
+def limit(one: Limit) -> str:
+    """Return a threshold and what was measured."""
+    measured = "nothing measured" if one.measured is None else f"{one.measured:,.6g}"
+    return f"{one.metric} {one.op} {one.limit:,.6g}: {measured}, {'met' if one.met else 'missed'}"
+
+
+def fault(one: Fault) -> str:
+    """Return a fault with the time it held and its observed effect."""
+    begin_s = (one.requested_ns if one.confirmed_ns is None else one.confirmed_ns) / 1e9
+    end = "" if one.healed_ns is None else f" to {one.healed_ns / 1e9:.1f}"
+    when = f"at {begin_s:.1f}{end} s"
+    if one.confirmed_ns is None:
+        when = f"asked for {when}, never confirmed"
+    effect = ", ".join(f"{name} {value:,.6g}" for name, value in one.effect.items())
+    return f"{one.kind} {one.target} {when}: {effect if one.effective else 'NO EFFECT'}"
+
+
+def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
+    """Return one line per fault, or per kind and target where there are more than `several`."""
+    if len(faults) <= several:
+        return [fault(one) for one in faults]
+    groups: dict[str, list[Fault]] = defaultdict(list)
+    for one in faults:
+        groups[one.kind].append(one)
+    lines = []
+    for kind, group in groups.items():
+        effects: dict[str, float] = defaultdict(float)
+        for one in group:
+            for name, value in one.effect.items():
+                effects[name] += value
+        told = ", ".join(f"{name} {value:,.6g}" for name, value in effects.items())
+        targets = ", ".join(sorted({one.target for one in group}))
+        lines.append(f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}")
+    lines += [fault(one) for one in faults if not one.effective]
+    return lines
+
+
+def processes(used: Sequence[Process]) -> list[str]:
+    """Return CPU and memory by role, and the sum over all processes."""
+    by_role: dict[str, list[Process]] = defaultdict(list)
+    for process in used:
+        by_role[process.role].append(process)
+    lines = []
+    for role, group in by_role.items():
+        restarts = sum(process.restarts for process in group)
+        lines.append(
+            f"{role}{f' x{len(group)}' if len(group) > 1 else ''} {_cpu(group)}, "
+            f"at most {max(p.rss_max_bytes for p in group) / 1e6:,.0f} MB"
+            + (f", {restarts} restarts" if restarts else "")
+        )
+    if len(by_role) > 1:
+        lines.append(f"all together {_cpu(used)}")
+    return lines
+
+
+def _cpu(group: Sequence[Process]) -> str:
+    per_message = [p.cpu_us_per_message for p in group if p.cpu_us_per_message is not None]
+    cpu_s = sum(process.cpu_s for process in group)
+    return f"{sum(per_message):.2f} µs per message" if per_message else f"{cpu_s:.1f} s of CPU"
+
+
+def by_status(checks: Sequence[Check]) -> dict[CheckStatus, list[Check]]:
+    """Return the checks grouped, every status present."""
+    groups: dict[CheckStatus, list[Check]] = {status: [] for status in CheckStatus}
+    for check in checks:
+        groups[check.status].append(check)
+    return groups
+
+
+def record(shown: Mapping[str, Any]) -> str:
+    """Return a witness record on one line."""
+    head = shown.get("record", "record")
+    rest = " ".join(f"{key}={value}" for key, value in shown.items() if key != "record")
+    return f"{head} {rest}"
+
+
+def anomaly(check: Check) -> str:
+    """Return what a failed check found, in one sentence."""
+    told = check.reason or f"found in {check.examined:,} examined"
+    number = f"{check.instances:,} {'instance' if check.instances == 1 else 'instances'}"
+    return f"{check.id} {check.name}: {told}" + (f" ({number})" if check.instances else "")
