@@ -75,7 +75,8 @@ def _result_lines(result: Result) -> Iterator[str]:
 def _anomaly(check: Check) -> Iterator[str]:
     yield f"## {_escape(words.anomaly(check))}\n"
     for witness in check.witnesses:
-        yield f"- {_escape(witness.summary)} `{witness.history_ref}`"
+        where = f" `{witness.history_ref}`" if witness.history_ref else ""
+        yield f"- {_escape(witness.summary)}{where}"
         for record in witness.records:
             yield f"  - `{words.record(record)}`"
     yield ""
@@ -120,6 +121,6 @@ def _checks(checks: list[Check]) -> Iterator[str]:
 def _escape(text: str) -> str:
     """Return the text so that it stays in its table cell and starts no markup."""
     flat = " ".join(text.split())
-    for letter in "\\|<>*_`":
-        flat = flat.replace(letter, f"\\{letter}" if letter not in "<>" else letter)
+    for letter in "\\|*_`":
+        flat = flat.replace(letter, f"\\{letter}")
     return flat.replace("<", "&lt;").replace(">", "&gt;")
