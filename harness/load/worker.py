@@ -27,6 +27,7 @@ from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
 from harness.load.sender_actor import SenderActor
 from harness.scenario.scenario import PayloadSpec
+from harness.systems.port import Connector
 from harness.systems.registry import load_system
 
 PACE_S = 0.005
@@ -58,7 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Worker:
     """The state of one load process and its commands, one method each."""
 
-    def __init__(self, job: Job, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, job: Job, connector: Connector, tasks: anyio.abc.TaskGroup) -> None:
         self._job = job
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
@@ -66,7 +67,6 @@ class Worker:
             Path(job.history_path),
             run_id=job.run_id,
             name=f"load-{job.process}",
-            clock=self.clock,
         )
         spec = PayloadSpec(
             kind=job.payload_kind,
@@ -74,7 +74,7 @@ class Worker:
             size_bytes_max=job.payload_size_bytes_max,
         )
         self._payloads = Payloads(job.seed, spec.kind, spec.size_bytes_min, spec.size_bytes_max)
-        self._connector = load_system(job.system).connector(job.connect)
+        self._connector = connector
         self._senders: list[SenderActor] = []
         self._done_senders: list[SenderActor] = []
         self._receivers: dict[str, ReceiverActor] = {}
@@ -300,8 +300,9 @@ def _say(message: Mapping[str, Any]) -> None:
 
 
 async def _main(job: Job) -> None:
-    async with anyio.create_task_group() as tasks:
-        worker = Worker(job, tasks)
+    connector = load_system(job.system).connector(job.connect)
+    async with connector, anyio.create_task_group() as tasks:
+        worker = Worker(job, connector, tasks)
         tasks.start_soon(worker.pace)
         tasks.start_soon(worker.report)
         tasks.start_soon(worker.obey)

@@ -22,7 +22,7 @@ from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
 from harness.run.coverage import compare_coverage
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
-from harness.run.judge import Aftermath
+from harness.run.aftermath import Aftermath
 from harness.run.observer import Observer, Progress
 from harness.run.request import RunRequest
 from harness.run.stage import Stage
@@ -65,7 +65,7 @@ async def on_stage(
         return time.monotonic_ns() - t0_ns
 
     recorder = Recorder(
-        run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner", clock=now_ns
+        run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner"
     )
     links = await Links.start(
         toxiproxy,
@@ -151,6 +151,7 @@ def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int, pr
 
 async def _finish_load(stage: Stage, aftermath: Aftermath) -> None:
     """Close the histories of the load processes and keep what they counted themselves."""
+    aftermath.commits = max(0, stage.commits)
     for code, reason in stage.trouble:
         aftermath.findings.append(Finding(status=Status.UNKNOWN, reason_code=code, reason=reason))
     with anyio.fail_after(FINISH_WITHIN_S):
@@ -188,7 +189,7 @@ def _keep_usage(deployment: Deployment, aftermath: Aftermath) -> None:
 
 
 def _keep_proxy_usage(links: Links, aftermath: Aftermath) -> None:
-    used = links.server.usage()
+    used = links.server.process.usage()
     aftermath.processes.append(
         Process(
             role="toxiproxy",

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from harness.faults.targets import ProcessTarget
@@ -171,7 +172,18 @@ class Receiver(Protocol):
 
 
 class Connector(Protocol):
-    """Makes clients inside a load process."""
+    """Makes clients inside a load process; an async context manager that owns their tasks."""
+
+    async def __aenter__(self) -> Connector:
+        """Begin; clients may be made from now on."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """End whatever is still open."""
 
     def sender(
         self,

@@ -1,0 +1,39 @@
+"""What a run leaves behind besides its history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.report.result import Fault, LinkCoverage, Process
+from harness.run.verdict import Finding
+
+
+@dataclass(slots=True, kw_only=True)
+class Aftermath:
+    """Filled while a run is carried out and taken down.
+
+    Attributes:
+        findings: What happened besides the checks: trouble of the harness, a stuck drain.
+        faults: The journal of the faults.
+        processes: What every process used.
+        coverage: What went through each proxy, compared with its clients' own counts.
+        traffic: (connections, bytes read) per link, as the clients counted.
+        config: The settings of the system that were in force.
+        commits: Durable commits that the system reported; 0 if it does not tell.
+        killed_segments: Names of recorders whose process was killed by a fault.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    coverage: list[LinkCoverage] = field(default_factory=list)
+    traffic: dict[str, tuple[int, int]] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    commits: int = 0
+    killed_segments: list[str] = field(default_factory=list)
+
+    def add_traffic(self, link: str, connections: int, bytes_read: int) -> None:
+        """Add what one load process counted on a link."""
+        before = self.traffic.get(link, (0, 0))
+        self.traffic[link] = (before[0] + connections, before[1] + bytes_read)

@@ -1,0 +1,194 @@
+"""One run from its request to its result: deploy, load, drain, judge, write.
+
+Whatever happens, what was started is stopped, and the folder says how far the run came: the result
+is written first as incomplete and replaced at the end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime
+
+import anyio
+import msgspec
+
+from harness.errors import HarnessError, UsageError
+from harness.faults.nemesis import write_journal
+from harness.faults.schedule import Planned, to_json
+from harness.history.index import write_index
+from harness.provision.environment import environment
+from harness.provision.toxiproxy import Toxiproxy, ensure
+from harness.report.junit import write_junit
+from harness.report.result import Result, RunInfo, Status, SystemInfo
+from harness.report.summary import write_summary
+from harness.report.writer import describe_artifacts, write_result
+from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.aftermath import Aftermath
+from harness.run.judge import judge
+from harness.run.observer import Observer
+from harness.run.perform import perform
+from harness.run.request import RunOutcome, RunRequest
+from harness.run.staging import on_stage
+from harness.run.verdict import Finding, started
+from harness.scenario.phases import Drain, Load, Phase
+from harness.scenario.scenario import Plan
+from harness.systems.port import System
+from harness.systems.registry import load_system
+
+
+async def run(request: RunRequest, observer: Observer) -> RunOutcome:
+    """Carry out a run and return its result, as written to the run folder.
+
+    Raises:
+        UsageError: The request cannot be carried out on this system; says why.
+
+    Trouble of the harness itself does not raise: it is an ERROR verdict with its reason. When the
+    run is cancelled (a signal), everything is stopped and what was recorded stays, incomplete.
+    """
+    system = load_system(request.system)
+    plan = request.loaded.scenario.plan_for(request.parameters)
+    _check_abilities(request, system)
+    phases = _with_drain(plan)
+    toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
+    begun = _first_result(request, system, toxiproxy)
+    write_result(request.run_dir, begun)
+    _write_brief(request, system, plan, phases)
+    for folder in ("logs", "history"):
+        (request.run_dir / folder).mkdir()
+    t0_ns = time.monotonic_ns()
+    aftermath = Aftermath()
+    planned = [item for faults in _planned(phases) for item in faults]
+    try:
+        async with on_stage(
+            request, system, plan, planned, toxiproxy.path, t0_ns, aftermath, observer
+        ) as stage:
+            for phase in phases:
+                await perform(stage, phase)
+    except* (HarnessError, TimeoutError, OSError) as group:
+        aftermath.findings.append(
+            Finding(status=Status.ERROR, reason_code="harness", reason=_first_line(group))
+        )
+    duration_s = (time.monotonic_ns() - t0_ns) / 1e9
+    observer.phase("judge")
+    result = await anyio.to_thread.run_sync(_finish, request, begun, aftermath, duration_s)
+    return RunOutcome(run_dir=request.run_dir, result=result)
+
+
+def _finish(request: RunRequest, begun: Result, aftermath: Aftermath, duration_s: float) -> Result:
+    """Judge what was recorded and write everything that a run leaves behind."""
+    write_index(request.run_dir / "history", killed=aftermath.killed_segments)
+    write_journal(request.run_dir / "faults.jsonl", aftermath.faults)
+    ended = msgspec.structs.replace(
+        begun,
+        run=msgspec.structs.replace(
+            begun.run,
+            ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            duration_s=round(duration_s, 3),
+        ),
+        system=msgspec.structs.replace(
+            begun.system,
+            config=aftermath.config,
+            planned_bug=aftermath.config.get("planted_bug"),
+        ),
+    )
+    result = judge(request.run_dir, ended, aftermath)
+    write_summary(request.run_dir, result)
+    write_junit(request.run_dir, result)
+    _apply_retention(request, result)
+    result = msgspec.structs.replace(
+        result, complete=True, artifacts=describe_artifacts(request.run_dir)
+    )
+    write_result(request.run_dir, result)
+    return result
+
+
+def _apply_retention(request: RunRequest, result: Result) -> None:
+    passed = result.verdict.status is Status.PASS
+    if request.keep_history == "never" or (request.keep_history == "on-failure" and passed):
+        shutil.rmtree(request.run_dir / "history")
+
+
+def _first_line(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error).strip() or type(error).__name__
+
+
+def _check_abilities(request: RunRequest, system: System) -> None:
+    missing = sorted(request.loaded.scenario.needs - system.abilities)
+    if missing:
+        name = request.loaded.scenario.name
+        raise UsageError(f"{name} needs {', '.join(missing)}, which {system.name} cannot do")
+
+
+def _with_drain(plan: Plan) -> tuple[Phase, ...]:
+    if plan.phases and isinstance(plan.phases[-1], Drain):
+        return plan.phases
+    return (*plan.phases, Drain())
+
+
+def _planned(phases: tuple[Phase, ...]) -> list[tuple[Planned, ...]]:
+    return [phase.faults for phase in phases if isinstance(phase, Load)]
+
+
+def _first_result(request: RunRequest, system: System, toxiproxy: Toxiproxy) -> Result:
+    scenario = request.loaded.scenario
+    return Result(
+        complete=False,
+        verdict=started(),
+        run=RunInfo(
+            id=request.run_id,
+            scenario=scenario.name,
+            scenario_source=request.loaded.source,
+            claim=scenario.claim,
+            profile=request.profile,
+            seed=request.seed,
+            parameters=request.parameters.as_dict(),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            command=request.command,
+            repeat_command=request.repeat_command,
+        ),
+        system=SystemInfo(
+            name=system.name,
+            version=system.version,
+            promises=sorted(system.promises),
+            abilities=sorted(system.abilities),
+        ),
+        environment=environment(request.run_dir, toxiproxy),
+    )
+
+
+def _write_brief(
+    request: RunRequest, system: System, plan: Plan, phases: tuple[Phase, ...]
+) -> None:
+    requires = plan.requires
+    write_brief(
+        request.run_dir,
+        Brief(
+            run_id=request.run_id,
+            scenario=request.loaded.scenario.name,
+            seed=request.seed,
+            system=request.system,
+            promises=sorted(system.promises),
+            payload=PayloadBrief(
+                kind=plan.payload.kind,
+                size_bytes_min=plan.payload.size_bytes_min,
+                size_bytes_max=plan.payload.size_bytes_max,
+            ),
+            requires=RequiresBrief(
+                sends_ok=requires.sends_ok,
+                delivered=requires.delivered,
+                sender_reconnects=requires.sender_reconnects,
+                receiver_reconnects=requires.receiver_reconnects,
+                resizes=requires.resizes,
+                fault_effects=requires.fault_effects,
+            ),
+            limits=list(plan.limits),
+            faults=[to_json(planned) for planned in _planned(phases)],
+            phases=[repr(phase) for phase in phases],
+            route=system.route,
+            presence_bound_s=system.presence_bound_s,
+        ),
+    )

@@ -1,0 +1,44 @@
+"""The reference system as a system under test."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.links.links import Links
+from harness.systems.port import Ability, Promise, Topology
+from harness.systems.reference.clients import ReferenceConnector
+from harness.systems.reference.deployment import (
+    HEARTBEAT_DEADLINE_MS,
+    ReferenceDeployment,
+    deploy,
+)
+from reference.wire.limits import PROTOCOL_VERSION
+
+
+class ReferenceSystem:
+    """Promises everything of the catalogue that a single log per inbox can promise."""
+
+    name = "reference"
+    version = f"protocol {PROTOCOL_VERSION}"
+    promises = frozenset(Promise) - {Promise.LIMITS, Promise.MERGE_WATERMARK, Promise.TOTAL_ORDER}
+    abilities = frozenset(Ability)
+    presence_bound_s = HEARTBEAT_DEADLINE_MS / 1000 + 1.0
+    route = "splitmix64-xxh3"
+
+    async def deploy(
+        self, topology: Topology, links: Links, run_dir: Path, seed: int
+    ) -> ReferenceDeployment:
+        """Start one core and an edge per region, every link behind a proxy."""
+        # The token keeps one run's clients off another's servers; it is no secret.
+        token = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        return await deploy(topology, links, run_dir, token)
+
+    def connector(self, connect: Mapping[str, Any]) -> ReferenceConnector:
+        """Return what makes clients from the deployment's `connect`."""
+        return ReferenceConnector(connect)
+
+
+SYSTEM = ReferenceSystem()

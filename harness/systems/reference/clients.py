@@ -1,0 +1,264 @@
+"""The reference's real clients behind the harness' port."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from harness.systems.port import Batch, Delivery, Login, OutboxFull, Outcome, RunOfMessages
+from reference.client import outcomes as out
+from reference.client.receiver import ReceiverSettings
+from reference.client.sender import SenderSettings
+from reference.node.clients import ClientHub, ReceiverClient, SenderClient
+from reference.pulse import PulseSettings
+from reference.wire import messages as m
+
+CONNECT_WITHIN_S = 3.0
+"""How long one edge is tried before the harness may choose another."""
+
+OUTBOX_BYTES_MAX = 8 * 1024 * 1024
+"""What one sender keeps unanswered; beyond it load waits and its latency counts on."""
+
+HOST = "127.0.0.1"
+
+
+class ReferenceConnector:
+    """Makes senders and receivers that reach an edge through the proxy of their group."""
+
+    def __init__(self, connect: Mapping[str, Any]) -> None:
+        self._token: str = connect["token"]
+        self._ports: Mapping[str, int] = connect["client_ports"]
+        self._pulse = PulseSettings(
+            silence_ms=connect["heartbeat_interval_ms"],
+            deadline_ms=connect["heartbeat_deadline_ms"],
+        )
+        self._window_bytes: int = connect["window_bytes"]
+        self._hub = ClientHub()
+        self._opened: Counter[str] = Counter()
+        self._bytes_read: Counter[str] = Counter()
+        self._on_link: dict[SenderClient | ReceiverClient, str] = {}
+        self._booked: dict[SenderClient | ReceiverClient, int] = {}
+
+    async def __aenter__(self) -> ReferenceConnector:
+        await self._hub.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._hub.__aexit__(kind, error, trace)
+
+    def sender(
+        self,
+        *,
+        producer: int,
+        group: int,
+        outcomes: Callable[[Outcome], None],
+        lost: Callable[[str], None],
+    ) -> ReferenceSender:
+        """Return a sender that is not connected yet."""
+        settings = SenderSettings(
+            producer=producer,
+            token=self._token,
+            name=f"p{producer:016x}",
+            outbox_bytes_max=OUTBOX_BYTES_MAX,
+            pulse=self._pulse,
+        )
+        client = SenderClient(
+            self._hub, settings, outcomes=lambda o: outcomes(_outcome(o)), lost=lost
+        )
+        return ReferenceSender(client, self, group)
+
+    def receiver(
+        self,
+        *,
+        inbox: str,
+        group: int,
+        deliveries: Callable[[Delivery], None],
+        acks: Callable[[int, int, str], None],
+        lost: Callable[[int, str], None],
+    ) -> ReferenceReceiver:
+        """Return a receiver that is not logged in yet."""
+        settings = ReceiverSettings(
+            inbox=inbox,
+            token=self._token,
+            name=f"reader of {inbox}",
+            window_bytes=self._window_bytes,
+            pulse=self._pulse,
+        )
+        client = ReceiverClient(
+            self._hub,
+            settings,
+            deliveries=lambda d: deliveries(_delivery(d)),
+            acks=lambda session, upto: acks(session, upto, "ok"),
+            lost=lambda session, superseded, _cause: lost(
+                session, "superseded" if superseded else "lost"
+            ),
+        )
+        return ReferenceReceiver(client, self, group)
+
+    def traffic(self) -> Mapping[str, tuple[int, int]]:
+        """Return (connections opened, bytes read) per link, over ended connections."""
+        for client in list(self._on_link):
+            self._settle(client)
+        return {link: (self._opened[link], self._bytes_read[link]) for link in self._opened}
+
+    def port_of(self, edge: str, group: int) -> int:
+        """Return where the proxy of a group to an edge listens."""
+        return self._ports[_link(edge, group)]
+
+    def dialling(self, client: SenderClient | ReceiverClient, edge: str, group: int) -> None:
+        """Note that whatever the client reads from now on comes over this link."""
+        self._settle(client)
+        self._on_link[client] = _link(edge, group)
+
+    def opened(self, client: SenderClient | ReceiverClient) -> None:
+        """Note that the connection came up."""
+        self._opened[self._on_link[client]] += 1
+
+    def _settle(self, client: SenderClient | ReceiverClient) -> None:
+        """Book what the client's ended connections have read since the last time."""
+        read, _written = client.bytes_carried
+        if client in self._on_link:
+            self._bytes_read[self._on_link[client]] += read - self._booked[client]
+        self._booked[client] = read
+
+
+def _link(edge: str, group: int) -> str:
+    return f"client-edge:{edge}:{group}"
+
+
+class ReferenceSender:
+    """A sender of the reference."""
+
+    def __init__(self, client: SenderClient, connector: ReferenceConnector, group: int) -> None:
+        self._client = client
+        self._connector = connector
+        self._group = group
+
+    async def connect(self, edge: str) -> None:
+        """Log in through an edge and go on with what is unanswered."""
+        port = self._connector.port_of(edge, self._group)
+        self._connector.dialling(self._client, edge, self._group)
+        await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        self._connector.opened(self._client)
+
+    async def disconnect(self) -> None:
+        """Cut the connection abruptly; the outbox stays."""
+        await self._client.disconnect()
+
+    def submit(self, batch: Batch) -> None:
+        """Take a batch into the outbox."""
+        segment = m.Segment(
+            inbox=batch.inbox,
+            producer=batch.producer,
+            n_first=batch.n_first,
+            count=batch.count,
+            lengths=batch.lengths,
+            body=batch.body,
+        )
+        try:
+            self._client.submit(segment)
+        except out.OutboxFull as error:
+            raise OutboxFull from error
+
+    async def close(self) -> None:
+        """End; what is unanswered is reported as "info"."""
+        await self._client.close()
+
+
+class ReferenceReceiver:
+    """A receiver of the reference."""
+
+    def __init__(self, client: ReceiverClient, connector: ReferenceConnector, group: int) -> None:
+        self._client = client
+        self._connector = connector
+        self._group = group
+
+    async def login(self, edge: str, from_pos: int) -> Login:
+        """Open a session through an edge."""
+        port = self._connector.port_of(edge, self._group)
+        self._connector.dialling(self._client, edge, self._group)
+        opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        self._connector.opened(self._client)
+        return Login(session=opened.session, next_pos=opened.next_pos)
+
+    def ack(self, upto: int) -> None:
+        """Acknowledge everything up to `upto`."""
+        self._client.ack(upto)
+
+    async def end(self) -> int:
+        """Return the position beyond which nothing lay."""
+        return await self._client.end()
+
+    async def abort(self) -> None:
+        """Cut the connection abruptly."""
+        await self._client.abort()
+
+    async def logout(self) -> None:
+        """End the session in order."""
+        await self._client.logout()
+
+
+def _delivery(delivery: m.Delivery) -> Delivery:
+    return Delivery(
+        inbox=delivery.inbox,
+        session=delivery.session,
+        pos_first=delivery.pos_first,
+        redelivered=delivery.redelivered,
+        runs=[
+            RunOfMessages(
+                producer=run.producer,
+                n_first=run.n_first,
+                count=run.count,
+                epoch=run.epoch,
+                bucket_count=run.bucket_count,
+            )
+            for run in delivery.runs
+        ],
+        lengths=delivery.lengths,
+        body=delivery.body,
+    )
+
+
+def _outcome(outcome: out.SenderOutcome) -> Outcome:
+    match outcome:
+        case out.Acknowledged():
+            return Outcome(
+                inbox=outcome.inbox,
+                producer=outcome.producer,
+                n_first=outcome.n_first,
+                count=outcome.count,
+                outcome="ok",
+                pos_first=outcome.pos_first,
+                epoch=outcome.epoch,
+                attempts=outcome.attempts,
+            )
+        case out.Rejected():
+            return Outcome(
+                inbox=outcome.inbox,
+                producer=outcome.producer,
+                n_first=outcome.n_first,
+                count=outcome.count,
+                outcome="fail" if outcome.definite else "info",
+                attempts=outcome.attempts,
+                error=outcome.code.name.lower(),
+            )
+        case out.Unresolved():
+            return Outcome(
+                inbox=outcome.inbox,
+                producer=outcome.producer,
+                n_first=outcome.n_first,
+                count=outcome.count,
+                # What was never handed to an edge was certainly not stored.
+                outcome="info" if outcome.attempts else "fail",
+                attempts=outcome.attempts,
+                error="unanswered at the end",
+            )
+        case _:
+            raise RuntimeError(f"the sender's lineage is broken: {outcome}")

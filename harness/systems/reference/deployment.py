@@ -1,0 +1,292 @@
+"""A running reference system: one core, an edge per region, every link behind its proxy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.faults.targets import ProcessTarget
+from harness.history.records import Record, Stored, StoredEnd
+from harness.links.links import Links
+from harness.processes.process import Process
+from harness.processes.table import ProcessTable
+from harness.systems.port import NodeUsage, PresenceView, Resized, Topology
+from reference.core.settings import CoreSettings, Retention
+from reference.edge.settings import EdgeSettings
+from reference.node.admin import AdminClient, Refusal
+from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
+from reference.pulse import PulseSettings
+from reference.store.audit import Audit
+from reference.wire.errors import ERROR_RULES
+from reference.wire.limits import PROTOCOL_VERSION
+
+HOST = "127.0.0.1"
+HEARTBEAT_INTERVAL_MS = 500
+HEARTBEAT_DEADLINE_MS = 1_500
+"""Shorter than a node's own defaults, so that presence settles often enough to be checked."""
+
+WINDOW_BYTES = 4 * 1024 * 1024
+"""What a receiver takes before it acknowledges."""
+
+READY = r"^ready \{"
+
+
+class ReferenceDeployment:
+    """Made by `deploy`; see `harness.systems.port.Deployment` for what each method guarantees."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        run_dir: Path,
+        core: Process,
+        edges: Mapping[str, Process],
+        admin: AdminClient,
+        connect: Mapping[str, Any],
+        config: Mapping[str, Any],
+    ) -> None:
+        self._topology = topology
+        self._database = run_dir / "core.sqlite"
+        self._core = core
+        self._edges = edges
+        self._admin = admin
+        self._expected_down: set[str] = set()
+        self._torn_down = False
+        self.connect = connect
+        self.config = config
+
+    def _node(self, role: str, index: int) -> Process:
+        if role == "core" and index == 0:
+            return self._core
+        if role == "edge" and 0 <= index < len(self._topology.edges):
+            return self._edges[self._topology.edges[index]]
+        raise HarnessError(f"there is no {role} number {index}")
+
+    def targets(self) -> list[ProcessTarget]:
+        """Return the core and every edge."""
+        return [
+            self._target("core", "core", 0),
+            *(
+                self._target(f"edge:{name}", "edge", index)
+                for index, name in enumerate(self._topology.edges)
+            ),
+        ]
+
+    def _target(self, name: str, role: str, index: int) -> ProcessTarget:
+        async def kill() -> None:
+            await self.kill(role, index)
+
+        async def start() -> None:
+            await self.start(role, index)
+
+        return ProcessTarget(
+            name=name, kill=kill, start=start, pid=lambda: self._node(role, index).pid
+        )
+
+    async def kill(self, role: str, index: int) -> None:
+        """SIGKILL a node."""
+        node = self._node(role, index)
+        self._expected_down.add(node.name)
+        await node.kill()
+
+    async def stop(self, role: str, index: int) -> None:
+        """SIGTERM a node."""
+        node = self._node(role, index)
+        self._expected_down.add(node.name)
+        if not await node.stop():
+            raise HarnessError(f"{node.name} did not stop by itself after SIGTERM\n{node.tail()}")
+
+    async def start(self, role: str, index: int) -> None:
+        """Start a node again."""
+        node = self._node(role, index)
+        await node.start()
+        self._expected_down.discard(node.name)
+
+    def find_dead(self) -> list[str]:
+        """Return nodes that ended without our doing."""
+        if self._torn_down:
+            return []
+        return [
+            node.name
+            for node in (self._core, *self._edges.values())
+            if not node.running and node.name not in self._expected_down
+        ]
+
+    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
+        """Promote or demote an inbox."""
+        try:
+            reply = await self._admin.promote(inbox, expected_epoch, bucket_count)
+        except Refusal as refusal:
+            definite = ERROR_RULES[refusal.code].definite
+            return Resized(outcome="fail" if definite else "info", error=str(refusal))
+        except ConnectionError as error:
+            return Resized(outcome="info", error=str(error))
+        return Resized(outcome="ok", epoch=reply.epoch, pos_first=reply.pos_first)
+
+    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
+        """Ask the core who is online."""
+        return [
+            PresenceView(
+                user=entry.user, online=entry.online, edge=entry.edge, session=entry.session
+            )
+            for entry in await self._admin.presence(users)
+        ]
+
+    async def audit(
+        self, inboxes: Sequence[str], now_ns: Callable[[], int]
+    ) -> AsyncIterator[Record]:
+        """Read the file beside the running core; every row of every inbox asked for."""
+        with Audit(self._database) as audit:
+            for inbox in inboxes:
+                first, last = -1, -1
+                for row in audit.rows(inbox):
+                    first = row.pos_first if first < 0 else first
+                    last = row.pos_last
+                    offsets = np.frombuffer(row.offsets, dtype="<u4").astype("<u8")
+                    half = 8 * row.count
+                    yield Stored(
+                        t_ns=now_ns(),
+                        inbox=inbox,
+                        epoch=row.epoch,
+                        bucket=row.bucket,
+                        bucket_count=row.bucket_count,
+                        count=row.count,
+                        bpos_first=row.bpos_first,
+                        positions=(offsets + np.uint64(row.pos_first)).tobytes(),
+                        producers=row.ids[:half],
+                        ns=row.ids[half:],
+                    )
+                yield StoredEnd(t_ns=now_ns(), inbox=inbox, pos_first=first, pos_last=last)
+
+    async def gauges(self) -> list[tuple[str, int, str, int, int]]:
+        """Ask the core for its gauges; none while it is down."""
+        try:
+            values = await self._admin.gauges()
+        except (ConnectionError, Refusal):
+            return []
+        return [("core", 0, name, value, -1) for name, value in sorted(values.items())]
+
+    def usage(self) -> list[NodeUsage]:
+        """Return what each node used."""
+        nodes = [("core", 0, self._core)]
+        nodes += [("edge", index, node) for index, node in enumerate(self._edges.values())]
+        return [
+            NodeUsage(
+                role=role,
+                index=index,
+                cpu_s=used.cpu_s,
+                rss_max_bytes=used.rss_max_bytes,
+                restarts=used.restarts,
+            )
+            for role, index, node in nodes
+            for used in [node.usage()]
+        ]
+
+    async def teardown(self) -> None:
+        """Stop the edges, then the core. Idempotent."""
+        self._torn_down = True
+        await self._admin.close()
+        for node in (*self._edges.values(), self._core):
+            await node.stop()
+
+
+async def deploy(
+    topology: Topology, links: Links, run_dir: Path, token: str
+) -> ReferenceDeployment:
+    """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
+
+    Options of the topology: ``retention`` ("run" or "ack"), ``core_links`` per edge, ``launcher``
+    (a module that is run instead of ``reference.node``, with its arguments, for planted bugs).
+
+    Raises:
+        HarnessError: A node did not come up.
+    """
+    options = dict(topology.options)
+    launcher = [str(word) for word in options.pop("launcher", ["reference.node"])]
+    retention = Retention(options.pop("retention", "run"))
+    core_links = int(options.pop("core_links", 1))
+    if options:
+        raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
+    table = ProcessTable(run_dir)
+    admin_token = f"admin-{token}"
+    core_port = links.ports.take()
+    core_settings = CoreNodeSettings(
+        core=CoreSettings(
+            token=token,
+            admin_token=admin_token,
+            retention=retention,
+            heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
+            heartbeat_deadline_ms=HEARTBEAT_DEADLINE_MS,
+        ),
+        database=str(run_dir / "core.sqlite"),
+        port=core_port,
+        lifeline=True,
+    )
+    core = _process("core", launcher, "core", core_settings, run_dir, table)
+    pulse = PulseSettings(silence_ms=HEARTBEAT_INTERVAL_MS, deadline_ms=HEARTBEAT_DEADLINE_MS)
+    edges: dict[str, Process] = {}
+    client_ports: dict[str, int] = {}
+    for name in topology.edges:
+        to_core = await links.open(
+            f"edge-core:{name}", core_port, latency_ms=topology.latency_ms.get(name, 0)
+        )
+        port = links.ports.take()
+        settings = EdgeNodeSettings(
+            edge=EdgeSettings(
+                name=name,
+                token=token,
+                admin_token=admin_token,
+                core_links=core_links,
+                pulse=pulse,
+            ),
+            core_port=to_core.listen_port,
+            port=port,
+            lifeline=True,
+        )
+        edges[name] = _process(f"edge-{name}", launcher, "edge", settings, run_dir, table)
+        for group in range(topology.client_groups):
+            link = await links.open(f"client-edge:{name}:{group}", port)
+            client_ports[link.name] = link.listen_port
+    await core.start()
+    for node in edges.values():
+        await node.start()
+    connect = {
+        "token": token,
+        "client_ports": client_ports,
+        "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
+        "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
+        "window_bytes": WINDOW_BYTES,
+    }
+    config = {
+        "protocol_version": PROTOCOL_VERSION,
+        "retention": retention.value,
+        "edges": list(topology.edges),
+        "latency_ms": dict(topology.latency_ms),
+        "core_links": core_links,
+        "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
+        "launcher": launcher,
+    }
+    admin = AdminClient(HOST, core_port, admin_token)
+    return ReferenceDeployment(topology, run_dir, core, edges, admin, connect, config)
+
+
+def _process(
+    name: str,
+    launcher: list[str],
+    role: str,
+    settings: CoreNodeSettings | EdgeNodeSettings,
+    run_dir: Path,
+    table: ProcessTable,
+) -> Process:
+    return Process(
+        name=name,
+        argv=[sys.executable, "-m", *launcher, role, msgspec.json.encode(settings).decode()],
+        log=run_dir / "logs" / f"{name}.log",
+        ready=READY,
+        table=table,
+    )
