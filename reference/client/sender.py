@@ -111,7 +111,7 @@ class SenderMachine:
         self._newcomers: dict[str, Lane] = {}
         self._flying: dict[str, Lane] = {}
         self._blocked: dict[str, Lane] = {}
-        self._login: tuple[str, ...] | None = None
+        self._login: dict[str, int] | None = None
         self._logged_in = False
         self._login_not_before_ns = 0
         self._request = 0
@@ -205,7 +205,7 @@ class SenderMachine:
             due = min(due, lane.blocked_until_ns)
         for lane in self._flying.values():
             due = min(due, lane.flying[0].sent_ns + lane.timeout_ms * MS_NS)
-        if self._newcomers and self._login is None and self._dialer.ready:
+        if self._login is None and self._dialer.ready and (self._newcomers or not self._logged_in):
             due = min(due, self._login_not_before_ns)
         return due
 
@@ -303,27 +303,36 @@ class SenderMachine:
             case m.LoginOk(request=request) if request == self._request:
                 self._credit_bytes = message.credit_bytes
                 self._login_answered(message)
-            case m.Error(request=request) if request == self._request:
-                # The edge could not ask the core yet: the same question again, a little later.
-                self._login = None
-                self._login_not_before_ns = now_ns + self._settings.retry_ms * MS_NS
+            case m.Error(request=request, code=code) if request == self._request:
+                self._login_failed(code, now_ns)
             case _:
                 raise RemoteProtocolError(
                     ErrorCode.UNEXPECTED_MESSAGE, f"{type(message).__name__} came to a sender"
                 )
 
+    def _login_failed(self, code: ErrorCode, now_ns: int) -> None:
+        """Ask the same again, a little later: the edge could not ask the core yet."""
+        for inbox in self._login or ():
+            self._newcomers[inbox] = self._lanes[inbox]
+        self._login = None
+        settings = self._settings
+        pause_ms = settings.retry_ms if ERROR_RULES[code].retry else settings.retry_max_ms
+        self._login_not_before_ns = now_ns + pause_ms * MS_NS
+
     def _login_answered(self, reply: m.LoginOk) -> None:
-        inboxes = self._login or ()
-        if len(reply.durable) != len(inboxes):
+        asked = self._login or {}
+        if len(reply.durable) != len(asked):
             raise RemoteProtocolError(ErrorCode.BAD_HEADER, "LOGIN_OK answers other inboxes")
         self._login = None
-        for inbox, durable in zip(inboxes, reply.durable, strict=True):
+        for (inbox, acked), durable in zip(asked.items(), reply.durable, strict=True):
             lane = self._lanes.get(inbox)
             if lane is None or lane.dead:
                 continue
-            if not lane.acked <= durable <= lane.sent_end:
-                what = "forgot" if durable < lane.acked else "has more than was sent:"
-                self._lose_lineage(lane, durable, f"the core {what} messages of this producer")
+            if durable < acked:
+                self._lose_lineage(lane, durable, "the core forgot acknowledged messages")
+                return
+            if durable > lane.sent_end:
+                self._lose_lineage(lane, durable, "the core has messages that were never sent")
                 return
             self._acknowledge(lane, durable, -1, -1)
             lane.registered = True
@@ -384,8 +393,8 @@ class SenderMachine:
         if refused.code is ErrorCode.PRODUCER_REUSED:
             self._lose_lineage(lane, n_end, "the core has other content under these ids")
             return
-        if refused.code is ErrorCode.GAP and not lane.acked <= refused.expected <= lane.sent_end:
-            self._lose_lineage(lane, refused.expected, "the core expects an n out of this outbox")
+        if refused.expected > lane.sent_end:
+            self._lose_lineage(lane, refused.expected, "the core has messages that were never sent")
             return
         flying = rule.definite and lane.answer(refused.n_first, n_end)
         if n_end <= lane.acked or not flying:
@@ -393,6 +402,7 @@ class SenderMachine:
         if not rule.retry and rule.scope is Scope.LINEAGE:
             self._end_lane(lane, refused.code)
             return
+        # An `expected` below what is acknowledged meanwhile was overtaken on its way.
         back_to = refused.n_first if refused.expected < 0 else min(refused.expected, n_end - 1)
         self._flying_bytes -= lane.rewind(back_to)
         if not lane.flying:
@@ -480,12 +490,14 @@ class SenderMachine:
         """Ask for the durable n of the inboxes that were not asked for on this connection."""
         if self._logged_in and not self._newcomers:
             return
-        self._login = tuple(islice(self._newcomers, LOGIN_INBOXES_MAX))
+        self._login = {
+            lane.inbox: lane.acked for lane in islice(self._newcomers.values(), LOGIN_INBOXES_MAX)
+        }
         for inbox in self._login:
             del self._newcomers[inbox]
         self._request += 1
         self._dialer.outlet.offer(
-            m.Login(self._request, "", -1, 0, self._settings.producer, self._login)
+            m.Login(self._request, "", -1, 0, self._settings.producer, tuple(self._login))
         )
 
     def _hand_over(self, now_ns: int) -> None:

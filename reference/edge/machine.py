@@ -184,9 +184,9 @@ class EdgeMachine:
         if line.stage in (Stage.CLOSING, Stage.CLOSED):
             return
         self._release(line)
-        line.stage = Stage.CLOSING
         line.close_at_ns = now_ns + CLOSE_WAIT_MS * MS_NS
         self._offer(line, m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
+        line.stage = Stage.CLOSING
 
     def _try_close(self, line: ClientLine, *, now: bool = False) -> None:
         """Close once the rest is with the driver, which closes after what was transmitted."""
@@ -533,6 +533,7 @@ class EdgeMachine:
 
     def _register(self, link: Uplink) -> None:
         """Tell the core of a new link which sessions are here, before anything else goes out."""
+        link.welcomed()
         mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
         for at in range(0, len(mine), SEGMENTS_MAX):
             marks = tuple(
@@ -560,9 +561,11 @@ class EdgeMachine:
 
     def _offer_to(self, conn: int, message: m.Message) -> None:
         line = self._lines.get(conn)
-        if line is not None and line.stage is Stage.OPEN:
+        if line is not None:
             self._offer(line, message)
 
     def _offer(self, line: ClientLine, message: m.Message) -> None:
-        line.outlet.offer(message)
-        self._touched[line.conn] = line
+        """Let a message wait for its turn; behind an error that ends a connection comes nothing."""
+        if line.stage in (Stage.GREETING, Stage.OPEN):
+            line.outlet.offer(message)
+            self._touched[line.conn] = line

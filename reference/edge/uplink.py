@@ -33,6 +33,7 @@ class Uplink:
         self.buffer = ResendBuffer()
         self.lost_ns = now_ns
         """When it was lost, or the edge started."""
+        self._was_ready = False
         self._questions: dict[int, Question] = {}
         self._request = 0
 
@@ -40,6 +41,10 @@ class Uplink:
     def questions(self) -> int:
         """How many questions are unanswered."""
         return len(self._questions)
+
+    def welcomed(self) -> None:
+        """The core has answered the greeting on the present connection."""
+        self._was_ready = True
 
     def ask(self, question: Question) -> int:
         """Return this link's number for a question, or -1: LINK_REQUESTS_MAX are unanswered."""
@@ -55,8 +60,9 @@ class Uplink:
 
     def lost(self, now_ns: int) -> list[Question]:
         """The connection is gone: return the questions that will not be answered."""
-        if self.dialer.ready or self.dialer.conn >= 0:
+        if self._was_ready:
             self.lost_ns = now_ns
+            self._was_ready = False
         self.dialer.failed(now_ns)
         self.buffer.link_lost()
         left = list(self._questions.values())
