@@ -70,11 +70,5 @@ class Audit:
         key = (-1, -1)
         while found := list(self._db.execute(_ROWS, (inbox, *key, BATCH_ROWS))):
             for row in found:
-                yield bucket_row(row)
+                yield BucketRow._make(row)
             key = (found[-1][1], found[-1][2])
-
-
-def bucket_row(values: tuple[object, ...]) -> BucketRow:
-    """Return a row of `offline_msg` as a value; the columns stand in the table's order."""
-    names = BucketRow.__dataclass_fields__
-    return BucketRow(**dict(zip(names, values, strict=True)))  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import numpy as np
@@ -23,7 +23,6 @@ import numpy as np
 from reference.core import buckets
 from reference.core.buckets import BucketRow
 from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
-from reference.store.audit import bucket_row
 from reference.store.port import (
     ROWS_BYTES_MAX,
     ROWS_MAX,
@@ -189,7 +188,7 @@ class SqliteStore:
                 after = [0] * append.bucket_count
             rows, after = buckets.split(append, after)
             bucket_next[name] = (append.epoch, after)
-            db.executemany(_INSERT, map(_columns, rows))
+            db.executemany(_INSERT, rows)
         if bucket_next:
             db.executemany(
                 _BUCKET_NEXT,
@@ -251,7 +250,7 @@ class SqliteStore:
         cursor = self._reader.cursor()
         try:
             found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
-            rows = _take_appends(map(bucket_row, found), pos_first, bytes_max)
+            rows = _take_appends(map(BucketRow._make, found), pos_first, bytes_max)
         finally:
             cursor.close(True)
         return buckets.merge(rows, pos_first, pos_upto, bytes_max)
@@ -316,23 +315,6 @@ def _prepare(db: apsw.Connection) -> int:
         raise StoreDamaged(f"a store of version {version}; this core reads {SCHEMA_VERSION}")
     page_bytes: int = db.pragma("page_size")
     return page_bytes
-
-
-def _columns(row: BucketRow) -> tuple[Any, ...]:
-    return (
-        row.inbox,
-        row.pos_first,
-        row.bucket,
-        row.pos_last,
-        row.epoch,
-        row.bucket_count,
-        row.count,
-        row.bpos_first,
-        row.offsets,
-        row.ids,
-        row.lengths,
-        row.body,
-    )
 
 
 def _take_appends(found: Iterator[BucketRow], pos_first: int, bytes_max: int) -> list[BucketRow]:
