@@ -126,9 +126,12 @@ def go_install(go: Go, folder: Path, package: str, version: str) -> tuple[Path, 
 def go_environment(folder: Path) -> Mapping[str, str]:
     """Return an environment in which Go writes only inside `folder`.
 
-    Go keeps counters in the user's configuration folder, so that moves too; the file with the
-    user's own settings (a module proxy of the company, say) stays the one in force.
+    Go keeps counters in the user's configuration folder, and a child that outlives the command
+    writes them there. So that folder moves too, with the counters off. The file with the user's own
+    settings (a module proxy of the company, say) stays the one in force.
     """
+    moved = folder / "config"
+    _made(moved / "go" / "telemetry").joinpath("mode").write_text("off\n", encoding="utf-8")
     env = {name: value for name, value in os.environ.items() if name not in _GO_TARGET}
     config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     env.update(
@@ -141,7 +144,7 @@ def go_environment(folder: Path) -> Mapping[str, str]:
         GOCACHE=str(folder / "gocache"),
         GOBIN=str(folder / "bin"),
         GOTMPDIR=str(_made(folder / "gotmp")),
-        XDG_CONFIG_HOME=str(folder / "config"),
+        XDG_CONFIG_HOME=str(moved),
     )
     return env
 

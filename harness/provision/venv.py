@@ -95,7 +95,6 @@ def _make(root: Path, progress: Progress, lock: int) -> None:
     try:
         venv.mkdir(exist_ok=True)
         (venv / BUILDING).touch()
-        (venv / STAMP).unlink(missing_ok=True)
     except OSError as error:
         raise SetupError(f"cannot write {venv}: {error.strerror}") from error
     if created:

