@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -77,7 +78,9 @@ async def on_stage(
     nemesis: Nemesis | None = None
     crew = Crew([])
     try:
-        deployment = await system.deploy(plan.topology, links, run_dir, request.seed)
+        # Each load process is a client group with proxies of its own.
+        topology = replace(plan.topology, client_groups=plan.load_processes + 1)
+        deployment = await system.deploy(topology, links, run_dir, request.seed)
         nemesis = Nemesis(
             targets=RunTargets(links, deployment.targets()),
             now_ns=now_ns,
@@ -88,7 +91,7 @@ async def on_stage(
         async with anyio.create_task_group() as tasks:
             for index in range(plan.load_processes + 1):
                 job = _job(request, plan, deployment, t0_ns, index + 1)
-                crew.hands.append(await start_hand(tasks, job, run_dir, os.environ))
+                crew.hands.append(await start_hand(tasks, job, run_dir, dict(os.environ)))
             with anyio.fail_after(START_WITHIN_S):
                 for hand in crew.hands:
                     await hand.reply_to(0)
