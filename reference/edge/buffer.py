@@ -146,7 +146,7 @@ class ResendBuffer:
         if not lane.entries:
             del self._sent[key]
         if refused.code is ErrorCode.GAP:
-            self._drop_behind(key, refused.expected)
+            self._drop_behind(key, taken[-1].order, refused.expected)
         return True
 
     def link_lost(self) -> None:
@@ -166,10 +166,16 @@ class ResendBuffer:
         if not lane.entries:
             del self._sent[key]
 
-    def _drop_behind(self, key: _LaneKey, expected: int) -> None:
+    def _drop_behind(self, key: _LaneKey, order: int, expected: int) -> None:
+        """Drop what came after number `order`, up to where its client had gone back already."""
+        lane = self._sent.get(key)
+        if lane is not None and any(
+            e.order > order and e.segment.n_first <= expected for e in lane.entries
+        ):
+            return
         for entry in self._waiting:
             segment = entry.segment
-            if entry.dropped or (segment.producer, segment.inbox) != key:
+            if entry.dropped or entry.order < order or (segment.producer, segment.inbox) != key:
                 continue
             if segment.n_first <= expected:
                 return
