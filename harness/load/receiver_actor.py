@@ -41,7 +41,6 @@ class ReceiverActor:
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
-        acks: bool = True,
     ) -> None:
         self.seat = seat
         self.edge = seat.edge
@@ -58,7 +57,6 @@ class ReceiverActor:
         self.connects = 0
         self._acked_pos = -1
         self._early: list[Delivery] = []
-        self._acks = acks
         self._process = process
         self._edges = edges
         self._recorder = recorder
@@ -169,7 +167,7 @@ class ReceiverActor:
 
     def flush_acks(self) -> None:
         """Acknowledge what has come since the last time; called at a steady pace."""
-        if not self._acks or not self.up or self.last_pos <= self._acked_pos:
+        if not self.up or self.last_pos <= self._acked_pos:
             return
         self._acked_pos = self.last_pos
         self._recorder.write_now(

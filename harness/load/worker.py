@@ -218,7 +218,6 @@ class Worker:
                     payloads=self._payloads,
                     clock=self.clock,
                     rng=random.Random(f"{self._job.seed}/{seat.reader}"),
-                    acks=command["acks"],
                 )
                 self._receivers[seat.reader] = actor
             actor.edge = seat.edge

@@ -47,7 +47,7 @@ async def drain(stage: Stage, phase: Drain) -> None:
     group = len(stage.crew.senders)
     with stage.phase("read_to_end"):
         seats = seat_readers(tuple(stage.inboxes), edges, "", group)
-        reached = await _read_to_end(stage, seats, True, left_s, phase.stuck_after_s)
+        reached = await _read_to_end(stage, seats, left_s, phase.stuck_after_s)
     if reached:
         stage.recorder.write_now((PhaseMarked(t_ns=stage.now_ns(), name="drained", begins=True),))
         if phase.reread:
@@ -61,7 +61,7 @@ async def drain(stage: Stage, phase: Drain) -> None:
                     )
                     for index, inbox in enumerate(stage.inboxes)
                 ]
-                await _read_to_end(stage, seats, False, left_s, phase.stuck_after_s)
+                await _read_to_end(stage, seats, left_s, phase.stuck_after_s)
     readers = [reader_name(inbox) for inbox in stage.inboxes]
     await stage.crew.readers.command("logout", readers=readers)
     if phase.inspect and Ability.INSPECT in stage.system.abilities:
@@ -90,7 +90,6 @@ async def close_senders(stage: Stage) -> None:
 async def _read_to_end(
     stage: Stage,
     seats: list[ReaderSeat],
-    acks: bool,
     left_s: Callable[[], float],
     stuck_after_s: float,
 ) -> bool:
@@ -100,7 +99,6 @@ async def _read_to_end(
     reply = await hand.command(
         "login",
         seats=msgspec.to_builtins(seats),
-        acks=acks,
         from_cursor=False,
         within_s=min(LOGIN_WITHIN_S, left_s()),
     )

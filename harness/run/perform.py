@@ -216,7 +216,6 @@ async def _login(stage: Stage, phase: Login) -> None:
     reply = await stage.crew.readers.command(
         "login",
         seats=msgspec.to_builtins(seats),
-        acks=True,
         from_cursor=phase.from_cursor,
         within_s=phase.within_s,
     )

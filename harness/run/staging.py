@@ -65,9 +65,7 @@ async def on_stage(
     def now_ns() -> int:
         return time.monotonic_ns() - t0_ns
 
-    recorder = Recorder(
-        run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner"
-    )
+    recorder = Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner")
     links = await Links.start(
         toxiproxy,
         run_dir=run_dir,
@@ -232,8 +230,9 @@ async def _watch(stage: Stage) -> None:
 
 async def _sample_gauges(stage: Stage) -> None:
     while True:
+        seen = await stage.deployment.gauges()
         t_ns = stage.now_ns()
-        for role, index, name, value, limit in await stage.deployment.gauges():
+        for role, index, name, value, limit in seen:
             if name == "commits":
                 stage.commits = max(stage.commits, value)
             stage.recorder.write(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -21,35 +20,8 @@ from typing import Any, Protocol
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record
 from harness.links.links import Links
-
-
-class Promise(StrEnum):
-    """What a system may promise beyond what every one must keep (`docs/invariants.md`)."""
-
-    EXACTLY_ONCE_LOG = "exactly_once_log"
-    DURABLE_CURSOR = "durable_cursor"
-    FIFO_PIPELINED = "fifo_pipelined"
-    PREFIX = "prefix"
-    LINEARIZABLE_APPEND = "linearizable_append"
-    LINEARIZABLE_END = "linearizable_end"
-    DENSE_POSITIONS = "dense_positions"
-    TOTAL_ORDER = "total_order"
-    MERGE_WATERMARK = "merge_watermark"
-    BUCKETS = "buckets"
-    EPOCH_CUT = "epoch_cut"
-    PRESENCE = "presence"
-    LIMITS = "limits"
-
-
-class Ability(StrEnum):
-    """What the harness can do to or ask of a system beyond sending and receiving."""
-
-    KILL = "kill"
-    RESTART = "restart"
-    PAUSE = "pause"
-    RESIZE = "resize"
-    INSPECT = "inspect"
-    PRESENCE = "presence"
+from harness.systems.promises import Ability as Ability
+from harness.systems.promises import Promise as Promise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import numpy as np
 
@@ -252,9 +253,9 @@ async def deploy(
         for group in range(topology.client_groups):
             link = await links.open(f"client-edge:{name}:{group}", port)
             client_ports[link.name] = link.listen_port
-    await core.start()
-    for node in edges.values():
-        await node.start()
+    async with anyio.create_task_group() as tasks:
+        for node in (core, *edges.values()):
+            tasks.start_soon(node.start)
     connect = {
         "token": token,
         "client_ports": client_ports,
