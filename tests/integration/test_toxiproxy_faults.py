@@ -24,6 +24,7 @@ from harness.history.records import Record
 from harness.links.link import Link
 from harness.links.links import Links
 from harness.links.ports import LOOPBACK
+from harness.links.proxies import ToxiproxyApi
 from harness.processes.process import Process
 from harness.testing.echo import echo_server
 
@@ -36,6 +37,7 @@ NODE = "import sys\nprint('ready', flush=True)\nsys.stdin.read()"
 class Scene:
     """A link to an echo server, a node, and a nemesis that can break both."""
 
+    api: ToxiproxyApi
     link: Link
     node: Process
     targets: RunTargets
@@ -58,12 +60,24 @@ async def scene(links: Links, tmp_path: Path) -> AsyncIterator[Scene]:
         targets = RunTargets(links, [target])
         records: list[Record] = []
         nemesis = Nemesis(targets=targets, now_ns=time.monotonic_ns, record=records.append)
-        yield Scene(link=link, node=node, targets=targets, nemesis=nemesis, records=records)
+        yield Scene(
+            api=links.server.api,
+            link=link,
+            node=node,
+            targets=targets,
+            nemesis=nemesis,
+            records=records,
+        )
     await node.kill()
 
 
 async def strike(scene: Scene, fault: Fault, on: str) -> dict[str, float]:
     await scene.nemesis.run([at(0, fault, on=on)])
+    # The fault heals itself; that all is brought to rest at the end is another matter.
+    assert await scene.link.round_trip_ms() is not None
+    state = await scene.api.show(scene.link.name)
+    assert list(state.toxics) == ["rest-linger"]
+    assert scene.node.running
     await scene.nemesis.heal_all()
     entry = scene.nemesis.journal()[-1]
     assert entry.effective

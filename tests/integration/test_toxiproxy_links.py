@@ -178,6 +178,16 @@ async def test_coverage_is_what_the_clients_counted(links: Links) -> None:
     assert coverage[idle.name].bytes_up == 0
 
 
+async def test_coverage_waits_for_connections_that_were_open_to_the_last(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("crowd", echo.port)
+        ends = [await connect(link) for _ in range(150)]
+        coverage = (await links.finish())["crowd"]
+        for _, writer in ends:
+            writer.close()
+    assert (coverage.connections, coverage.bytes_up, coverage.bytes_down) == (150, 750, 750)
+
+
 async def test_probes_are_counted_apart_and_an_absent_upstream_is_told(links: Links) -> None:
     link = await links.open("nobody", links.ports.take(), probe=b"?")
     assert await link.round_trip_ms(within_s=1) is None

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,13 +18,18 @@ from harness.processes.identity import look
 WITHIN_S = 5.0
 
 
-def start(code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def start(code: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-I", "-S", lifeline.__file__, sys.executable, "-I", "-S", "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as supervisor:
+        try:
+            yield supervisor
+        finally:
+            supervisor.kill()
 
 
 def is_gone(pid: int) -> bool:
