@@ -110,13 +110,20 @@ class Connection:
                 elif self._closing:
                     if self._farewell is not None:
                         await self._send((self._farewell,))
-                    await self._stream.send_eof()
+                    await self._end_output()
                     return
                 else:
                     self._wake = anyio.Event()
                     await self._wake.wait()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._scope.cancel()
+
+    async def _end_output(self) -> None:
+        try:
+            await self._stream.send_eof()
+        except RuntimeError as error:
+            # uvloop says so of a transport that the peer's reset has closed a moment before.
+            raise anyio.BrokenResourceError from error
 
     async def _send(self, messages: tuple[m.Message, ...]) -> None:
         pieces: list[bytes] = []
