@@ -80,7 +80,8 @@ class Nemesis:
         """Carry out a schedule whose times count from now; return when its last fault is healed.
 
         What is planned for a pattern is done to all its targets at the same time. If this is
-        cancelled, `heal_all` still heals what holds.
+        cancelled, `heal_all` still heals what holds. Two kills of one process should not overlap:
+        the second would strike while the first is starting it.
 
         Raises:
             HarnessError: A fault could not be done or undone (in an exception group).
@@ -121,13 +122,24 @@ class Nemesis:
     async def heal_all(self) -> None:
         """Heal every fault that still holds, then bring all targets to rest and verify that.
 
+        All of it is tried, also when a part of it fails.
+
         Raises:
-            HarnessError: Something could not be healed.
+            HarnessError: Something could not be healed; the message names all that failed.
         """
+        failed: list[str] = []
         for strike in self._strikes:
             if strike.healed_ns is None:
-                await self._heal(strike)
-        await self._targets.heal()
+                try:
+                    await self._heal(strike)
+                except HarnessError as error:
+                    failed.append(str(error))
+        try:
+            await self._targets.heal()
+        except HarnessError as error:
+            failed.append(str(error))
+        if failed:
+            raise HarnessError(f"not everything healed: {'; '.join(failed)}")
 
     @property
     def active(self) -> tuple[str, ...]:

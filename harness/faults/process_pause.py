@@ -9,6 +9,7 @@ from typing import ClassVar
 from harness.faults.fault import Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_process
+from harness.faults.waiting import wait_for_process
 
 
 @fault("process_pause")
@@ -18,16 +19,19 @@ class ProcessPause:
 
     Attributes:
         duration_s: How long it stands still.
+        wait_s: How long to wait for it to run, should an earlier fault still hold.
     """
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = "process"
 
     duration_s: float = 2.0
+    wait_s: float = 5.0
 
     async def inject(self, target: Target) -> Effect:
         """Stop it; observe it as stopped."""
         process = as_process(target)
+        await wait_for_process(process, within_s=self.wait_s)
         await process.pause()
         return {"stopped": float(process.is_stopped())}
 

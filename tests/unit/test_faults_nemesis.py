@@ -45,6 +45,7 @@ class Scripted:
     struck: float = 1.0
     error: str = ""
     hangs: bool = False
+    heal_error: str = ""
 
     async def inject(self, target: Target) -> Effect:
         assert isinstance(target, Thing)
@@ -61,6 +62,8 @@ class Scripted:
     async def heal(self, target: Target) -> Effect:
         assert isinstance(target, Thing)
         target.log.append("heal")
+        if self.heal_error:
+            raise HarnessError(self.heal_error)
         return {"healed": 1.0}
 
 
@@ -167,6 +170,18 @@ async def test_an_injection_that_was_interrupted_is_healed_too() -> None:
     await nemesis.heal_all()
     assert things.things[0].log == ["inject", "heal"]
     assert not nemesis.journal()[0].effective
+
+
+async def test_what_cannot_be_healed_keeps_nothing_else_from_being_healed() -> None:
+    things = Things("a", "b")
+    nemesis, _, _ = make(things)
+    stuck = Scripted(duration_s=60, heal_error="a is stuck")
+    with anyio.move_on_after(0.1):
+        await nemesis.run([at(0, stuck, on="a"), at(0.01, Scripted(duration_s=60), on="b")])
+    with pytest.raises(HarnessError, match="a is stuck"):
+        await nemesis.heal_all()
+    assert things.things[1].log == ["inject", "heal"]
+    assert things.heals == 1
 
 
 async def test_trouble_is_an_error_of_the_harness_that_names_fault_and_target() -> None:
