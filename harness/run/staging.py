@@ -112,7 +112,11 @@ async def on_stage(
             await crew.end()
             tasks.cancel_scope.cancel()
         await deployment.teardown()
-        aftermath.coverage, bypassed = compare_coverage(await links.finish(), aftermath.traffic)
+        aftermath.coverage, bypassed = compare_coverage(
+            await links.finish(),
+            aftermath.traffic,
+            reset=[link.name for link in links.by_name.values() if link.resets],
+        )
         if bypassed:
             aftermath.findings.append(
                 Finding(
