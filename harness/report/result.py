@@ -245,6 +245,17 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     witnesses_truncated: bool = False
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counted for the verdict besides the checks: a stuck drain, a bypassed link, our fault.
+
+    `status` is UNKNOWN or ERROR; only a check can FAIL a system.
+    """
+
+    status: Status
+    reason_code: str
+    reason: str
+
+
 class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A threshold on speed or liveness. `measured` is null if nothing was measured (not met)."""
 
@@ -336,6 +347,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     latency_ms: Latencies = Latencies()
     throughput_per_s: Throughput = Throughput()
     checks: list[Check] = []
+    findings: list[Trouble] = []
     limits: list[Limit] = []
     faults: list[Fault] = []
     processes: list[Process] = []

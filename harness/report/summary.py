@@ -91,9 +91,9 @@ def _figures(result: Result) -> Iterator[str]:
         ("ack", result.latency_ms.ack),
         ("delivery", result.latency_ms.delivery),
     ):
-        line = words.latency(name, measured)
-        if line is not None:
-            yield f"- {line}"
+        told = words.latency(name, measured)
+        if told is not None:
+            yield f"- {told}"
     yield f"- per second: {words.throughput(result.throughput_per_s)}"
     yield from (f"- limit {words.limit(one)}" for one in result.limits)
     yield from (f"- fault {_escape(line)}" for line in words.faults_together(result.faults))

@@ -1,0 +1,1 @@
+"""The command line. Every verb imports what it needs itself, so that `--help` stays quick."""

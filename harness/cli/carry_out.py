@@ -1,0 +1,225 @@
+"""Carrying runs out under signals: what `run` and `verify` share.
+
+SIGINT and SIGTERM cancel the work; the runner stops what it started, behind a shield, and what was
+recorded stays. The result file is then marked as interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.abc
+import msgspec
+
+from harness.errors import HarnessError, UsageError
+from harness.report.codec import decode_result
+from harness.report.junit import write_junit
+from harness.report.result import INTEGER_LIMIT, Result
+from harness.report.summary import write_summary
+from harness.report.writer import RESULT_NAME, describe_artifacts, write_result
+from harness.run import limits, verdict
+from harness.run.observer import Observer
+from harness.run.request import RunOutcome, RunRequest
+from harness.scenario.loader import LoadedScenario
+from harness.scenario.parameters import Parameters, resolve
+
+SIGNALS_MAX = 3
+"""This many signals end the process at once, without waiting for the clean-up."""
+
+KEEP_HISTORY = ("always", "on-failure", "never")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Generic[T]):
+    """How work under signals ended: with a value, or by a signal (its exit code)."""
+
+    value: T | None = None
+    interrupted_by: int | None = None
+
+
+def under_signals(work: Callable[[], Awaitable[T]]) -> Ended[T]:
+    """Run async work to its end or until SIGINT or SIGTERM; its exceptions are raised as they are.
+
+    Work that still ends in order after the signal counts as ended.
+    """
+    return anyio.run(_under_signals, work, backend_options={"use_uvloop": True})
+
+
+async def _under_signals(work: Callable[[], Awaitable[T]]) -> Ended[T]:
+    scope = anyio.CancelScope()
+    received: list[int] = []
+    values: list[T] = []
+    errors: list[Exception] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_watch_signals, scope, received)
+        with scope:
+            try:
+                values.append(await work())
+            except Exception as error:
+                # Raised behind the task group, which would wrap it.
+                errors.append(error)
+        tasks.cancel_scope.cancel()
+    if values:
+        return Ended(value=values[0])
+    if received:
+        for trouble in errors:
+            sys.stderr.write(f"trouble while stopping: {type(trouble).__name__}: {trouble}\n")
+        return Ended(interrupted_by=128 + received[0])
+    raise errors[0] if errors else HarnessError("the run was cancelled from within")
+
+
+async def _watch_signals(
+    scope: anyio.CancelScope,
+    received: list[int],
+    *,
+    task_status: anyio.abc.TaskStatus[None],
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            received.append(number)
+            if len(received) == 1:
+                sys.stderr.write("interrupted; stopping what was started\n")
+                scope.cancel()
+            elif len(received) == SIGNALS_MAX:
+                # Nodes and proxies have lifelines: they end with this process.
+                os._exit(128 + received[0])
+            else:
+                sys.stderr.write("still stopping; once more leaves at once\n")
+
+
+def make_request(
+    loaded: LoadedScenario,
+    place: str,
+    *,
+    profile: str,
+    seed: int,
+    assignments: Mapping[str, str],
+    system: str,
+    run_dir: Path,
+    command: str,
+    keep_history: str,
+) -> RunRequest:
+    """Return the request of a run.
+
+    Raises:
+        UsageError: A parameter or limit of the plan is not one.
+    """
+    return RunRequest(
+        loaded=loaded,
+        place=place,
+        parameters=checked_parameters(loaded, profile, assignments),
+        assignments=assignments,
+        profile=profile,
+        seed=seed,
+        system=system,
+        run_dir=run_dir,
+        command=command,
+        keep_history=keep_history,
+    )
+
+
+def checked_parameters(
+    loaded: LoadedScenario, profile: str, assignments: Mapping[str, str]
+) -> Parameters:
+    """Return the values of a run after making its plan once, so that mistakes come first.
+
+    Raises:
+        UsageError: A parameter or limit is not one; says what is allowed.
+    """
+    parameters = resolve(loaded.scenario.parameters, profile, assignments)
+    for text in loaded.scenario.plan_for(parameters).limits:
+        limits.parse(text)
+    return parameters
+
+
+def parse_assignments(texts: list[str]) -> dict[str, str]:
+    """Return ``--set`` options as a mapping.
+
+    Raises:
+        UsageError: One is not ``key=value``, or a key is set twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"--set {text!r}: write key=value")
+        if key in found:
+            raise UsageError(f"--set {key} is given twice")
+        found[key] = value.strip()
+    return found
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed.
+
+    Raises:
+        UsageError: It is not in 0 … 2^53 - 1.
+    """
+    if not 0 <= seed < INTEGER_LIMIT:
+        raise UsageError(f"--seed {seed}: a whole number from 0 up to {INTEGER_LIMIT - 1}")
+    return seed
+
+
+def check_keep_history(word: str) -> str:
+    """Return the word.
+
+    Raises:
+        UsageError: It is none of `KEEP_HISTORY`.
+    """
+    if word not in KEEP_HISTORY:
+        raise UsageError(f"--keep-history {word!r}: one of {', '.join(KEEP_HISTORY)}")
+    return word
+
+
+async def carry_out(request: RunRequest, observer: Observer) -> RunOutcome:
+    """Carry out one run.
+
+    Raises:
+        UsageError: The request does not fit the system.
+        HarnessError: The run broke in a way that nobody foresaw; says where the traceback lies.
+    """
+    from harness.run.runner import run
+
+    try:
+        return await run(request, observer)
+    except (UsageError, HarnessError):
+        raise
+    except Exception as error:
+        log = request.run_dir / "logs" / "harness.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(traceback.format_exc())
+        raise HarnessError(f"{type(error).__name__}; the traceback lies in {log}") from error
+
+
+def mark_interrupted(run_dir: Path, code: int) -> Result | None:
+    """Write into a result that a signal ended its run, and return it.
+
+    Returns None where there is no result, and a result that was complete already as it is.
+    """
+    path = run_dir / RESULT_NAME
+    if not path.is_file():
+        return None
+    try:
+        found = decode_result(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise HarnessError(f"{path}: {error}") from error
+    if found.complete:
+        return found
+    marked = msgspec.structs.replace(found, verdict=verdict.interrupted(found.verdict, code))
+    write_summary(run_dir, marked)
+    write_junit(run_dir, marked)
+    marked = msgspec.structs.replace(marked, artifacts=describe_artifacts(run_dir))
+    write_result(run_dir, marked)
+    return marked

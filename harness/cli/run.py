@@ -1,0 +1,147 @@
+"""`tallystick run`: one scenario, from its name to its verdict."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.carry_out import (
+    carry_out,
+    check_keep_history,
+    check_seed,
+    checked_parameters,
+    make_request,
+    mark_interrupted,
+    parse_assignments,
+    under_signals,
+)
+from harness.errors import UsageError
+from harness.report.live import watching
+from harness.report.terminal import make_console, print_result
+from harness.run.request import (
+    REFERENCE_SYSTEM,
+    RunOutcome,
+    RunRequest,
+    draw_seed,
+    new_folder,
+    stamp,
+)
+from harness.scenario.loader import LoadedScenario, find
+from harness.scenario.parameters import Parameters
+from harness.scenario.phases import Load
+from harness.systems.registry import load_system
+
+
+def run(
+    scenario: Annotated[
+        str, typer.Argument(help="A name, a file (./late_login.py) or package.module:NAME.")
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Repeats the schedules of load and faults.", metavar="N")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="smoke, standard or nightly.")] = "standard",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    system: Annotated[
+        str, typer.Option(help="The system under test: a name or module:NAME.")
+    ] = REFERENCE_SYSTEM,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; new or empty.", metavar="DIR")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and the faults; start nothing.")
+    ] = False,
+    keep_history: Annotated[str, typer.Option(help="always, on-failure or never.")] = "always",
+) -> None:
+    """Run one scenario and judge it.
+
+    Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
+    """
+    loaded = find(scenario)
+    assignments = parse_assignments(set_ or [])
+    parameters = checked_parameters(loaded, profile, assignments)
+    check_keep_history(keep_history)
+    _check_abilities(loaded, system)
+    chosen = draw_seed() if seed is None else check_seed(seed)
+    if dry_run:
+        _show_plan(loaded, parameters, profile, chosen)
+        return
+    request = make_request(
+        loaded,
+        scenario,
+        profile=profile,
+        seed=chosen,
+        assignments=assignments,
+        system=system,
+        run_dir=folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}", out),
+        command=shlex.join(["tallystick", *sys.argv[1:]]),
+        keep_history=keep_history,
+    )
+    raise typer.Exit(_run_and_report(request))
+
+
+def folder_for(name: str, out: Path | None) -> Path:
+    """Return a new folder for a run or suite.
+
+    Raises:
+        UsageError: `out` is taken or cannot be made.
+    """
+    try:
+        return new_folder(name, out)
+    except OSError as error:
+        raise UsageError(f"--out: {error}; name a new or empty folder") from error
+
+
+def _run_and_report(request: RunRequest) -> int:
+    sys.stderr.write(f"seed {request.seed}, results in {request.run_dir}\n")
+
+    async def work() -> RunOutcome:
+        return await carry_out(request, observer)
+
+    with watching(sys.stderr, f"{request.loaded.scenario.name}, seed {request.seed}") as observer:
+        ended = under_signals(work)
+    console = make_console(sys.stdout)
+    if ended.value is not None:
+        print_result(console, ended.value.result, request.run_dir)
+        return ended.value.result.verdict.exit_code
+    code = ended.interrupted_by or 0
+    marked = mark_interrupted(request.run_dir, code)
+    if marked is not None:
+        print_result(console, marked, request.run_dir)
+    return code
+
+
+def _check_abilities(loaded: LoadedScenario, system: str) -> None:
+    missing = sorted(loaded.scenario.needs - load_system(system).abilities)
+    if missing:
+        raise UsageError(f"{loaded.scenario.name} needs {', '.join(missing)}; {system} cannot")
+
+
+def _show_plan(loaded: LoadedScenario, parameters: Parameters, profile: str, seed: int) -> None:
+    plan = loaded.scenario.plan_for(parameters)
+    typer.echo(f"{loaded.scenario.name}, {profile}, seed {seed}")
+    for name, value in parameters.as_dict().items():
+        typer.echo(f"  {name} = {value}")
+    typer.echo(f"\nEdges: {', '.join(plan.topology.edges)}\nPhases:")
+    for phase in plan.phases:
+        typer.echo(
+            textwrap.fill(
+                repr(phase), 80, initial_indent="  ", subsequent_indent="      ",
+                break_on_hyphens=False,
+            )
+        )  # fmt: skip
+    typer.echo("\nFaults, by the time after the begin of their phase:")
+    planned = [item for phase in plan.phases if isinstance(phase, Load) for item in phase.faults]
+    for item in planned:
+        typer.echo(f"  {item}")
+    if not planned:
+        typer.echo("  none")
+    if plan.limits:
+        typer.echo(f"\nLimits: {'; '.join(plan.limits)}")

@@ -1,0 +1,125 @@
+"""`tallystick list` and `tallystick show`: what there is to run."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from harness.report.explain import ENTRIES
+from harness.scenario.loader import LoadedScenario, find, load_all
+from harness.scenario.parameters import PROFILES, Parameter
+
+WIDTH = 80
+
+
+def list_scenarios(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the scenarios that come with Tallystick or with installed packages."""
+    found = list(load_all())
+    if as_json:
+        typer.echo(json.dumps([_brief(loaded) for loaded in found], indent=2))
+        return
+    for loaded in found:
+        typer.echo(loaded.scenario.name)
+        _paragraph(loaded.scenario.claim, 2)
+    typer.echo("\nRun one with `tallystick run NAME`, a file of your own with `run ./FILE.py`.")
+
+
+def show(
+    scenario: Annotated[
+        str, typer.Argument(help="A name, a file (./late_login.py) or package.module:NAME.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a scenario: its claim, method, parameters with units and defaults, and checks."""
+    loaded = find(scenario)
+    if as_json:
+        typer.echo(json.dumps(_full(loaded), indent=2))
+        return
+    one = loaded.scenario
+    typer.echo(f"{one.name} ({loaded.source})\n")
+    _paragraph(f"Claim: {one.claim}", 0)
+    for paragraph in loaded.doc.split("\n\n"):
+        typer.echo()
+        _paragraph(paragraph, 0)
+    if one.parameters:
+        typer.echo(f"\nParameters (--set name=value; defaults: {', '.join(PROFILES)}):")
+    for parameter in one.parameters:
+        defaults = ", ".join(_text(parameter.value_for(profile)) for profile in PROFILES)
+        typer.echo(f"  {parameter.name} [{parameter.unit or 'no unit'}]: {defaults}")
+        _paragraph(f"{parameter.help} Allowed: {parameter.describe_allowed()}.", 6)
+    if one.checks:
+        typer.echo("\nChecks that carry the claim (all others are made too):")
+        _paragraph(", ".join(f"{i} {ENTRIES[i].name}" for i in _known(one.checks)), 2)
+    if one.needs:
+        typer.echo(f"\nNeeds a system that can: {', '.join(sorted(one.needs))}")
+    for profile in PROFILES:
+        limits = _limits(loaded, profile)
+        if limits:
+            typer.echo(f"\nLimits ({profile}): {'; '.join(limits)}")
+
+
+def _known(ids: Iterable[str]) -> list[str]:
+    return [check_id for check_id in ids if check_id in ENTRIES]
+
+
+def _paragraph(text: str, indent: int) -> None:
+    margin = " " * indent
+    typer.echo(
+        textwrap.fill(
+            " ".join(text.split()),
+            WIDTH,
+            initial_indent=margin,
+            subsequent_indent=margin,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _limits(loaded: LoadedScenario, profile: str) -> list[str]:
+    from harness.scenario.parameters import resolve
+
+    parameters = resolve(loaded.scenario.parameters, profile, {})
+    return list(loaded.scenario.plan_for(parameters).limits)
+
+
+def _brief(loaded: LoadedScenario) -> dict[str, Any]:
+    return {
+        "name": loaded.scenario.name,
+        "claim": loaded.scenario.claim,
+        "source": loaded.source,
+    }
+
+
+def _full(loaded: LoadedScenario) -> dict[str, Any]:
+    one = loaded.scenario
+    return {
+        **_brief(loaded),
+        "doc": loaded.doc,
+        "needs": sorted(one.needs),
+        "checks": list(one.checks),
+        "parameters": [_parameter(parameter) for parameter in one.parameters],
+        "limits": {profile: _limits(loaded, profile) for profile in PROFILES},
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": type(parameter.default).__name__,
+        "unit": parameter.unit,
+        "help": parameter.help,
+        "defaults": {profile: parameter.value_for(profile) for profile in PROFILES},
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "choices": list(parameter.choices),
+    }
