@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reference.events import Close, Effect, Transmit
 from reference.outlet import Outlet
+from reference.pulse import Pulse
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 
@@ -32,26 +33,24 @@ class Link:
     __slots__ = (
         "_error",
         "_touch",
-        "asked_ns",
         "close_sent",
         "conn",
         "failed",
         "failed_ns",
-        "heard_ns",
         "node",
         "outlet",
+        "pulse",
         "role",
         "sessions",
         "stalled",
     )
 
-    def __init__(self, conn: int, now_ns: int, touch: Callable[[Link], None]) -> None:
+    def __init__(self, conn: int, pulse: Pulse, touch: Callable[[Link], None]) -> None:
         self.conn = conn
         self.role = Role.NEW
         self.node = ""
         self.outlet = Outlet()
-        self.heard_ns = now_ns
-        self.asked_ns = now_ns
+        self.pulse = pulse
         self.sessions: dict[str, Session] = {}
         """The sessions that are delivered here, by inbox."""
         self.stalled: dict[str, Session] = {}

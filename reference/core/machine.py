@@ -33,16 +33,12 @@ from reference.events import (
     Tick,
     Written,
 )
+from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION
 
 T = TypeVar("T")
-
-_MS = 1_000_000
-
-STALL_MS = 1_000
-"""A longer pause between two ticks is the core's own, and is not held against its links."""
 
 
 class CoreMachine:
@@ -59,7 +55,6 @@ class CoreMachine:
         self._touched: dict[int, Link] = {}
         self._effects: list[Effect] = []
         self._now_ns = 0
-        self._ticked_ns = -1
         self._ended: dict[str, int] = {}
         self._parked: list[tuple[Link, m.CursorMark]] = []
         self._parked_until_ns = 0
@@ -140,10 +135,15 @@ class CoreMachine:
     # Connections ------------------------------------------------------------------------------
 
     def _opened(self, conn: int) -> None:
-        link = Link(conn, self._now_ns, self._touch)
+        link = Link(conn, self._pulse(self._settings.heartbeat_deadline_ms), self._touch)
         self._links[conn] = link
         if len(self._links) > self._settings.connections_max:
             self._fail(link, ErrorCode.BUSY, "too many connections")
+
+    def _pulse(self, deadline_ms: int) -> Pulse:
+        silence_ms = self._settings.heartbeat_interval_ms
+        settings = PulseSettings(silence_ms=silence_ms, deadline_ms=deadline_ms)
+        return Pulse(settings, self._now_ns)
 
     def _closed(self, conn: int) -> None:
         link = self._links.pop(conn, None)
@@ -168,26 +168,21 @@ class CoreMachine:
 
     def _tick(self) -> None:
         now = self._now_ns
-        paused_ns = now - self._ticked_ns if self._ticked_ns >= 0 else 0
-        self._ticked_ns = now
         settings = self._settings
         for link in list(self._links.values()):
-            if paused_ns > STALL_MS * _MS:
-                link.heard_ns = min(link.heard_ns + paused_ns, now)
-            silent_ns = now - link.heard_ns
-            admin = link.role is Role.ADMIN
-            limit_ms = settings.admin_idle_ms if admin else settings.heartbeat_deadline_ms
             if link.failed:
-                if now - link.failed_ns >= settings.heartbeat_deadline_ms * _MS:
+                if now - link.failed_ns >= settings.heartbeat_deadline_ms * MS_NS:
                     self._effects += link.abandon()
-            elif silent_ns >= limit_ms * _MS:
-                self._fail(link, ErrorCode.HEARTBEAT_MISSED, f"silent for {silent_ns // _MS} ms")
-                self._effects += link.flush() or link.abandon()
-            elif link.role is Role.EDGE:
-                interval_ns = settings.heartbeat_interval_ms * _MS
-                if silent_ns >= interval_ns and now - link.asked_ns >= interval_ns:
-                    link.asked_ns = now
-                    link.offer(m.Heartbeat(now))
+                continue
+            match link.pulse.look(now):
+                case Sign.DEAD:
+                    silent_ms = (now - link.pulse.heard_ns) // MS_NS
+                    self._fail(link, ErrorCode.HEARTBEAT_MISSED, f"silent for {silent_ms} ms")
+                    self._effects += link.flush() or link.abandon()
+                case Sign.ASK if link.role is Role.EDGE:
+                    link.offer(m.Heartbeat(link.pulse.nonce))
+                case _:
+                    pass
         if self._parked and now >= self._parked_until_ns:
             parked, self._parked = self._parked, []
             for link, mark in parked:
@@ -199,7 +194,7 @@ class CoreMachine:
     def _received(self, link: Link | None, message: m.Message) -> None:
         if link is None or link.failed:
             return
-        link.heard_ns = self._now_ns
+        link.pulse.heard_ns = self._now_ns
         if link.role is Role.NEW:
             self._hello(link, message)
             return
@@ -256,6 +251,8 @@ class CoreMachine:
         else:
             link.role = Role(message.role)
             link.node = message.node
+            if link.role is Role.ADMIN:
+                link.pulse = self._pulse(settings.admin_idle_ms)
             link.offer(m.Welcome(PROTOCOL_VERSION, settings.node, settings.link_credit_bytes))
 
     def _append(self, link: Link, segments: Iterable[m.Segment]) -> None:
@@ -457,7 +454,7 @@ class CoreMachine:
             link.offer(m.Error(reply.request, full, "the promotion did not happen"))
         # A cursor mark has no refusal that leaves its session alive, so it is tried again.
         self._parked += group.cursors
-        self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * _MS
+        self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * MS_NS
 
 
 def _by_link(pairs: Iterable[tuple[Link, T]]) -> Iterable[tuple[Link, list[T]]]:

@@ -39,7 +39,7 @@ SYNCHRONOUS: Final = "FULL"
 """SQLite's level at which a commit in WAL mode is fsynced before it returns."""
 
 PAGE_BYTES: Final = 16_384
-"""The file's page size, chosen by measurement (`benchmarks/store.py` shows the figures)."""
+"""The file's page size, chosen by measurement (`python -m benchmarks.store` shows it)."""
 
 CACHE_BYTES: Final = 16 * 1024 * 1024
 """Pages that each of the two connections keeps in memory."""
