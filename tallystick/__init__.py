@@ -31,7 +31,6 @@ from harness.scenario.phases import (
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
 from harness.systems.port import (
-    Ability,
     Batch,
     Connector,
     Delivery,
@@ -40,17 +39,17 @@ from harness.systems.port import (
     OutboxFull,
     Outcome,
     PresenceView,
-    Promise,
     Receiver,
     Resized,
     RunOfMessages,
     Sender,
     System,
-    Topology,
 )
 from harness.systems.port import (
     Login as SessionLogin,
 )
+from harness.systems.promises import Ability, Promise
+from harness.systems.topology import Topology
 
 __all__ = [
     "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "Connector", "DamagedHistory",

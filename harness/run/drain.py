@@ -16,7 +16,7 @@ from harness.history.records import PhaseMarked
 from harness.load.roster import ReaderSeat, seat_readers
 from harness.run.stage import Stage, reader_name
 from harness.scenario.phases import Drain
-from harness.systems.port import Ability
+from harness.systems.promises import Ability
 
 POLL_S = 0.05
 """How often progress is asked for."""

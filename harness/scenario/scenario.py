@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import Phase
-from harness.systems.port import Ability, Topology
+from harness.systems.promises import Ability
+from harness.systems.topology import Topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ plain JSON data, and each load process passes it to the `connector` of the same 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -20,8 +20,8 @@ from typing import Any, Protocol
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record
 from harness.links.links import Links
-from harness.systems.promises import Ability as Ability
-from harness.systems.promises import Promise as Promise
+from harness.systems.promises import Ability, Promise
+from harness.systems.topology import Topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,23 +219,6 @@ class NodeUsage:
     cpu_s: float
     rss_max_bytes: int
     restarts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
-    """What a scenario wants deployed.
-
-    Attributes:
-        edges: Names of the regions, one edge each.
-        latency_ms: One-way latency of each region's edge-core link, added by the proxy.
-        client_groups: How many separate client groups per edge get a proxy of their own.
-        options: Settings for the system, each adapter documents its own.
-    """
-
-    edges: tuple[str, ...]
-    latency_ms: Mapping[str, int] = field(default_factory=dict)
-    client_groups: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Deployment(Protocol):

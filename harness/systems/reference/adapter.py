@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.links.links import Links
-from harness.systems.port import Ability, Promise, Topology
+from harness.systems.promises import Ability, Promise
 from harness.systems.reference.clients import ReferenceConnector
 from harness.systems.reference.deployment import (
     HEARTBEAT_DEADLINE_MS,
     ReferenceDeployment,
     deploy,
 )
+from harness.systems.topology import Topology
 from reference.wire.limits import PROTOCOL_VERSION
 
 

@@ -17,7 +17,8 @@ from harness.history.records import Record, Stored, StoredEnd
 from harness.links.links import Links
 from harness.processes.process import Process
 from harness.processes.table import ProcessTable
-from harness.systems.port import NodeUsage, PresenceView, Resized, Topology
+from harness.systems.port import NodeUsage, PresenceView, Resized
+from harness.systems.topology import Topology
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
 from reference.node.admin import AdminClient, Refusal

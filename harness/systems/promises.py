@@ -1,0 +1,37 @@
+"""What a system under test may promise, and what the harness can do to it.
+
+They stand apart from the port so that pure code, such as the checkers, can name them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Promise(StrEnum):
+    """What a system may promise beyond what every one must keep (`docs/invariants.md`)."""
+
+    EXACTLY_ONCE_LOG = "exactly_once_log"
+    DURABLE_CURSOR = "durable_cursor"
+    FIFO_PIPELINED = "fifo_pipelined"
+    PREFIX = "prefix"
+    LINEARIZABLE_APPEND = "linearizable_append"
+    LINEARIZABLE_END = "linearizable_end"
+    DENSE_POSITIONS = "dense_positions"
+    TOTAL_ORDER = "total_order"
+    MERGE_WATERMARK = "merge_watermark"
+    BUCKETS = "buckets"
+    EPOCH_CUT = "epoch_cut"
+    PRESENCE = "presence"
+    LIMITS = "limits"
+
+
+class Ability(StrEnum):
+    """What the harness can do to or ask of a system beyond sending and receiving."""
+
+    KILL = "kill"
+    RESTART = "restart"
+    PAUSE = "pause"
+    RESIZE = "resize"
+    INSPECT = "inspect"
+    PRESENCE = "presence"

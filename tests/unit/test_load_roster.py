@@ -1,0 +1,62 @@
+"""Seats and schedules are pure: same seed, same load."""
+
+import random
+
+from harness.load.roster import SenderSeat, seat_readers, seat_senders
+from harness.load.schedule import due_batches
+from harness.scenario.phases import Stream
+
+EDGES = ("a", "b", "c")
+
+
+def seats(seed: int = 1, workers: int = 2) -> list[list[SenderSeat]]:
+    streams = (
+        Stream(to=("vip",), producers=4, rate_per_s=400.0, batch_count=50),
+        Stream(to=("u0", "u1"), producers=3, rate_per_s=30.0),
+    )
+    return seat_senders(streams, EDGES, workers, random.Random(seed))
+
+
+def test_everybody_has_one_seat_spread_over_processes_and_edges():
+    by_worker = seats()
+    everyone = [seat for mine in by_worker for seat in mine]
+    assert [len(mine) for mine in by_worker] == [4, 3]
+    assert len({seat.producer for seat in everyone}) == 7
+    assert {seat.edge for seat in everyone} == set(EDGES)
+    assert sum(seat.rate_per_s for seat in everyone) == 430.0
+    assert sorted(seat.inbox for seat in everyone) == ["u0", "u0", "u1", *["vip"] * 4]
+
+
+def test_the_seed_alone_decides():
+    assert seats(7) == seats(7)
+    assert seats(7) != seats(8)
+
+
+def test_readers_are_spread_unless_an_edge_is_named():
+    assert [s.edge for s in seat_readers(("x", "y"), EDGES, "", 0)] == ["a", "b"]
+    assert [s.edge for s in seat_readers(("x", "y"), EDGES, "c", 0)] == ["c", "c"]
+
+
+def seat(**changes: object) -> SenderSeat:
+    values = {
+        "name": "s", "producer": 1, "inbox": "x", "edge": "a", "group": 0, "rate_per_s": 100.0,
+        "count": 0, "batch_count": 10, "offset_s": 0.05,
+    }  # fmt: skip
+    return SenderSeat(**{**values, **changes})
+
+
+def test_a_rate_is_kept_by_schedule_and_ends_with_the_phase():
+    due = list(due_batches(seat(), 1_000_000_000, 2_000_000_000))
+    assert len(due) == 10
+    assert due[0] == (1_050_000_000, 10)
+    assert due[-1] == (1_950_000_000, 10)
+
+
+def test_a_count_ends_with_a_smaller_batch():
+    due = list(due_batches(seat(count=25, rate_per_s=0.0), 0, 10**9))
+    assert [count for _, count in due] == [10, 10, 5]
+
+
+def test_a_closed_loop_has_no_end_of_its_own():
+    due = due_batches(seat(rate_per_s=0.0), 0, 10**9)
+    assert [next(due)[1] for _ in range(1_000)] == [10] * 1_000
