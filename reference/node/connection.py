@@ -75,7 +75,8 @@ class Connection:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write)
                     await self._read()
-                    tasks.cancel_scope.cancel()
+                    # The peer says no more, but may still listen to our last words.
+                    self.close()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
@@ -86,7 +87,10 @@ class Connection:
         while True:
             try:
                 data = await self._stream.receive(RECEIVE_BYTES)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            except anyio.EndOfStream:
+                return
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                self._scope.cancel()
                 return
             self.bytes_in += len(data)
             if deaf or self._closing:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -101,10 +101,11 @@ def _serve(
             sys.stdout.write(f"ready {about}\n")
             sys.stdout.flush()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signal, driver)
-            await driver.run(listener.listeners[0], ready)
-            tasks.cancel_scope.cancel()
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_stop_on_signal, driver, signals)
+                await driver.run(listener.listeners[0], ready)
+                tasks.cancel_scope.cancel()
 
     try:
         anyio.run(main, backend_options={"use_uvloop": True})
@@ -116,10 +117,9 @@ def _serve(
     return 0
 
 
-async def _stop_on_signal(driver: Driver) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            driver.stop()
+async def _stop_on_signal(driver: Driver, signals: AsyncIterator[signal.Signals]) -> None:
+    async for _ in signals:
+        driver.stop()
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -60,7 +60,10 @@ def decode_settings(text: str, kind: type[S]) -> S:
         SettingsError: A field is unknown, missing or wrong, or an address is not loopback.
     """
     try:
-        raw = msgspec.json.decode(text)
+        try:
+            raw = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise SettingsError(f"the settings are not JSON: {error}") from None
         _refuse_unknown(raw, kind, "")
         settings = msgspec.convert(raw, kind)
     except msgspec.MsgspecError as error:

@@ -1,0 +1,169 @@
+"""Whatever bytes come in: a typed error, that connection only, nothing lost for the others."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.testing.nodes import TOKEN, Cluster, Reader, Writer
+from harness.testing.segments import segment
+from reference.node.clients import ClientHub
+from reference.wire import messages as m
+from reference.wire.errors import ErrorCode
+from reference.wire.frames import FrameParser, encode
+from reference.wire.limits import FRAME_BYTES_MAX, HEADER_BYTES_MAX, PROTOCOL_VERSION
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+STRINGS = 5_000
+"""Random byte strings at each of edge and core."""
+
+AT_ONCE = 4
+"""Threads that carry them side by side."""
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+def frame(message: m.Message) -> bytes:
+    return b"".join(encode(message))
+
+
+def hello(role: str) -> bytes:
+    return frame(m.Hello(PROTOCOL_VERSION, role, "bad", TOKEN))
+
+
+def broken_batch() -> bytes:
+    """Return a batch whose lengths do not add up to its body."""
+    good = frame(m.BatchSend(segments=(segment(0, 3),)))
+    return good[:-24] + b"\x05" + good[-23:]
+
+
+async def exchange(port: int, data: bytes, *, end: bool = False) -> list[m.Message]:
+    """Send bytes and return every message until the node closes the connection."""
+    parser, said = FrameParser(), []
+    with anyio.fail_after(10):
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            try:
+                await stream.send(data)
+                if end:
+                    await stream.send_eof()
+                while True:
+                    said.extend(parser.feed(await stream.receive()))
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return said
+
+
+def error_codes(messages: Sequence[m.Message]) -> list[ErrorCode]:
+    return [message.code for message in messages if isinstance(message, m.Error)]
+
+
+BAD = [
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", ErrorCode.FRAME_TOO_LARGE),
+    (struct.pack("<IBI", FRAME_BYTES_MAX + 1, 4, 0), ErrorCode.FRAME_TOO_LARGE),
+    (struct.pack("<IBI", 4, 4, 0), ErrorCode.BAD_FRAME),
+    (struct.pack("<IBI", 5, 4, 900), ErrorCode.BAD_FRAME),
+    (struct.pack("<IBI", 5, 0xEE, 0), ErrorCode.UNKNOWN_OPCODE),
+    (
+        struct.pack("<IBI", HEADER_BYTES_MAX + 6, 4, HEADER_BYTES_MAX + 1)
+        + bytes(HEADER_BYTES_MAX + 1),
+        ErrorCode.FRAME_TOO_LARGE,
+    ),
+    (struct.pack("<IBI", 6, 4, 1) + b"\xc1", ErrorCode.BAD_HEADER),
+    (broken_batch(), ErrorCode.BAD_HEADER),
+    (frame(m.Promoted(1, "ann", 0, 1, 0)), ErrorCode.UNEXPECTED_MESSAGE),
+    (frame(m.Hello(PROTOCOL_VERSION, "client", "again", TOKEN)), ErrorCode.UNEXPECTED_MESSAGE),
+]
+
+
+@pytest.mark.parametrize(("bad", "code"), BAD)
+async def test_bad_frames_get_a_typed_error(cluster: Cluster, bad: bytes, code: ErrorCode) -> None:
+    for port, role in ((cluster.edges[0].port, "client"), (cluster.core.port, "edge")):
+        said = await exchange(port, hello(role) + bad)
+        assert isinstance(said[0], m.Welcome)
+        assert error_codes(said) == [code], role
+        if code is not ErrorCode.UNEXPECTED_MESSAGE:
+            assert error_codes(await exchange(port, bad)) == [code], role
+
+
+async def test_a_truncated_frame_just_ends(cluster: Cluster) -> None:
+    whole = frame(m.BatchSend(segments=(segment(0, 3),)))
+    for port, role in ((cluster.edges[0].port, "client"), (cluster.core.port, "edge")):
+        for cut in range(1, len(whole), 7):
+            said = await exchange(port, hello(role) + whole[:cut], end=True)
+            assert error_codes(said) == []
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with Cluster(tmp_path_factory.mktemp("bad_input")) as running:
+        yield running
+
+
+def throw(port: int, strings: list[bytes]) -> list[ErrorCode]:
+    """Send each string over a connection of its own; return the errors that came back."""
+    codes: list[ErrorCode] = []
+    for data in strings:
+        parser, said = FrameParser(), []
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+            line.sendall(data)
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_WR)
+                while got := line.recv(65_536):
+                    said.extend(parser.feed(got))
+        assert all(isinstance(message, m.Welcome | m.Error) for message in said), said
+        assert len(error_codes(said)) <= 1
+        codes += error_codes(said)
+    return codes
+
+
+async def _throw(port: int, strings: list[bytes], done: list[list[ErrorCode]]) -> None:
+    done.append(await anyio.to_thread.run_sync(throw, port, strings))
+
+
+async def test_random_bytes_hurt_nobody_else(cluster: Cluster) -> None:
+    rng = random.Random(20_261_124)
+    rounds = []
+    for port, role in ((cluster.edges[0].port, "client"), (cluster.core.port, "edge")):
+        strings = []
+        for number in range(STRINGS):
+            data = rng.randbytes(rng.randrange(1, 64))
+            if number % 5 == 1:
+                data = hello(role) + data
+            elif number % 5 == 2:
+                data = hello(role) + struct.pack("<I", len(data)) + data
+            elif number % 5 == 3:
+                opcode = rng.randrange(0x03, 0x1B)
+                data = hello(role) + struct.pack("<IBI", len(data) + 5, opcode, len(data)) + data
+            elif number % 5 == 4:
+                opcode = rng.randrange(256)
+                data = hello(role) + struct.pack("<IBI", len(data) + 5, opcode, len(data)) + data
+            strings.append(data)
+        rounds.append((port, role, strings))
+    async with ClientHub() as hub:
+        writer, reader = Writer(hub, producer=99), Reader(hub, "others")
+        await writer.client.connect("127.0.0.1", cluster.edges[0].port)
+        await reader.login(cluster.edges[0].port)
+        for port, role, strings in rounds:
+            done: list[list[ErrorCode]] = []
+            async with anyio.create_task_group() as tasks:
+                for at in range(AT_ONCE):
+                    tasks.start_soon(_throw, port, strings[at::AT_ONCE], done)
+                while len(done) < AT_ONCE:
+                    writer.write("others", 10)
+                    await anyio.sleep(0.01)
+            assert len({code for codes in done for code in codes}) >= 4, role
+        await writer.all_acked()
+        await reader.has(writer.written("others"))
+        assert writer.written("others") > 100
+        assert writer.lost == 0
+        assert reader.lost == []

@@ -1,0 +1,131 @@
+"""How node processes start and end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.testing.nodes import END_WITHIN_S, TOKEN, Node
+
+pytestmark = pytest.mark.integration
+
+BROKEN_STORE = """
+import sys
+from reference.node.serve import run_core
+from reference.node.settings import CoreNodeSettings, decode_settings
+from reference.store.port import StoreBroken
+from reference.store.sqlite import SqliteStore
+
+class Broken:
+    def __init__(self, path):
+        self._inner = SqliteStore(path)
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+    def commit(self, writes):
+        raise StoreBroken("the disk said no")
+
+sys.exit(run_core(decode_settings(sys.argv[1], CoreNodeSettings), store_factory=Broken))
+"""
+
+RAW_LOGIN = """
+import socket, sys
+from reference.wire.frames import encode
+from reference.wire import messages as m
+line = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for message in (m.Hello(1, "edge", "e", "run-token"), m.Login(1, "ann", -1, 1000, -1, ())):
+    line.sendall(b"".join(encode(message)))
+while line.recv(4096):
+    pass
+"""
+
+
+def core_settings(folder: Path, **more: object) -> dict[str, object]:
+    return {"database": str(folder / "core.db"), "core": {"token": TOKEN}, **more}
+
+
+def edge_settings(**more: object) -> dict[str, object]:
+    return {"core_port": 1, "edge": {"name": "eu", "token": TOKEN}, **more}
+
+
+def run(role: str, text: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "reference.node", role, text],
+        capture_output=True,
+        timeout=END_WITHIN_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.parametrize("role", ["core", "edge"])
+def test_sigterm_ends_in_order(role: str, tmp_path: Path) -> None:
+    settings = core_settings(tmp_path) if role == "core" else edge_settings()
+    node = Node(role, settings)
+    code, log = node.end(signal.SIGTERM)
+    node.close()
+    assert code == 0, log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("role", ["core", "edge"])
+def test_the_end_of_standard_input_ends_the_node(role: str, tmp_path: Path) -> None:
+    node = Node(role, core_settings(tmp_path) if role == "core" else edge_settings())
+    assert node.process.stdin is not None
+    node.process.stdin.close()
+    code, _ = node.wait()
+    node.close()
+    assert code == 3
+
+
+def test_two_cores_never_share_a_file(tmp_path: Path) -> None:
+    node = Node("core", core_settings(tmp_path))
+    try:
+        code, log = run("core", json.dumps(core_settings(tmp_path)))
+    finally:
+        node.close()
+    assert code == 1
+    assert "StoreLocked" in log
+
+
+def test_a_store_that_cannot_say_what_happened_ends_the_core(tmp_path: Path) -> None:
+    node = Node("core", core_settings(tmp_path), program=("-c", BROKEN_STORE))
+    subprocess.run(
+        [sys.executable, "-c", RAW_LOGIN, str(node.port)], timeout=END_WITHIN_S, check=False
+    )
+    code, log = node.wait()
+    node.close()
+    assert code == 1
+    assert "the disk said no" in log
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "words"),
+    [
+        ("core", "{", "not JSON"),
+        ("core", "{}", "missing required field `core`"),
+        ("core", '{"database": "x", "core": {"tokn": "t"}}', "unknown field `core.tokn`"),
+        ("core", '{"database": "x", "core": {}, "prot": 1}', "unknown field `prot`"),
+        ("core", '{"database": "x", "core": {}, "port": 70000}', "port"),
+        ("core", '{"database": "x", "core": {}, "host": "0.0.0.0"}', "loopback"),
+        ("edge", '{"core_port": 1, "edge": {"name": "e", "token": "t", "x": 1}}', "edge.x"),
+        ("edge", '{"core_port": 1, "edge": {"name": "e", "token": 5}}', "token"),
+        (
+            "edge",
+            '{"core_port": 1, "core_host": "10.0.0.1", "edge": {"name": "e", "token": "t"}}',
+            "loopback",
+        ),
+        ("edge", '{"core_port":1,"edge":{"name":"e","token":"t","core_links":0}}', "core_links"),
+        ("cloud", "{}", "usage"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(role: str, text: str, words: str) -> None:
+    code, log = run(role, text)
+    assert code == 2
+    assert words in log
+    assert log.count("\n") == 1
