@@ -35,7 +35,7 @@ def plan(p: Parameters) -> Plan:
     )
     one_round = p.senders * p.messages_per_sender
     return Plan(
-        topology=Topology(edges=("us-east", "eu-west"), options={"retention": p.retention}),
+        topology=Topology(edges=("us-east", "eu-west"), retention=p.retention),
         phases=(
             Send(stream=stream),
             AskPresence(users=users),

@@ -41,7 +41,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
     phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
-    in which presence becomes right.
+    in which presence becomes right; `trims` says that what was acknowledged may be gone from the store.
     """
 
     schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
@@ -57,6 +57,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     phases: list[str]
     route: str
     presence_bound_s: float
+    trims: bool
 
 
 def write_brief(run_dir: Path, brief: Brief) -> None:

@@ -23,8 +23,8 @@ from harness.report.junit import write_junit
 from harness.report.result import Result, RunInfo, Status, SystemInfo
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.aftermath import Aftermath
+from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.judge import judge
 from harness.run.observer import Observer
 from harness.run.perform import perform
@@ -190,5 +190,6 @@ def _write_brief(
             phases=[repr(phase) for phase in phases],
             route=system.route,
             presence_bound_s=system.presence_bound_s,
+            trims=plan.topology.retention == "ack",
         ),
     )

@@ -21,9 +21,9 @@ from harness.links.links import Links
 from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
+from harness.run.aftermath import Aftermath
 from harness.run.coverage import compare_coverage
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
-from harness.run.aftermath import Aftermath
 from harness.run.observer import Observer, Progress
 from harness.run.request import RunRequest
 from harness.run.stage import Stage

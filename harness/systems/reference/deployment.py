@@ -202,7 +202,7 @@ async def deploy(
 ) -> ReferenceDeployment:
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
-    Options of the topology: ``retention`` ("run" or "ack"), ``core_links`` per edge, ``launcher``
+    Options of the topology: ``core_links`` per edge, ``launcher``
     (a module that is run instead of ``reference.node``, with its arguments, for planted bugs).
 
     Raises:
@@ -210,7 +210,7 @@ async def deploy(
     """
     options = dict(topology.options)
     launcher = [str(word) for word in options.pop("launcher", ["reference.node"])]
-    retention = Retention(options.pop("retention", "run"))
+    retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
