@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +18,7 @@ from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
 from harness.links.links import Links
 from harness.load.worker import Job
+from harness.processes.environment import child_environment
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
 from harness.run.aftermath import Aftermath
@@ -89,7 +89,7 @@ async def on_stage(
         async with anyio.create_task_group() as tasks:
             for index in range(plan.load_processes + 1):
                 job = _job(request, plan, deployment, t0_ns, index + 1)
-                crew.hands.append(await start_hand(tasks, job, run_dir, dict(os.environ)))
+                crew.hands.append(await start_hand(tasks, job, run_dir, child_environment()))
             with anyio.fail_after(START_WITHIN_S):
                 for hand in crew.hands:
                     await hand.reply_to(0)

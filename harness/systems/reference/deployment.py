@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record, Stored, StoredEnd
 from harness.links.links import Links
+from harness.processes.environment import child_environment
 from harness.processes.process import Process
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
@@ -26,7 +27,9 @@ from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
+from reference.wire.frames import encode
 from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.messages import Hello
 
 HOST = "127.0.0.1"
 HEARTBEAT_INTERVAL_MS = 500
@@ -235,7 +238,10 @@ async def deploy(
     client_ports: dict[str, int] = {}
     for name in topology.edges:
         to_core = await links.open(
-            f"edge-core:{name}", core_port, latency_ms=topology.latency_ms.get(name, 0)
+            f"edge-core:{name}",
+            core_port,
+            latency_ms=topology.latency_ms.get(name, 0),
+            probe=_hello("edge", token),
         )
         port = links.ports.take()
         settings = EdgeNodeSettings(
@@ -252,7 +258,9 @@ async def deploy(
         )
         edges[name] = _process(f"edge-{name}", launcher, "edge", settings, run_dir, table)
         for group in range(topology.client_groups):
-            link = await links.open(f"client-edge:{name}:{group}", port)
+            link = await links.open(
+                f"client-edge:{name}:{group}", port, probe=_hello("client", token)
+            )
             client_ports[link.name] = link.listen_port
     async with anyio.create_task_group() as tasks:
         for node in (core, *edges.values()):
@@ -277,6 +285,11 @@ async def deploy(
     return ReferenceDeployment(topology, run_dir, core, edges, admin, connect, config)
 
 
+def _hello(role: str, token: str) -> bytes:
+    """Return what a node answers at once on a fresh connection, for measuring round trips."""
+    return b"".join(encode(Hello(PROTOCOL_VERSION, role, "probe", token)))
+
+
 def _process(
     name: str,
     launcher: list[str],
@@ -289,6 +302,7 @@ def _process(
         name=name,
         argv=[sys.executable, "-m", *launcher, role, msgspec.json.encode(settings).decode()],
         log=run_dir / "logs" / f"{name}.log",
+        env=child_environment(),
         ready=READY,
         table=table,
     )
