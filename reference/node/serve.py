@@ -24,6 +24,7 @@ from reference.edge.machine import EdgeMachine
 from reference.edge.settings import EdgeSettings
 from reference.events import Recovered
 from reference.node.driver import Driver, Machine
+from reference.node.memory import keep_freed_memory
 from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
 from reference.store.port import Store
 from reference.store.sqlite import SqliteStore
@@ -75,6 +76,7 @@ def _start(settings: CoreNodeSettings | EdgeNodeSettings) -> None:
         format="%(asctime)s.%(msecs)03d %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    keep_freed_memory()
     if settings.lifeline:
         threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
 
