@@ -223,7 +223,8 @@ class SimulatedReceiver:
         self.wanted = True
         self.session = -1
         self.last_pos = -1
-        self.end_pos = -1
+        self.end = (-1, -1)
+        """When the end was last asked for, and what the answer was."""
         self.edge = around.rng.choice(around.edges)
         self._knows = False
         self._from_pos = from_pos
@@ -262,7 +263,7 @@ class SimulatedReceiver:
         self._carry_out(self._machine.handle(event, self._now))
 
     def ask_end(self) -> None:
-        """Ask where the inbox ends; the answer is in `end_pos` and in the history."""
+        """Ask where the inbox ends; the answer is in `end` and in the history."""
         if self.up and not self._ends:
             asked_ns = self._now
             request, outputs = self._machine.end(self._now)
@@ -431,7 +432,7 @@ class SimulatedReceiver:
 
     def _end_answered(self, request: int, pos: int) -> None:
         asked_ns = self._ends.pop(request)
-        self.end_pos = pos
+        self.end = (asked_ns, pos)
         self._around.trace(f"{self.reader}: the end is {pos}")
         self._around.write(
             h.EndRead(

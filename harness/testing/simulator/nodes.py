@@ -33,7 +33,9 @@ TICK_NS = 50 * MS_NS
 
 
 class Machine(Protocol):
-    """What every machine of a node has."""
+    """What every machine of a node has, as a real driver wants it."""
+
+    extra_gauges: dict[str, int]
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
         """Take an event, return effects."""
@@ -112,7 +114,7 @@ class CoreNode:
         agenda: Agenda,
         network: Network,
         rng: random.Random,
-        died: Callable[[bool], None],
+        died: Callable[[], None],
         trace: Callable[[str], None],
     ) -> None:
         self.alive = True
@@ -213,4 +215,4 @@ class CoreNode:
         dropped = self._disk.crash()
         self._trace(f"core: dead, {dropped} commits were written and not synced")
         self._network.host_gone(self, silent=silent)
-        self._died(silent)
+        self._died()

@@ -42,6 +42,9 @@ DRAIN_LIMIT_NS = 120_000 * MS_NS
 PRESENCE_WAIT_NS = 2_500 * MS_NS
 """The promised bound of presence (heartbeat deadline + 1 s) and a little more."""
 
+PAYLOAD_BYTES_MAX = 80
+"""The largest body; the smallest is one byte."""
+
 DOWN_MS_MAX = 800
 """How long a crashed node or a sender that left stays away at most."""
 
@@ -95,7 +98,7 @@ class World:
             agenda=self._agenda,
             network=self._network,
             rng=self._rng,
-            payloads=Payloads(plan.seed, size_bytes_min=1, size_bytes_max=80),
+            payloads=Payloads(plan.seed, size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
             edges=self._edge_names,
             write=self.result.records.append,
             edge=self._find_node,
@@ -177,7 +180,7 @@ class World:
             trace=self._trace,
         )
 
-    def _core_died(self, _silent: bool) -> None:
+    def _core_died(self) -> None:
         self._count("core deaths")
         self._core = None
         self._agenda.after(self._rng.randrange(DOWN_MS_MAX) * MS_NS, self._start_core)
@@ -361,21 +364,20 @@ class World:
 
     def _read_to_end(self, readers: list[SimulatedReceiver]) -> str:
         """Let readers read until an end that was asked for from now on is reached."""
-        for reader in readers:
-            reader.end_pos = -2
+        begun_ns = self._agenda.now_ns
 
         def done() -> bool:
             for reader in readers:
                 if not reader.wanted:
                     # It rests, or a device that is gone by now ended its session.
                     reader.come_back()
-                if reader.end_pos == -2:
+                if reader.end[0] <= begun_ns:
                     reader.ask_end()
-            return all(r.end_pos != -2 and r.last_pos >= r.end_pos for r in readers)
+            return all(r.end[0] > begun_ns and r.last_pos >= r.end[1] for r in readers)
 
         if self._agenda.run(done, DRAIN_LIMIT_NS):
             return ""
-        left = {r.reader: (r.last_pos, r.end_pos) for r in readers}
+        left = {r.reader: (r.last_pos, r.end[1]) for r in readers}
         return f"readers that did not reach the end (position, end): {left}"
 
     def _audit(self) -> None:

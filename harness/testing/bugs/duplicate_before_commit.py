@@ -1,0 +1,37 @@
+"""A resend of what is assigned and not yet durable is answered at once as known."""
+
+from __future__ import annotations
+
+from harness.testing.bugs.registry import PlantedBug, Shown
+from reference.core.links import Link
+from reference.core.machine import CoreMachine
+from reference.core.settings import CoreSettings
+from reference.events import Recovered
+from reference.wire.messages import OkRange, RefusedRange, Segment
+
+
+def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
+    """Return a core that takes "assigned" for "durable" when a batch comes again."""
+    core = CoreMachine(settings, recovered)
+    sequencer = core._sequencer
+    append = sequencer.append
+
+    def append_carelessly(link: Link, segment: Segment) -> OkRange | RefusedRange | None:
+        lineage = sequencer.lineages.get((segment.producer, segment.inbox))
+        if lineage is not None and segment.n_end <= lineage.n_assigned:
+            return OkRange(segment.inbox, segment.producer, segment.n_first, segment.count, -1, -1)
+        return append(link, segment)
+
+    sequencer.append = append_carelessly  # type: ignore[method-assign]
+    return core
+
+
+BUG = PlantedBug(
+    name="duplicate-before-commit",
+    summary="A duplicate is acknowledged although the original is not durable yet.",
+    replaces="the sequencer's append",
+    named_by=("A1",),
+    shown_in=frozenset({Shown.SIMULATOR}),
+    seeds=300,
+    core=make_core,
+)
