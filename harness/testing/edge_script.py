@@ -32,7 +32,9 @@ class EdgeScript:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.machine = EdgeMachine(EdgeSettings(name="eu", token="t", admin_token="a", **settings))
+        self.machine = EdgeMachine(
+            EdgeSettings(**{"name": "eu", "token": "t", "admin_token": "a", **settings})
+        )
         self.now_ns = 0
         self.said: dict[int, list[m.Message]] = {}
         self.closed: list[int] = []

@@ -281,7 +281,6 @@ class ReceiverMachine:
         )
 
     def _logged_in(self, reply: m.LoginOk) -> None:
-        self._dialer.give_up()
         self._login_request = -1
         self._session = reply.session
         self._expected = reply.next_pos

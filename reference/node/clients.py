@@ -139,6 +139,7 @@ class _Line:
         self._ended = anyio.Event()
         self._ended.set()
         self.address = ("", 0)
+        self.opened = 0
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -185,6 +186,7 @@ class _Line:
             return
         connection = Connection(stream, self._hub.next_number(), self._note, 0)
         self._connection = connection
+        self.opened += 1
         try:
             await connection.run()
         finally:
@@ -235,6 +237,11 @@ class SenderClient:
     def connected(self) -> bool:
         """The producer is logged in."""
         return self._up
+
+    @property
+    def connections_opened(self) -> int:
+        """TCP connections that came up so far, those included that ended before a login."""
+        return self._line.opened
 
     @property
     def bytes_carried(self) -> tuple[int, int]:
@@ -371,6 +378,11 @@ class ReceiverClient:
     def machine(self) -> ReceiverMachine:
         """The machine, for its session and position."""
         return self._machine
+
+    @property
+    def connections_opened(self) -> int:
+        """TCP connections that came up so far, those included that ended before a login."""
+        return self._line.opened
 
     @property
     def bytes_carried(self) -> tuple[int, int]:

@@ -174,6 +174,18 @@ def test_unanswered_bytes_stay_within_the_credit() -> None:
     assert rig.segments() == [("ann", 3, 1)]
 
 
+def test_the_login_reply_renews_the_credit() -> None:
+    rig = Rig()
+    rig.submit(0)
+    rig.submit(1)
+    rig.take(rig.machine.connect(0))
+    rig.conn = 1
+    rig.take(rig.machine.handle(Opened(conn=1, link=0), 0))
+    rig.say(m.Welcome(PROTOCOL_VERSION, "edge", 1 << 20))
+    rig.answer_login(10, {})
+    assert rig.segments() == [("ann", 0, 1)]
+
+
 def test_a_batch_larger_than_the_credit_travels_alone() -> None:
     rig = Rig()
     rig.submit(0, size_bytes=1000)
@@ -193,6 +205,13 @@ def test_one_range_may_acknowledge_several_batches_or_a_part_of_one() -> None:
     assert rig.new_outcomes() == [acknowledged(1, 6, 10), acknowledged(7, 2, 90)]
     assert rig.machine.outbox_batches == 0
     assert rig.machine.outbox_bytes == 0
+
+
+def test_a_range_that_is_known_in_part_keeps_its_positions() -> None:
+    rig = connected()
+    rig.submit(1, 2)
+    rig.say(ok(0, 3, 10))
+    assert rig.new_outcomes() == [acknowledged(1, 2, 11)]
 
 
 def test_a_repeated_acknowledgement_is_reported_once() -> None:

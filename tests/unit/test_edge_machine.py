@@ -65,6 +65,12 @@ def test_the_door_stays_shut(hello: m.Message, code: ErrorCode) -> None:
     assert edge.heard(9) == []
 
 
+def test_an_empty_admin_token_is_for_nobody() -> None:
+    edge = EdgeScript(admin_token="")
+    conn = edge.client(role="admin", token="")
+    assert errors(edge.heard(conn)) == [ErrorCode.UNAUTHORISED]
+
+
 def test_malformed_bytes_close_that_connection_only() -> None:
     edge = EdgeScript()
     core = edge.core()
@@ -223,6 +229,7 @@ def test_without_a_link_requests_are_refused_and_sends_held_for_a_while() -> Non
     edge = EdgeScript(hold_ms=500)
     core = edge.core()
     conn = edge.sender(core)
+    edge.wait(600)
     edge.lose(core)
     edge.say(conn, batch(segment(0)), m.End(3, "ann"))
     assert edge.heard(conn) == [m.Error(3, ErrorCode.NOT_READY, "no link to the core")]
