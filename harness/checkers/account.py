@@ -1,0 +1,211 @@
+"""D4: does the harness count itself correctly?
+
+Six counters per inbox and a sum of hashes are kept here, apart from the tables that the other
+checks rest on: messages sent, ok, fail and info, and those that the canonical reader delivered, by
+positions of its own. At the end they must agree with what the tables say. A difference that no
+anomaly explains is a fault of the harness (or of its history), so it is ERROR, never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+import xxhash
+
+from harness.checkers.check import Clue, Found, check
+from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.index import Index
+from harness.checkers.intervals import NUMBER_LIMIT, GrowingSet, Spans, depths
+from harness.history.records import FAIL, OK, Completed, Delivered, Invoked
+from harness.report.result import CheckStatus
+
+SCALAR_COUNT_MAX = 4
+"""Up to so many messages plain integers are faster than numpy's fixed cost per call."""
+
+RANGES_CACHED_MAX = 4096
+"""A range is seen when it is sent, answered and delivered; so many sums are kept meanwhile."""
+
+_MASK = 0xFFFFFFFFFFFFFFFF
+_STEP = 0x9FB21C651E98DF25
+_MIX = 0xD6E8FEB86659FD93
+
+
+class Sum:
+    """How many messages, and the sum of their hashes modulo 2^64."""
+
+    __slots__ = ("count", "hashes")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.hashes = 0
+
+    def add(self, base: int, n_first: int, count: int) -> None:
+        """Add a range of a stream."""
+        self.count += count
+        self.hashes = (self.hashes + hash_sum(base, n_first, count)) & _MASK
+
+
+@lru_cache(maxsize=RANGES_CACHED_MAX)
+def hash_sum(base: int, n_first: int, count: int) -> int:
+    """Return the sum of the hashes of the ids n_first … of the stream with this base."""
+    if count <= SCALAR_COUNT_MAX:
+        total = 0
+        for n in range(n_first, n_first + count):
+            value = (base + n * _STEP) & _MASK
+            value = ((value ^ (value >> 32)) * _MIX) & _MASK
+            total += value ^ (value >> 32)
+        return total & _MASK
+    values = np.arange(count, dtype=np.uint64)
+    values *= np.uint64(_STEP)
+    values += np.uint64((base + n_first * _STEP) & _MASK)
+    values ^= values >> np.uint64(32)
+    values *= np.uint64(_MIX)
+    values ^= values >> np.uint64(32)
+    return int(values.sum(dtype=np.uint64))
+
+
+def stream_base(producer: int, inbox: str) -> int:
+    """Return where the hashes of a stream begin."""
+    return xxhash.xxh3_64_intdigest(producer.to_bytes(8, "little") + inbox.encode())
+
+
+class _Ledger:
+    """The counters of one inbox."""
+
+    __slots__ = ("fail", "info", "ok", "readers", "sent")
+
+    def __init__(self) -> None:
+        self.sent, self.ok, self.fail, self.info = Sum(), Sum(), Sum(), Sum()
+        self.readers: dict[str, tuple[GrowingSet, Sum]] = {}
+
+
+@check("D4", "ACCOUNT", "the harness's own counts disagree", found=CheckStatus.ERROR)
+class Account:
+    """Check sends = ok + fail + info, and R = OK - lost + recovered, as counts and as hash sums.
+
+    The second is compared where the inbox was drained, with what the canonical reader delivered;
+    failed, never-sent and doubled messages that it delivered are put on the other side, since other
+    checks name them. Instances are equations that do not hold, and misnumbered records.
+    """
+
+    sees = (Invoked, Completed, Delivered)
+
+    def __init__(self) -> None:
+        self._ledgers: dict[str, _Ledger] = {}
+        self._bases: dict[tuple[int, str], int] = {}
+
+    def see(self, record: Invoked | Completed | Delivered, index: Index, run: RunFacts) -> None:
+        """Count a record."""
+        ledger = self._ledgers.get(record.inbox)
+        if ledger is None:
+            ledger = self._ledgers[record.inbox] = _Ledger()
+        if isinstance(record, Delivered):
+            self._deliver(ledger, record)
+            return
+        into = ledger.sent
+        if isinstance(record, Completed):
+            into = {OK: ledger.ok, FAIL: ledger.fail}.get(record.outcome, ledger.info)
+        into.add(self._base(record.producer, record.inbox), record.n_first, record.count)
+
+    def _base(self, producer: int, inbox: str) -> int:
+        base = self._bases.get((producer, inbox))
+        if base is None:
+            base = self._bases[producer, inbox] = stream_base(producer, inbox)
+        return base
+
+    def _deliver(self, ledger: _Ledger, record: Delivered) -> None:
+        reader = ledger.readers.get(record.reader)
+        if reader is None:
+            reader = ledger.readers[record.reader] = (GrowingSet(), Sum())
+        positions, received = reader
+        pos = record.pos_first
+        for run in record.runs:
+            for begin, end in positions.add(pos, pos + run.count):
+                base = self._base(run.producer, record.inbox)
+                received.add(base, run.n_first + begin - pos, end - begin)
+            pos += run.count
+
+    def finish(self, facts: Facts) -> Found:
+        """Compare all equations."""
+        wrong = [
+            Clue(summary=f"ids are not numbered densely at {record}", record=record)
+            for record in facts.index.misnumbered.records
+        ]
+        instances = facts.index.misnumbered.count
+        examined = 0
+        for inbox, ledger in self._ledgers.items():
+            examined += ledger.sent.count
+            for said in (self._sends(facts, inbox, ledger), self._receipts(facts, inbox, ledger)):
+                if said:
+                    instances += 1
+                    wrong.append(Clue(summary=said, inbox=inbox))
+        return Found(examined=examined, instances=instances, clues=wrong)
+
+    def _sends(self, facts: Facts, inbox: str, ledger: _Ledger) -> str:
+        sent = ledger.sent.count
+        known = (ledger.ok.count, ledger.fail.count, ledger.info.count)
+        count = sum(known)
+        hashes = (ledger.ok.hashes + ledger.fail.hashes + ledger.info.hashes) & _MASK
+        if facts.run.torn and count < sent:
+            return ""
+        if (count, hashes) == (sent, ledger.sent.hashes):
+            return ""
+        return (
+            f"{inbox}: {sent:,} messages sent, but {known[0]:,} ok + {known[1]:,} fail + "
+            f"{known[2]:,} info" + (", of other ids" if count == sent else "")
+        )
+
+    def _receipts(self, facts: Facts, inbox: str, ledger: _Ledger) -> str:
+        number = facts.index.inbox(inbox)
+        reader = facts.canonical.get(number)
+        if not facts.drained[number] or reader is None:
+            return ""
+        name = facts.index.readers[reader][0]
+        received = ledger.readers[name][1] if name in ledger.readers else Sum()
+        lineages = np.zeros(len(facts.index.readers), dtype=np.bool_)
+        lineages[reader] = True
+        mine = facts.delivered_to(lineages)
+        explained = Sum()
+        explained.count, explained.hashes = ledger.ok.count, ledger.ok.hashes
+        self._add(facts, explained, _of(facts, facts.unknown.both(mine), number), 1)
+        self._add(facts, explained, _of(facts, facts.failed.both(mine), number), 1)
+        self._add(facts, explained, _of(facts, mine.minus(facts.invoked), number), 1)
+        self._add(facts, explained, _of(facts, facts.ok.minus(mine), number), -1)
+        for again in _copies(facts, reader):
+            self._add(facts, explained, again, 1)
+        if (received.count, received.hashes) == (explained.count, explained.hashes):
+            return ""
+        return (
+            f"{inbox}: {name} delivered {received.count:,} messages, but {explained.count:,} are "
+            "acknowledged and not lost, or recovered"
+            + (" (as many, but others)" if received.count == explained.count else "")
+        )
+
+    def _add(self, facts: Facts, into: Sum, spans: Spans, sign: int) -> None:
+        for begin, end in _ranges(spans):
+            producer, inbox, n = facts.message(begin)
+            part = Sum()
+            part.add(self._base(producer, inbox), n, end - begin)
+            into.count += sign * part.count
+            into.hashes = (into.hashes + sign * part.hashes) & _MASK
+
+
+def _ranges(spans: Spans) -> Iterable[tuple[int, int]]:
+    return zip(spans.begins.tolist(), spans.ends.tolist(), strict=True)
+
+
+def _of(facts: Facts, spans: Spans, inbox: int) -> Spans:
+    return spans.where(facts.inbox_of(spans.begins) == inbox)
+
+
+def _copies(facts: Facts, reader: int) -> Iterator[Spans]:
+    """Yield what a lineage delivered at a second position, at a third, and so on."""
+    key, count, _, pos, lineage = facts.index.delivered.columns()
+    mine = lineage == reader
+    key, count, pos = key[mine], count[mine], pos[mine]
+    lines = facts.merge_lines(key, key + count, pos - (key & (NUMBER_LIMIT - 1)))
+    begins, ends, depth = depths(lines.key, lines.end)
+    for copy in range(2, int(depth.max(initial=1)) + 1):
+        yield Spans(begins[depth >= copy], ends[depth >= copy])

@@ -1,0 +1,150 @@
+"""C1, C2, C3: does every message lie in the bucket that the published route says, and only there?
+
+Judged from what an inspection found in the store, never from what was delivered: a system that
+merges its buckets well would hide a wrong placement from its readers. Every stored message is
+looked at. O(messages log messages).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.facts import Facts
+from harness.checkers.intervals import Column, Mask, highest_before
+from harness.checkers.route import ROUTES, Route
+from harness.checkers.stored import StoredTable, why_unknown
+from harness.history.records import OK
+from harness.systems.promises import Promise
+
+
+def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
+    return [
+        Clue(
+            summary=f"{table.describe(row)} {what}",
+            inbox=table.inbox,
+            producer=int(table.producer[row]),
+            n=int(table.n[row]),
+            pos=int(table.pos[row]),
+        )
+        for row in np.flatnonzero(wrong)[:WITNESSES_MAX].tolist()
+    ]
+
+
+@check(
+    "C1",
+    "MISROUTED",
+    "stored in another bucket than the published route says",
+    needs=Promise.BUCKETS,
+)
+def misrouted(facts: Facts) -> Found:
+    """Compare each entry with the route at its epoch's bucket count. Instances are messages."""
+    route = ROUTES.get(facts.run.route)
+    if route is None:
+        return Found(examined=0, unknown=f"no route {facts.run.route!r} is known")
+    examined = instances = 0
+    found: list[Clue] = []
+    for table in facts.stored_distinct:
+        wrong = _misplaced(table, route) | _other_count(facts, table)
+        examined += len(wrong)
+        instances += int(wrong.sum())
+        found += _clues(table, wrong, "does not lie where the route puts it")
+    return Found(
+        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+def _misplaced(table: StoredTable, route: Route) -> Mask:
+    wrong = np.zeros(len(table.pos), dtype=np.bool_)
+    for count in np.unique(table.bucket_count).tolist():
+        mine = np.flatnonzero(table.bucket_count == count)
+        if count < 1:
+            wrong[mine] = True
+            continue
+        want = route(table.inbox, table.producer[mine], table.n[mine].astype(np.uint64), count)
+        wrong[mine] = want.astype(np.int64) != table.bucket[mine]
+    return wrong
+
+
+def _other_count(facts: Facts, table: StoredTable) -> Mask:
+    """Mark entries whose bucket count is not that which a confirmed resize gave their epoch."""
+    wrong = np.zeros(len(table.pos), dtype=np.bool_)
+    for resize in facts.index.resizes:
+        if resize.inbox == table.inbox and resize.outcome == OK:
+            wrong |= (table.epoch == resize.epoch) & (table.bucket_count != resize.bucket_count)
+    return wrong
+
+
+@check("C2", "DOUBLE-BUCKET", "stored in two places", needs=Promise.BUCKETS)
+def double_bucket(facts: Facts) -> Found:
+    """One m in two entries of one inspection, of whatever buckets and epochs.
+
+    Instances are messages, once per inspection that found them.
+    """
+    examined = instances = 0
+    found: list[Clue] = []
+    for table in facts.stored:
+        examined += len(table.pos)
+        order = np.lexsort((table.pos, table.n, table.producer))
+        producer, n = table.producer[order], table.n[order]
+        again = np.zeros(len(order), dtype=np.bool_)
+        again[1:] = (producer[1:] == producer[:-1]) & (n[1:] == n[:-1])
+        # Of three copies only the second counts the message.
+        counted = again.copy()
+        counted[1:] &= ~again[:-1]
+        instances += int(counted.sum())
+        for row in np.flatnonzero(counted)[:WITNESSES_MAX].tolist():
+            here, there = int(order[row]), int(order[row - 1])
+            found.append(
+                Clue(
+                    summary=(
+                        f"{table.describe(there)} is stored a second time, at position "
+                        f"{table.pos[here]}, epoch {table.epoch[here]}, bucket "
+                        f"{table.bucket[here]}"
+                    ),
+                    inbox=table.inbox,
+                    producer=int(table.producer[here]),
+                    n=int(table.n[here]),
+                )
+            )
+    return Found(
+        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+@check(
+    "C3",
+    "BUCKET-ORDER",
+    "bucket positions and positions disagree within a bucket",
+    needs=Promise.BUCKETS,
+)
+def bucket_order(facts: Facts) -> Found:
+    """In one (bucket, epoch): bpos rises and pos does not. Instances are messages."""
+    examined = instances = 0
+    found: list[Clue] = []
+    for table in facts.stored_distinct:
+        group = _group(table)
+        floor = highest_before(group, table.bpos, table.pos, group, table.bpos)
+        wrong = (floor >= table.pos) | _shared_place(group, table)
+        examined += len(wrong)
+        instances += int(wrong.sum())
+        found += _clues(table, wrong, "lies behind a higher position in its bucket")
+    return Found(
+        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+def _group(table: StoredTable) -> Column:
+    _, group = np.unique(np.stack((table.epoch, table.bucket)), axis=1, return_inverse=True)
+    return group.reshape(-1).astype(np.int64)
+
+
+def _shared_place(group: Column, table: StoredTable) -> Mask:
+    """Mark entries that share their bucket position with one at another position."""
+    order = np.lexsort((table.pos, table.bpos, group))
+    g, b, p = group[order], table.bpos[order], table.pos[order]
+    same = (g[1:] == g[:-1]) & (b[1:] == b[:-1]) & (p[1:] != p[:-1])
+    shared = np.zeros(len(order), dtype=np.bool_)
+    shared[order[1:][same]] = True
+    shared[order[:-1][same]] = True
+    return shared

@@ -1,0 +1,156 @@
+"""C4, C5, C6: does a change of the bucket count cut the log cleanly, and lose nothing?
+
+A new count begins a new epoch at a position: below it lies the old epoch, above it the new one, and
+who sends after the change was proven lies in the new one. Judged from what an inspection found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.checkers import clues
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.duplicated import doubled
+from harness.checkers.facts import Facts
+from harness.checkers.fifo import reordered
+from harness.checkers.intervals import NEVER, Column, Mask, Spans, marks, split
+from harness.checkers.stored import StoredTable, why_unknown
+from harness.history.records import OK, ResizeInvoked
+from harness.systems.promises import Promise
+
+
+@check(
+    "C4",
+    "EPOCH-OVERLAP",
+    "an entry lies above one of a later epoch",
+    needs=Promise.EPOCH_CUT,
+)
+def epoch_overlap(facts: Facts) -> Found:
+    """Entry of epoch e at a position above some entry of e' > e. Instances are messages."""
+    examined = instances = 0
+    found: list[Clue] = []
+    for table in facts.stored_distinct:
+        epochs, which = np.unique(table.epoch, return_inverse=True)
+        lowest = np.full(len(epochs), NEVER, dtype=np.int64)
+        np.minimum.at(lowest, which, table.pos)
+        wrong = table.pos > _least_above(lowest)[which]
+        examined += len(wrong)
+        instances += int(wrong.sum())
+        found += _clues(table, wrong, "lies above an entry of a later epoch")
+    return Found(
+        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+@check(
+    "C5",
+    "STALE-EPOCH",
+    "stored in an old epoch though sent after a newer one was proven",
+    needs=Promise.EPOCH_CUT,
+)
+def stale_epoch(facts: Facts) -> Found:
+    """Look for an m of epoch e with I(m) later than the first proof of e' > e; count messages.
+
+    A proof is the ok of a resize, or U of an entry of e'; a resize that ended unknown is proven by
+    an entry only.
+    """
+    examined = instances = 0
+    found: list[Clue] = []
+    for table in facts.stored_distinct:
+        epochs = np.unique(np.concatenate((table.epoch, _resized(facts, table.inbox)[:, 0])))
+        which = np.searchsorted(epochs, table.epoch)
+        proof = np.full(len(epochs), NEVER, dtype=np.int64)
+        until = np.minimum(facts.ok_at.at(table.key, NEVER), facts.first_at.at(table.key, NEVER))
+        np.minimum.at(proof, which, until)
+        resized = _resized(facts, table.inbox)
+        np.minimum.at(proof, np.searchsorted(epochs, resized[:, 0]), resized[:, 1])
+        invoked = facts.invoked_at.at(table.key, -1)
+        wrong = invoked > _least_above(proof)[which]
+        examined += len(wrong)
+        instances += int(wrong.sum())
+        found += _clues(table, wrong, "was sent after a newer epoch was proven")
+    return Found(
+        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+def _least_above(values: Column) -> Column:
+    """Return for each place the least value behind it."""
+    least = np.full(len(values), NEVER, dtype=np.int64)
+    if len(values) > 1:
+        least[:-1] = np.minimum.accumulate(values[::-1])[::-1][1:]
+    return least
+
+
+def _resized(facts: Facts, inbox: str) -> Column:
+    """Return rows (epoch, when its resize was confirmed)."""
+    rows = [
+        (resize.epoch, resize.t_ns)
+        for resize in facts.index.resizes
+        if resize.inbox == inbox and resize.outcome == OK
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
+    return [
+        Clue(
+            summary=f"{table.describe(row)} {what}",
+            inbox=table.inbox,
+            producer=int(table.producer[row]),
+            n=int(table.n[row]),
+            pos=int(table.pos[row]),
+        )
+        for row in np.flatnonzero(wrong)[:WITNESSES_MAX].tolist()
+    ]
+
+
+@check(
+    "C6",
+    "RESIZE-LOSS",
+    "lost, doubled or reordered while its inbox was being resized",
+    needs=Promise.BUCKETS,
+)
+def resize_loss(facts: Facts) -> Found:
+    """A1, A7 or B2 of a message under way ([I, U]) during a resize. Instances are messages.
+
+    The same anomalies as there, told apart because a resize is what they have in common.
+    """
+    if not facts.index.resizes_invoked:
+        return Found(examined=0, not_applicable="no inbox was resized")
+    wrong = facts.lost
+    if facts.promised(Promise.EXACTLY_ONCE_LOG):
+        wrong = wrong.union(doubled(facts))
+    if facts.promised(Promise.FIFO_PIPELINED):
+        lines, count = reordered(facts)
+        wrong = wrong.union(Spans.of(lines.key, lines.key + count))
+    cuts = marks(facts.invoked_at.cuts, facts.ok_at.cuts, facts.first_at.cuts)
+    _, begins, ends = split(wrong.begins, wrong.ends, cuts)
+    invoked = facts.invoked_at.at(begins, NEVER)
+    until = np.minimum(facts.ok_at.at(begins, NEVER), facts.first_at.at(begins, NEVER))
+    inbox = facts.inbox_of(begins)
+    under_way = np.zeros(len(begins), dtype=np.bool_)
+    for resize in facts.index.resizes_invoked:
+        mine = inbox == facts.index.inbox(resize.inbox)
+        under_way |= mine & (invoked <= _resize_end(facts, resize)) & (until >= resize.t_ns)
+    labelled = Spans(begins[under_way], ends[under_way])
+    return Found(
+        examined=len(facts.index.resizes_invoked),
+        instances=labelled.count,
+        clues=clues.of_spans(
+            facts, labelled, lambda _key: "was under way while its inbox was being resized"
+        ),
+        unknown=facts.not_drained(),
+    )
+
+
+def _resize_end(facts: Facts, asked: ResizeInvoked) -> int:
+    for done in facts.index.resizes:
+        same = (done.inbox, done.expected_epoch, done.bucket_count) == (
+            asked.inbox,
+            asked.expected_epoch,
+            asked.bucket_count,
+        )
+        if same and done.t_ns >= asked.t_ns:
+            return done.t_ns if done.outcome == OK else NEVER
+    return NEVER

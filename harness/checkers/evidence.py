@@ -1,0 +1,98 @@
+"""Finding the records that prove an anomaly, in a second walk over the history.
+
+The first walk keeps no records, so that its memory stays small; only if something was found is the
+history read again, for what concerns the messages and positions of the clues.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from harness.checkers.check import Clue
+from harness.history.records import (
+    AckCompleted,
+    Completed,
+    Delivered,
+    EndRead,
+    Invoked,
+    Opened,
+    Record,
+    Stored,
+)
+from harness.report.result import Witness
+from harness.report.witness import plain_record
+
+RECORDS_MAX = 8
+"""Records shown per witness."""
+
+Placed: TypeAlias = tuple[str, Record]
+
+
+class _Search:
+    """One clue and what was found for it."""
+
+    __slots__ = ("clue", "places", "records")
+
+    def __init__(self, clue: Clue) -> None:
+        self.clue = clue
+        self.places: list[str] = []
+        self.records: list[Record] = []
+
+    def wants(self, record: Record) -> bool:
+        clue = self.clue
+        match record:
+            case Invoked() | Completed():
+                inside = record.n_first <= clue.n < record.n_first + record.count
+                return record.producer == clue.producer and inside
+            case Delivered():
+                return self._wants_delivery(record)
+            case Opened() | AckCompleted() | EndRead():
+                return clue.record == record
+            case Stored():
+                return False
+            case _:
+                return clue.record == record
+
+    def _wants_delivery(self, record: Delivered) -> bool:
+        clue = self.clue
+        pos = record.pos_first
+        for run in record.runs:
+            if clue.producer == run.producer and run.n_first <= clue.n < run.n_first + run.count:
+                return True
+            if clue.producer < 0 and pos <= clue.pos < pos + run.count:
+                return True
+            pos += run.count
+        return clue.record == record
+
+
+def find_evidence(clues: Sequence[Sequence[Clue]], placed: Iterable[Placed]) -> list[list[Witness]]:
+    """Return a witness for each clue of each list, with the records that concern it.
+
+    Args:
+        clues: Lists of clues.
+        placed: The history again, each record with its place, by time.
+    """
+    searches = [[_Search(clue) for clue in row] for row in clues]
+    by_inbox: dict[str, list[_Search]] = defaultdict(list)
+    for row in searches:
+        for search in row:
+            name = search.clue.inbox or getattr(search.clue.record, "inbox", "")
+            by_inbox[name].append(search)
+    for place, record in placed:
+        about = str(getattr(record, "inbox", "") or getattr(record, "user", ""))
+        for search in by_inbox.get(about, ()):
+            if len(search.records) < RECORDS_MAX and search.wants(record):
+                search.records.append(record)
+                search.places.append(place)
+    return [[_witness(search) for search in row] for row in searches]
+
+
+def _witness(search: _Search) -> Witness:
+    first = search.places[0] if search.places else ""
+    return Witness(
+        summary=search.clue.summary,
+        records=[plain_record(record) for record in search.records],
+        history_ref=f"history/{first}" if first else "",
+    )

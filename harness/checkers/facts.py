@@ -1,0 +1,369 @@
+"""What follows from a history, as columns and sets: the vocabulary that all checks speak.
+
+For a message m: I its first invocation, C its first ok, D its first delivery, U = min(C, D). What
+took effect did so within [I, U]. R is what was delivered, L the positions known from deliveries and
+from ok replies. Each property is computed when a check first asks for it, in O(ranges log ranges).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from harness.checkers.index import Index, Session
+from harness.checkers.intervals import (
+    KEY_BITS,
+    NEVER,
+    NUMBER_LIMIT,
+    Column,
+    Mask,
+    Spans,
+    Steps,
+    column,
+    marks,
+    split,
+)
+from harness.checkers.stored import StoredTable, distinct, tables
+from harness.systems.promises import Promise
+
+QUIET = "quiet"
+"""The phase mark after which all senders have ended and all faults are healed."""
+
+DRAINED = "drained"
+"""The phase mark after which every inbox was read to its confirmed end."""
+
+
+class Requirements(Protocol):
+    """What must have happened for a run to count; `harness.scenario.scenario.Requires` fits."""
+
+    @property
+    def sends_ok(self) -> int:
+        """Acknowledged messages."""
+
+    @property
+    def delivered(self) -> int:
+        """Distinct delivered messages."""
+
+    @property
+    def sender_reconnects(self) -> int:
+        """Times a sender came back."""
+
+    @property
+    def receiver_reconnects(self) -> int:
+        """Times a receiver came back."""
+
+    @property
+    def resizes(self) -> int:
+        """Confirmed promotions and demotions."""
+
+    @property
+    def fault_effects(self) -> int:
+        """Faults with an observed effect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a judge knows about a run beside its history.
+
+    Attributes:
+        promises: What the system under test promises.
+        requires: What must have happened for the run to count.
+        expected_digest: Digest of a range (producer, inbox, n_first, count) as it was sent, e.g.
+            `Payloads.expected_digest`; None: content cannot be judged.
+        route: Name of the published bucket route, "" for none.
+        presence_bound_ns: Within this time after a change presence is right.
+        fault_count: Faults that were planned.
+        trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
+        torn: A recorder was killed, so sends without an outcome are unknown, not miscounted.
+        trims: The store drops what is acknowledged; False under retention `run`.
+    """
+
+    promises: frozenset[Promise]
+    requires: Requirements
+    expected_digest: Callable[[int, str, int, int], int] | None = None
+    route: str = ""
+    presence_bound_ns: int = 4_000_000_000
+    fault_count: int = 0
+    trouble: tuple[tuple[str, str], ...] = ()
+    torn: bool = False
+    trims: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Runs of messages at known positions: key and position rise together, by one.
+
+    Attributes:
+        key, end: The messages [key, end).
+        pos: The position of `key`.
+        inbox, stream: Whose they are.
+    """
+
+    key: Column
+    end: Column
+    pos: Column
+    inbox: Column
+    stream: Column
+
+    @property
+    def count(self) -> Column:
+        """Messages of each run."""
+        return self.end - self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The log cut so fine that each piece has one I, C, D and U. NEVER stands for infinity."""
+
+    lines: Lines
+    invoked: Column
+    ok: Column
+    first: Column
+
+    @property
+    def until(self) -> Column:
+        """U: the effect had happened by then."""
+        return np.minimum(self.ok, self.first)
+
+
+class Facts:
+    """Everything derived from an index that checks share."""
+
+    def __init__(self, index: Index, run: RunFacts) -> None:
+        self.index = index
+        self.run = run
+
+    def promised(self, promise: Promise) -> bool:
+        """Return whether the system promises it."""
+        return promise in self.run.promises
+
+    # Names
+
+    def message(self, key: int) -> tuple[int, str, int]:
+        """Return (producer, inbox, n) of a key."""
+        stream = self.index.streams[key >> KEY_BITS]
+        return stream.producer, self.index.inboxes[stream.inbox], key & (NUMBER_LIMIT - 1)
+
+    def describe(self, key: int) -> str:
+        """Return a message's identity in words."""
+        producer, inbox, n = self.message(key)
+        return f"message {n} of producer {producer} to {inbox}"
+
+    @cached_property
+    def stream_inbox(self) -> Column:
+        """The inbox of each stream."""
+        return column([stream.inbox for stream in self.index.streams])
+
+    def inbox_of(self, keys: Column) -> Column:
+        """Return the inbox of each key."""
+        inboxes: Column = self.stream_inbox[keys >> KEY_BITS]
+        return inboxes
+
+    # Sends
+
+    @cached_property
+    def invoked_at(self) -> Steps:
+        """I of each message."""
+        key, count, t, _ = self.index.invoked.columns()
+        return Steps.of(key, key + count, t)
+
+    @cached_property
+    def due_at(self) -> Steps:
+        """When each message was due; its I where it had no schedule."""
+        key, count, t, due = self.index.invoked.columns()
+        return Steps.of(key, key + count, np.where(due < 0, t, due))
+
+    @cached_property
+    def invoked(self) -> Spans:
+        """Messages that were handed over."""
+        return Spans.of(self.invoked_at.begins, self.invoked_at.ends)
+
+    @cached_property
+    def _outcomes(self) -> list[Column]:
+        return self.index.completed.columns()
+
+    def _with_outcome(self, outcome: int) -> Spans:
+        key, count, _, found, _, _ = self._outcomes
+        mine = found == outcome
+        return Spans.of(key[mine], (key + count)[mine])
+
+    @cached_property
+    def ok(self) -> Spans:
+        """Messages of which some attempt is ok."""
+        return self._with_outcome(0)
+
+    @cached_property
+    def failed(self) -> Spans:
+        """Messages of which every attempt failed."""
+        return self._with_outcome(1).minus(self.ok).minus(self._with_outcome(2))
+
+    @cached_property
+    def unknown(self) -> Spans:
+        """Messages that are neither: info, and those without any outcome."""
+        return self.invoked.minus(self.ok).minus(self.failed)
+
+    @cached_property
+    def without_outcome(self) -> Spans:
+        """Messages of which nothing was ever heard."""
+        return self.unknown.minus(self._with_outcome(2))
+
+    @cached_property
+    def ok_at(self) -> Steps:
+        """C of each acknowledged message."""
+        key, count, t, found, _, _ = self._outcomes
+        mine = found == 0
+        return Steps.of(key[mine], (key + count)[mine], t[mine])
+
+    # Deliveries
+
+    @cached_property
+    def first_at(self) -> Steps:
+        """D of each delivered message."""
+        key, count, t, _ = self.index.first.columns()
+        return Steps.of(key, key + count, t)
+
+    @cached_property
+    def delivered(self) -> Spans:
+        """R: messages that were delivered to anyone."""
+        return Spans.of(self.first_at.begins, self.first_at.ends)
+
+    def delivered_to(self, lineages: Mask) -> Spans:
+        """Return the messages that the marked consumer lineages delivered."""
+        key, count, _, _, lineage = self.index.delivered.columns()
+        mine = lineages[lineage]
+        return Spans.of(key[mine], (key + count)[mine])
+
+    @cached_property
+    def lost(self) -> Spans:
+        """Acknowledged, in a drained inbox, and never delivered."""
+        missing = self.ok.minus(self.delivered)
+        return missing.where(self.drained[self.inbox_of(missing.begins)])
+
+    # The log
+
+    @cached_property
+    def log(self) -> Lines:
+        """L: every (position, message) that a delivery or an ok reply named, without repetition."""
+        key, count, _, pos, _ = self.index.delivered.columns()
+        named_key, named_count, _, outcome, named_pos, _ = self._outcomes
+        # A position out of range could not share a number line with the others.
+        named = (outcome == 0) & (named_pos >= 0) & (named_pos + named_count <= NUMBER_LIMIT)
+        key = np.concatenate((key, named_key[named]))
+        end = key + np.concatenate((count, named_count[named]))
+        shift = np.concatenate((pos, named_pos[named])) - (key & (NUMBER_LIMIT - 1))
+        return self.merge_lines(key, end, shift)
+
+    def merge_lines(self, key: Column, end: Column, shift: Column) -> Lines:
+        """Unite runs [key, end) of a stream whose positions are equally far (`shift`) from n."""
+        stream = key >> KEY_BITS
+        order = np.lexsort((key, shift, stream))
+        key, end, shift, stream = key[order], end[order], shift[order], stream[order]
+        other = np.ones(len(key), dtype=np.bool_)
+        other[1:] = (stream[1:] != stream[:-1]) | (shift[1:] != shift[:-1])
+        group = np.cumsum(other) - 1
+        points = marks(key, end)
+        reach = np.maximum.accumulate(group * len(points) + np.searchsorted(points, end))
+        fresh = other.copy()
+        if len(key):
+            begin = group * len(points) + np.searchsorted(points, key)
+            fresh[1:] |= begin[1:] > reach[:-1]
+        last = np.flatnonzero(np.append(fresh[1:], True)) if len(key) else column([])
+        end = points[reach[last] - group[last] * len(points)] if len(key) else end
+        key, shift, stream = key[fresh], shift[fresh], stream[fresh]
+        pos = (key & (NUMBER_LIMIT - 1)) + shift
+        return Lines(key, end, pos, self.stream_inbox[stream], stream)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The log of invoked messages, with their times."""
+        log = self.log
+        cuts = marks(self.invoked_at.cuts, self.ok_at.cuts, self.first_at.cuts)
+        origin, key, end = split(log.key, log.end, cuts)
+        invoked = self.invoked_at.at(key, -1)
+        known = invoked >= 0
+        origin, key, end, invoked = origin[known], key[known], end[known], invoked[known]
+        lines = Lines(
+            key, end, log.pos[origin] + key - log.key[origin], log.inbox[origin], log.stream[origin]
+        )
+        return Pieces(lines, invoked, self.ok_at.at(key, NEVER), self.first_at.at(key, NEVER))
+
+    # The store
+
+    @cached_property
+    def stored(self) -> list[StoredTable]:
+        """What each inspection of an inbox found."""
+        return tables(self.index)
+
+    @cached_property
+    def stored_distinct(self) -> list[StoredTable]:
+        """The same per inbox, what several inspections found alike only once."""
+        return distinct(self.stored)
+
+    # Reading
+
+    @cached_property
+    def canonical(self) -> dict[int, int]:
+        """The canonical lineage of each inbox: the first that opened or delivered."""
+        found: dict[int, int] = {}
+        for session in self.index.sessions:
+            found.setdefault(session.inbox, session.reader)
+        return found
+
+    @cached_property
+    def from_start(self) -> list[bool]:
+        """Whether each lineage began to read at the start of its inbox."""
+        first: dict[int, Session] = {}
+        for session in self.index.sessions:
+            first.setdefault(session.reader, session)
+        begun = [False] * len(self.index.readers)
+        for reader, session in first.items():
+            opened = session.opened
+            begun[reader] = opened is not None and (opened.from_pos == -1 or opened.next_pos == 0)
+        return begun
+
+    @cached_property
+    def drained(self) -> Mask:
+        """Drained(x) of each inbox: absence from R proves that a message is not in the log.
+
+        All senders were quiet, then an end was read whose request began later than everything that
+        was acknowledged, and a lineage that began at the start has passed it.
+        """
+        drained = np.zeros(len(self.index.inboxes), dtype=np.bool_)
+        quiet = [mark.t_ns for mark in self.index.phases if mark.name == QUIET and mark.begins]
+        if not quiet:
+            return drained
+        busy = np.full(len(drained), quiet[-1], dtype=np.int64)
+        if len(self.invoked_at.values):
+            np.maximum.at(busy, self.inbox_of(self.invoked_at.begins), self.invoked_at.values)
+        if len(self.ok_at.values):
+            np.maximum.at(busy, self.inbox_of(self.ok_at.begins), self.ok_at.values)
+        top = np.full(len(drained), -1, dtype=np.int64)
+        for reader, (_, inbox) in enumerate(self.index.readers):
+            if self.from_start[reader]:
+                top[inbox] = max(top[inbox], self.index.lineage_top[reader])
+        inbox_column, asked, _, pos, _ = self.index.ends.columns()
+        proven = (asked > busy[inbox_column]) & (pos <= top[inbox_column])
+        drained[inbox_column[proven]] = True
+        return drained
+
+    @cached_property
+    def undrained_names(self) -> list[str]:
+        """Inboxes that something was sent to and that were not read to a confirmed end."""
+        used = np.unique(self.inbox_of(self.invoked.begins)) if self.invoked else column([])
+        return [self.index.inboxes[i] for i in used.tolist() if not self.drained[i]]
+
+    def not_drained(self) -> str:
+        """Return why absence proves nothing, "" if it does."""
+        if not self.undrained_names:
+            return ""
+        if self.run.trouble:
+            code, reason = self.run.trouble[0]
+            return f"{code}: {reason}"
+        names = ", ".join(self.undrained_names[:3])
+        more = len(self.undrained_names) - 3
+        behind = f" and {more} more" if more > 0 else ""
+        return f"not read to a confirmed end: {names}{behind}"

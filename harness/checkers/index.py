@@ -1,0 +1,403 @@
+"""The shared index: folds records into columns of ranges, one row per range and record.
+
+It knows streams (producer, inbox), consumer lineages (reader, inbox), their sessions, and what was
+read from the store. Only what depends on the order of events is decided here, while they pass: what
+was invoked when something was delivered, which delivery of a message was its first, and what a
+session had delivered before. Everything else is computed from the columns afterwards (`facts`).
+
+Cost: a few µs per record whatever its count, and about 150 bytes per sent range (a batch of 500 or
+a single message alike). RANGES_MAX bounds it; a history beyond it is judged UNKNOWN, not cut short.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.checkers.intervals import (
+    KEY_BITS,
+    NUMBER_LIMIT,
+    STREAMS_MAX,
+    Column,
+    GrowingSet,
+)
+from harness.history.records import (
+    FAIL,
+    OK,
+    AckCompleted,
+    AckInvoked,
+    Closed,
+    Completed,
+    Connected,
+    Delivered,
+    EndRead,
+    FaultMarked,
+    GaugeSeen,
+    Invoked,
+    Offered,
+    Opened,
+    PhaseMarked,
+    PresenceSeen,
+    Record,
+    ResizeCompleted,
+    ResizeInvoked,
+    Stored,
+    StoredEnd,
+)
+
+RANGES_MAX = 50_000_000
+"""Ranges of one kind that the index takes before it gives up (some 10 GB)."""
+
+COMMITS_GAUGE = "commits"
+"""The gauge that counts a core's commits since its start."""
+
+OUTCOMES = {OK: 0, FAIL: 1}
+"""Outcomes as numbers; everything else is unknown, 2."""
+
+
+class Table:
+    """Rows of int64 that grow at the end."""
+
+    __slots__ = ("rows", "width")
+
+    def __init__(self, width: int) -> None:
+        self.rows = array("q")
+        self.width = width
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.width
+
+    def columns(self) -> list[Column]:
+        """Return a copy as columns."""
+        table = np.array(self.rows, dtype=np.int64).reshape(-1, self.width)
+        return [np.ascontiguousarray(table[:, i]) for i in range(self.width)]
+
+
+class Stream:
+    """The messages of one producer to one inbox. `invoked_upto`: ids below it were handed over."""
+
+    __slots__ = ("base", "delivered", "inbox", "index", "invoked_upto", "producer")
+
+    def __init__(self, index: int, producer: int, inbox: int) -> None:
+        self.index = index
+        self.producer = producer
+        self.inbox = inbox
+        self.base = index << KEY_BITS
+        self.invoked_upto = 0
+        self.delivered = GrowingSet()
+
+
+class Session:
+    """One login of a consumer and what it delivered.
+
+    Attributes:
+        opened: Its `Opened`, once that is known: deliveries may be recorded before.
+        first_pos: Position delivered first, -1 for none.
+        top_pos: Highest position delivered so far.
+        delivered: Positions delivered.
+        jumps: Stretches [first, end) of positions that it jumped over.
+        count: Delivered messages, repetitions counted.
+    """
+
+    __slots__ = (
+        "count", "delivered", "first_pos", "inbox", "jumps", "number", "opened", "reader", "top_pos"
+    )  # fmt: skip
+
+    def __init__(self, reader: int, inbox: int, number: int) -> None:
+        self.reader = reader
+        self.inbox = inbox
+        self.number = number
+        self.opened: Opened | None = None
+        self.first_pos = -1
+        self.top_pos = -1
+        self.delivered = GrowingSet()
+        self.jumps: list[tuple[int, int]] = []
+        self.count = 0
+
+
+class Snapshot:
+    """All rows of one inbox as one inspection found them. `complete` once its end was recorded."""
+
+    __slots__ = ("complete", "inbox", "rows")
+
+    def __init__(self, inbox: int) -> None:
+        self.inbox = inbox
+        self.rows: list[Stored] = []
+        self.complete = False
+
+
+class Oddity:
+    """Something decided while the records passed: how often, and its first records."""
+
+    __slots__ = ("count", "records")
+
+    KEPT_MAX = 32
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.records: list[Record] = []
+
+    def add(self, count: int, record: Record) -> None:
+        """Count instances, all shown by `record`."""
+        self.count += count
+        if len(self.records) < self.KEPT_MAX:
+            self.records.append(record)
+
+
+class Index:
+    """Takes a history's records in the order of time. Public attributes are for reading only."""
+
+    def __init__(self) -> None:
+        self.streams: list[Stream] = []
+        self.inboxes: list[str] = []
+        self.readers: list[tuple[str, int]] = []
+        self.sessions: list[Session] = []
+        self.snapshots: list[Snapshot] = []
+        self.invoked = Table(4)
+        """key, count, t, due"""
+        self.completed = Table(6)
+        """key, count, t, outcome, pos (-1: not said), epoch"""
+        self.delivered = Table(5)
+        """key, count, t, pos, lineage"""
+        self.first = Table(4)
+        """key, count, t, pos: first deliveries, disjoint"""
+        self.ends = Table(5)
+        """inbox, t_invoked, t, pos, lineage"""
+        self.acks_invoked: list[AckInvoked] = []
+        self.acks_completed: list[AckCompleted] = []
+        self.resizes_invoked: list[ResizeInvoked] = []
+        self.resizes: list[ResizeCompleted] = []
+        self.faults: list[FaultMarked] = []
+        self.phases: list[PhaseMarked] = []
+        self.session_events: dict[str, list[Opened | Closed]] = {}
+        self.presence: list[PresenceSeen] = []
+        self.last_ns = 0
+        self.gauge_count = 0
+        self.commits: int | None = None
+        self.reconnects = {"sender": 0, "receiver": 0}
+        self.offered = [0, 0]
+        self.delivered_count = 0
+        self.phantoms = Oddity()
+        self.repeats = Oddity()
+        self.steps_back = Oddity()
+        self.late = Oddity()
+        self.misnumbered = Oddity()
+        self.over_limit = Oddity()
+        self._stream_of: dict[tuple[int, str], Stream] = {}
+        self._inbox_of: dict[str, int] = {}
+        self._reader_of: dict[tuple[str, str], int] = {}
+        self.lineage_delivered: list[GrowingSet] = []
+        self.lineage_top: list[int] = []
+        self._session_of: dict[tuple[str, str, int], Session] = {}
+        self._open_snapshot: dict[str, Snapshot] = {}
+        self._commit_gauges: dict[tuple[str, int], int] = {}
+        self._see: dict[type[Any], Callable[[Any], None]] = {
+            Invoked: self._invoked,
+            Completed: self._completed,
+            Delivered: self._delivered,
+            Opened: self._opened,
+            Closed: self._closed,
+            EndRead: self._end_read,
+            Stored: self._stored,
+            StoredEnd: self._stored_end,
+            Connected: self._connected,
+            GaugeSeen: self._gauge,
+            Offered: self._offered,
+            AckInvoked: self.acks_invoked.append,
+            AckCompleted: self.acks_completed.append,
+            ResizeInvoked: self.resizes_invoked.append,
+            ResizeCompleted: self.resizes.append,
+            FaultMarked: self.faults.append,
+            PhaseMarked: self.phases.append,
+            PresenceSeen: self.presence.append,
+        }
+
+    def see(self, record: Record) -> None:
+        """Take the next record."""
+        self.last_ns = record.t_ns
+        see = self._see.get(type(record))
+        if see is not None:
+            see(record)
+
+    @property
+    def full(self) -> bool:
+        """Whether RANGES_MAX is exceeded."""
+        largest = max(len(t) for t in (self.invoked, self.completed, self.delivered))
+        return largest > RANGES_MAX
+
+    def stream(self, producer: int, inbox: str) -> Stream:
+        """Return the stream of a producer to an inbox, made if it is new."""
+        stream = self._stream_of.get((producer, inbox))
+        if stream is None:
+            if len(self.streams) >= STREAMS_MAX:
+                raise OverflowError(f"more than {STREAMS_MAX} streams")
+            stream = Stream(len(self.streams), producer, self.inbox(inbox))
+            self.streams.append(stream)
+            self._stream_of[producer, inbox] = stream
+        return stream
+
+    def inbox(self, name: str) -> int:
+        """Return the number of an inbox, made if it is new."""
+        number = self._inbox_of.get(name)
+        if number is None:
+            number = self._inbox_of[name] = len(self.inboxes)
+            self.inboxes.append(name)
+        return number
+
+    def lineage(self, reader: str, inbox: str) -> int:
+        """Return the number of a consumer lineage, made if it is new."""
+        number = self._reader_of.get((reader, inbox))
+        if number is None:
+            number = self._reader_of[reader, inbox] = len(self.readers)
+            self.readers.append((reader, self.inbox(inbox)))
+            self.lineage_top.append(-1)
+            self.lineage_delivered.append(GrowingSet())
+        return number
+
+    def find_stream(self, producer: int, inbox: str) -> Stream | None:
+        """Return the stream of a producer to an inbox if there is one."""
+        return self._stream_of.get((producer, inbox))
+
+    def _invoked(self, record: Invoked) -> None:
+        stream = self.stream(record.producer, record.inbox)
+        n_end = record.n_first + record.count
+        if record.n_first != stream.invoked_upto or record.count < 1 or n_end > NUMBER_LIMIT:
+            self.misnumbered.add(1, record)
+            if record.n_first < stream.invoked_upto or n_end > NUMBER_LIMIT:
+                return
+        stream.invoked_upto = n_end
+        self.invoked.rows.extend(
+            (stream.base + record.n_first, record.count, record.t_ns, record.t_due_ns)
+        )
+
+    def _completed(self, record: Completed) -> None:
+        stream = self.stream(record.producer, record.inbox)
+        if record.n_first + record.count > stream.invoked_upto or record.n_first < 0:
+            self.misnumbered.add(1, record)
+            return
+        self.completed.rows.extend(
+            (
+                stream.base + record.n_first,
+                record.count,
+                record.t_ns,
+                OUTCOMES.get(record.outcome, 2),
+                record.pos_first,
+                record.epoch,
+            )
+        )
+
+    def _delivered(self, record: Delivered) -> None:
+        inbox = record.inbox
+        lineage = self.lineage(record.reader, inbox)
+        pos = record.pos_first
+        t_ns = record.t_ns
+        for run in record.runs:
+            n_first, count = run.n_first, run.count
+            n_end = n_first + count
+            stream = self.stream(run.producer, inbox)
+            if n_end > stream.invoked_upto:
+                self.phantoms.add(min(count, n_end - stream.invoked_upto), record)
+                if n_end > NUMBER_LIMIT or pos + count > NUMBER_LIMIT:
+                    pos += count
+                    continue
+            base = stream.base
+            self.delivered.rows.extend((base + n_first, count, t_ns, pos, lineage))
+            for begin, end in stream.delivered.add(n_first, n_end):
+                self.first.rows.extend((base + begin, end - begin, t_ns, pos + begin - n_first))
+            pos += count
+        self._session_delivered(record, lineage, pos)
+
+    def _session_delivered(self, record: Delivered, lineage: int, end: int) -> None:
+        pos = record.pos_first
+        session = self._session(record.reader, record.inbox, record.session)
+        self.delivered_count += end - pos
+        session.count += end - pos
+        top = session.top_pos
+        if session.first_pos < 0:
+            session.first_pos = pos
+        elif pos > top + 1:
+            session.jumps.append((top + 1, pos))
+        fresh = session.delivered.add(pos, end)
+        if pos <= top and not record.redelivered:
+            self.steps_back.add(min(end, top + 1) - pos, record)
+            repeated = end - pos - sum(stop - begin for begin, stop in fresh)
+            if repeated:
+                self.repeats.add(repeated, record)
+        if end > top + 1:
+            session.top_pos = end - 1
+        self._note_late(record, lineage, end)
+
+    def _note_late(self, record: Delivered, lineage: int, end: int) -> None:
+        """Count first-ever deliveries of a lineage that come behind a higher position's."""
+        top = self.lineage_top[lineage]
+        fresh = self.lineage_delivered[lineage].add(record.pos_first, end)
+        if record.pos_first > top:
+            self.lineage_top[lineage] = end - 1
+            return
+        late = sum(min(stop, top + 1) - begin for begin, stop in fresh if begin <= top)
+        if late:
+            self.late.add(late, record)
+        self.lineage_top[lineage] = max(top, end - 1)
+
+    def _session(self, reader: str, inbox: str, number: int) -> Session:
+        session = self._session_of.get((reader, inbox, number))
+        if session is None:
+            session = Session(self.lineage(reader, inbox), self.inbox(inbox), number)
+            self._session_of[reader, inbox, number] = session
+            self.sessions.append(session)
+        return session
+
+    def _opened(self, record: Opened) -> None:
+        session = self._session(record.reader, record.inbox, record.session)
+        if session.opened is not None:
+            # A number that comes twice is another login: its rows start over.
+            del self._session_of[record.reader, record.inbox, record.session]
+            session = self._session(record.reader, record.inbox, record.session)
+        session.opened = record
+        self.session_events.setdefault(record.inbox, []).append(record)
+
+    def _closed(self, record: Closed) -> None:
+        self.session_events.setdefault(record.inbox, []).append(record)
+
+    def _end_read(self, record: EndRead) -> None:
+        inbox = self.inbox(record.inbox)
+        lineage = self.lineage(record.reader, record.inbox)
+        self.ends.rows.extend((inbox, record.t_invoked_ns, record.t_ns, record.pos, lineage))
+
+    def _stored(self, record: Stored) -> None:
+        snapshot = self._open_snapshot.get(record.inbox)
+        if snapshot is None:
+            snapshot = self._open_snapshot[record.inbox] = Snapshot(self.inbox(record.inbox))
+            self.snapshots.append(snapshot)
+        snapshot.rows.append(record)
+
+    def _stored_end(self, record: StoredEnd) -> None:
+        snapshot = self._open_snapshot.pop(record.inbox, None)
+        if snapshot is None:
+            snapshot = Snapshot(self.inbox(record.inbox))
+            self.snapshots.append(snapshot)
+        snapshot.complete = True
+
+    def _connected(self, record: Connected) -> None:
+        if record.up and record.cause != "open":
+            self.reconnects[record.role] = self.reconnects.get(record.role, 0) + 1
+
+    def _gauge(self, record: GaugeSeen) -> None:
+        if record.limit >= 0:
+            self.gauge_count += 1
+            if record.value > record.limit:
+                self.over_limit.add(1, record)
+        if record.name == COMMITS_GAUGE:
+            node = (record.role, record.index)
+            before = self._commit_gauges.get(node, 0)
+            # A restarted node counts from zero again.
+            gained = record.value - before if record.value >= before else record.value
+            self._commit_gauges[node] = record.value
+            self.commits = (self.commits or 0) + gained
+
+    def _offered(self, record: Offered) -> None:
+        self.offered[0] += record.due
+        self.offered[1] += record.handed

@@ -1,0 +1,115 @@
+"""D6: does the system know who is online, once things have settled?
+
+A question is judged only if nothing that concerns the user happened within the promised bound
+before it was asked, nor until it was answered: no login, no end of a session, and no fault or
+restart anywhere, since those end connections that the history does not see.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.clues import seconds
+from harness.checkers.facts import Facts
+from harness.history.records import Closed, Opened, PresenceSeen
+from harness.systems.promises import Promise
+
+DISTURBING_PHASES = ("restart", "heal")
+"""Phases in which nodes stop or links change, so connections may end unseen."""
+
+
+@check(
+    "D6",
+    "PRESENCE",
+    "presence differs from the sessions after it had time to settle",
+    needs=Promise.PRESENCE,
+)
+def presence(facts: Facts) -> Found:
+    """STALE: online but shown absent. GHOST: gone but shown online, or at the wrong edge."""
+    disturbances = _disturbances(facts)
+    examined = instances = 0
+    found: list[Clue] = []
+    for seen in facts.index.presence:
+        settled_ns = seen.t_invoked_ns - facts.run.presence_bound_ns
+        if any(begin <= seen.t_ns and end >= settled_ns for begin, end in disturbances):
+            continue
+        last = _settled(facts, seen, settled_ns)
+        if last is None:
+            continue
+        examined += 1
+        wrong = _differs(seen, last)
+        if wrong:
+            instances += 1
+            if len(found) < WITNESSES_MAX:
+                found.append(
+                    Clue(
+                        summary=f"{seen.user} {wrong} when asked at {seconds(seen.t_invoked_ns)}",
+                        inbox=seen.user,
+                        record=seen,
+                    )
+                )
+    asked = len(facts.index.presence)
+    return Found(
+        examined=examined,
+        instances=instances,
+        clues=found,
+        unknown="" if examined else f"none of {asked} answers came after things had settled",
+        not_applicable="" if asked else "nobody asked who is online",
+    )
+
+
+def _disturbances(facts: Facts) -> list[tuple[int, int]]:
+    """Return the times [begin, end] in which connections may end unseen."""
+    spans: dict[str, tuple[int, int]] = {}
+    last_ns = facts.index.last_ns
+    for mark in facts.index.faults:
+        begin, _ = spans.get(mark.fault, (mark.t_ns, last_ns))
+        spans[mark.fault] = (begin, mark.t_ns if mark.state == "healed" else last_ns)
+    found = list(spans.values())
+    begun: dict[str, int] = {}
+    for phase in facts.index.phases:
+        if phase.name in DISTURBING_PHASES:
+            if phase.begins:
+                begun[phase.name] = phase.t_ns
+            else:
+                found.append((begun.pop(phase.name, phase.t_ns), phase.t_ns))
+    return found + [(begin, last_ns) for begin in begun.values()]
+
+
+def _settled(facts: Facts, seen: PresenceSeen, settled_ns: int) -> Opened | Closed | None:
+    """Return the user's last session event if it had time to settle, else None."""
+    events = facts.index.session_events.get(seen.user, [])
+    stop = bisect_right(events, seen.t_ns, key=lambda event: event.t_ns)
+    before = bisect_left(events, settled_ns, key=lambda event: event.t_ns)
+    if before != stop or stop == 0:
+        return None
+    if any(isinstance(e, Opened) and e.t_invoked_ns <= seen.t_ns for e in events[stop:]):
+        return None
+    return _in_force(events[:stop])
+
+
+def _in_force(events: list[Opened | Closed]) -> Opened | Closed:
+    """Return the event that decides: the end of an older session changes nothing."""
+    opened: Opened | None = None
+    last: Opened | Closed = events[-1]
+    for event in events:
+        if isinstance(event, Opened):
+            opened = last = event
+        elif opened is None or event.session == opened.session:
+            last = event
+    return last
+
+
+def _differs(seen: PresenceSeen, last: Opened | Closed) -> str:
+    if isinstance(last, Closed):
+        return (
+            f"was shown online at {seen.edge}, though its session had ended" if seen.online else ""
+        )
+    if not seen.online:
+        return f"was shown absent, though logged in at {last.edge}"
+    if seen.edge != last.edge:
+        return f"was shown at {seen.edge}, though logged in at {last.edge}"
+    if seen.session >= 0 and seen.session != last.session:
+        return f"was shown in session {seen.session}, though in session {last.session}"
+    return ""

@@ -1,0 +1,161 @@
+"""A9, A12, A13: does a new session go on where the last one ended?
+
+Redelivery after a reconnect is legal for at-least-once delivery; it is illegal only behind a cursor
+that was confirmed. An acknowledgement that ended unknown may have counted, so it excuses both: what
+it covers may come again, and may be left out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.facts import Facts
+from harness.checkers.index import Session
+from harness.checkers.sessions import skipped
+from harness.history.records import OK, Opened
+from harness.systems.promises import Promise
+
+FROM_CURSOR = -2
+"""`Opened.from_pos` of a login that left the place to the system's durable cursor."""
+
+
+class Cursors:
+    """The highest acknowledged position per owner, as it rose in time."""
+
+    def __init__(self, acks: Iterable[tuple[Hashable, int, int]]) -> None:
+        """Take (owner, t_ns, upto) by rising time."""
+        self._times: dict[Hashable, list[int]] = defaultdict(list)
+        self._tops: dict[Hashable, list[int]] = defaultdict(list)
+        for owner, t_ns, upto in acks:
+            tops = self._tops[owner]
+            if not tops or upto > tops[-1]:
+                tops.append(upto)
+                self._times[owner].append(t_ns)
+
+    def before(self, owner: Hashable, t_ns: int) -> int:
+        """Return the highest position acknowledged before `t_ns`, -1 for none."""
+        at = bisect_left(self._times.get(owner, ()), t_ns)
+        return self._tops[owner][at - 1] if at else -1
+
+
+def confirmed(facts: Facts) -> Cursors:
+    """Return what each (reader, inbox) had confirmed."""
+    return Cursors(
+        ((ack.reader, ack.inbox), ack.t_ns, ack.upto)
+        for ack in facts.index.acks_completed
+        if ack.outcome == OK
+    )
+
+
+def attempted(facts: Facts) -> Cursors:
+    """Return what anyone had tried to acknowledge per inbox, which a shared cursor may hold."""
+    return Cursors((ack.inbox, ack.t_ns, ack.upto) for ack in facts.index.acks_invoked)
+
+
+def _logins(facts: Facts) -> Iterator[tuple[Session, Opened]]:
+    for session in facts.index.sessions:
+        if session.opened is not None:
+            yield session, session.opened
+
+
+def _no_login(facts: Facts) -> str:
+    return "" if any(True for _ in _logins(facts)) else "nobody logged in"
+
+
+@check("A9", "REDELIVER-AFTER-ACK", "delivered again though its acknowledgement was confirmed")
+def redeliver_after_ack(facts: Facts) -> Found:
+    """Look for pos p in a session whose login began after ackok(upto >= p) had completed.
+
+    A login that names an earlier place itself asks for the repetition. Instances are positions.
+    """
+    cursors = confirmed(facts)
+    instances = 0
+    found: list[Clue] = []
+    for session, opened in _logins(facts):
+        floor = cursors.before((opened.reader, opened.inbox), opened.t_invoked_ns)
+        if opened.from_pos != FROM_CURSOR:
+            floor = min(floor, opened.from_pos)
+        again = session.delivered.count_below(floor + 1)
+        instances += again
+        if again and len(found) < WITNESSES_MAX:
+            found.append(
+                Clue(
+                    summary=(
+                        f"session {session.number} of {opened.reader} delivered {again} positions "
+                        f"of {opened.inbox} again, from {session.delivered.begins[0]} on, though "
+                        f"all up to {floor} were acknowledged before its login"
+                    ),
+                    inbox=opened.inbox,
+                    pos=session.delivered.begins[0],
+                    record=opened,
+                )
+            )
+    return Found(
+        examined=facts.index.delivered_count,
+        instances=instances,
+        clues=found,
+        unknown=_no_login(facts),
+    )
+
+
+@check("A12", "SKIP-RESUME", "a new session began behind a message that was not delivered yet")
+def skip_resume(facts: Facts) -> Found:
+    """Look for a first position > f + 1 with a message between.
+
+    f is the place that the login named; of a login that left it to the cursor, the highest
+    acknowledgement that anyone had attempted. Instances are positions.
+    """
+    cursors = attempted(facts)
+    gaps: list[tuple[Session, int, int]] = []
+    logins = 0
+    for session, opened in _logins(facts):
+        logins += 1
+        if session.first_pos < 0:
+            continue
+        tried = cursors.before(opened.inbox, opened.t_ns)
+        last = opened.from_pos
+        if last == FROM_CURSOR:
+            last = tried
+        elif facts.run.trims:
+            last = max(last, tried)
+        if session.first_pos > last + 1:
+            gaps.append((session, last + 1, session.first_pos))
+    instances, found = skipped(facts, gaps, "began behind")
+    return Found(examined=logins, instances=instances, clues=found, unknown=_no_login(facts))
+
+
+@check(
+    "A13",
+    "ACK-REGRESS",
+    "a session resumed before a confirmed acknowledgement",
+    needs=Promise.DURABLE_CURSOR,
+)
+def ack_regress(facts: Facts) -> Found:
+    """Compare where each session resumes with its login's place, or with the confirmed cursor.
+
+    Instances are sessions.
+    """
+    cursors = confirmed(facts)
+    found: list[Clue] = []
+    logins = 0
+    for session, opened in _logins(facts):
+        logins += 1
+        floor = opened.from_pos
+        if floor == FROM_CURSOR:
+            floor = cursors.before((opened.reader, opened.inbox), opened.t_invoked_ns)
+        if opened.next_pos <= floor:
+            found.append(
+                Clue(
+                    summary=(
+                        f"session {session.number} of {opened.reader} resumed {opened.inbox} at "
+                        f"{opened.next_pos}, though it had everything up to {floor}"
+                    ),
+                    inbox=opened.inbox,
+                    pos=opened.next_pos,
+                    record=opened,
+                )
+            )
+    return Found(examined=logins, instances=len(found), clues=found, unknown=_no_login(facts))

@@ -1,0 +1,105 @@
+"""A8, A10, A11, B7: does a session deliver every position once, and in order?
+
+Redelivery is legal for at-least-once delivery if it is marked as such. What a session delivered is
+kept as intervals while the records pass, so the cost is O(1) amortised per record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from harness.checkers import clues
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.facts import Facts
+from harness.checkers.index import Oddity, Session
+from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Spans, column
+from harness.history.records import Delivered
+from harness.systems.promises import Promise
+
+
+@check("A8", "DUP-SESSION", "one position twice in one session, without a redelivery mark")
+def dup_session(facts: Facts) -> Found:
+    """Instances are deliveries of a position that the session had delivered before."""
+    return _found(facts, facts.index.repeats, "delivered again, unmarked, positions from")
+
+
+@check("A10", "NONMONOTONIC", "positions that do not rise within a session")
+def nonmonotonic(facts: Facts) -> Found:
+    """Instances are unmarked deliveries at or below the session's highest position."""
+    return _found(facts, facts.index.steps_back, "went back, unmarked, to positions from")
+
+
+@check(
+    "B7",
+    "LATE",
+    "delivered for the first time behind a higher position",
+    needs=Promise.MERGE_WATERMARK,
+)
+def late(facts: Facts) -> Found:
+    """First-ever delivery of pos q after that of p > q on one consumer lineage."""
+    return _found(facts, facts.index.late, "delivered late, for the first time, positions from")
+
+
+def _found(facts: Facts, oddity: Oddity, what: str) -> Found:
+    def tell(record: Delivered) -> str:
+        return f"{record.reader} {what} {record.pos_first} of {record.inbox} on"
+
+    return Found(
+        examined=facts.index.delivered_count,
+        instances=oddity.count,
+        clues=clues.of_oddity(oddity, tell),
+        unknown="" if facts.index.delivered_count else "nothing was delivered",
+    )
+
+
+@check("A11", "SKIP-INTERNAL", "a session jumped over a position that holds a message")
+def skip_internal(facts: Facts) -> Found:
+    """Instances are positions, per session. With dense positions every position holds one."""
+    jumps = [
+        (session, first, stop) for session in facts.index.sessions for first, stop in session.jumps
+    ]
+    instances, found = skipped(facts, jumps, "jumped over")
+    return Found(
+        examined=facts.index.delivered_count,
+        instances=instances,
+        clues=found,
+        unknown="" if facts.index.delivered_count else "nothing was delivered",
+    )
+
+
+def skipped(
+    facts: Facts, gaps: Iterable[tuple[Session, int, int]], did: str
+) -> tuple[int, list[Clue]]:
+    """Return (positions that hold a message, clues) of the stretches [first, stop) of sessions."""
+    instances = 0
+    found: list[Clue] = []
+    dense = facts.promised(Promise.DENSE_POSITIONS)
+    held = None if dense else _held_positions(facts)
+    for session, first, stop in gaps:
+        base = session.inbox << KEY_BITS
+        stretch = Spans(column([base + first]), column([base + stop]))
+        missed = stretch if held is None else stretch.both(held)
+        instances += missed.count
+        if missed and len(found) < WITNESSES_MAX:
+            pos = int(missed.begins[0]) & (NUMBER_LIMIT - 1)
+            reader = facts.index.readers[session.reader][0]
+            inbox = facts.index.inboxes[session.inbox]
+            found.append(
+                Clue(
+                    summary=(
+                        f"session {session.number} of {reader} {did} {missed.count} positions of "
+                        f"{inbox} that hold messages, from {pos} on"
+                    ),
+                    inbox=inbox,
+                    pos=pos,
+                )
+            )
+    return instances, found
+
+
+def _held_positions(facts: Facts) -> Spans:
+    """Return inbox << KEY_BITS | position of every position that is known to hold a message."""
+    begin = np.bitwise_or(facts.log.inbox << KEY_BITS, facts.log.pos)
+    return Spans.of(begin, begin + facts.log.count)

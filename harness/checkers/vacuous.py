@@ -1,0 +1,57 @@
+"""D5: was anything tested at all?
+
+A run in which nothing was sent, no fault had an effect or nobody reconnected proves nothing,
+however clean its history is; so it is UNKNOWN. The idea is Jepsen's (a history without a successful
+operation of some kind is not valid) and TigerBeetle's (assert that what should happen did).
+"""
+
+from __future__ import annotations
+
+from harness.checkers.check import Clue, Found, check
+from harness.checkers.facts import Facts
+from harness.history.records import OK
+from harness.report.result import CheckStatus
+
+
+@check("D5", "VACUOUS", "what was to be tested did not happen", found=CheckStatus.UNKNOWN)
+def vacuous(facts: Facts) -> Found:
+    """Compare what happened with what the scenario requires. Instances are shortfalls."""
+    index, needs = facts.index, facts.run.requires
+    happened = {
+        "acknowledged messages": (facts.ok.count, needs.sends_ok),
+        "distinct delivered messages": (facts.delivered.count, needs.delivered),
+        "sender reconnects": (index.reconnects["sender"], needs.sender_reconnects),
+        "receiver reconnects": (index.reconnects["receiver"], needs.receiver_reconnects),
+        "confirmed resizes": (
+            sum(resize.outcome == OK for resize in index.resizes),
+            max(needs.resizes, min(1, len(index.resizes_invoked))),
+        ),
+        "planned faults": (len(struck(facts)), facts.run.fault_count),
+        "faults with an effect": (len(effective(facts)), needs.fault_effects),
+    }
+    short = [
+        f"{have:,} {what}, {need:,} required"
+        for what, (have, need) in happened.items()
+        if have < need
+    ]
+    short += [
+        f"fault {fault} ({kind} on {target}) had no observed effect"
+        for fault, (kind, target) in struck(facts).items()
+        if fault not in effective(facts)
+    ]
+    return Found(
+        examined=len(happened) + len(struck(facts)),
+        instances=len(short),
+        clues=[Clue(summary=text) for text in short],
+        note="; ".join(short),
+    )
+
+
+def struck(facts: Facts) -> dict[str, tuple[str, str]]:
+    """Return (kind, target) of every fault that was requested, by its id."""
+    return {mark.fault: (mark.kind, mark.target) for mark in facts.index.faults}
+
+
+def effective(facts: Facts) -> set[str]:
+    """Return the ids of faults of which an effect was observed."""
+    return {mark.fault for mark in facts.index.faults if mark.effective}
