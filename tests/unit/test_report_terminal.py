@@ -1,0 +1,176 @@
+"""The final report: 80 columns, the order in which a failure is told, no colour off a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.report import bars, words
+from harness.report.result import CheckStatus, EpochLoads, InboxBuckets
+from harness.report.terminal import make_console, print_result, print_suite
+from harness.testing import example_results as examples
+
+FOLDER = Path("results/20261123T231500Z-global_fan_in-4711")
+LONG = Path("results") / ("a" * 120)
+
+
+def report(result, folder: Path = FOLDER) -> str:
+    out = io.StringIO()
+    print_result(make_console(out), result, folder)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "example", [examples.passed, examples.failed, examples.unknown, examples.interrupted]
+)
+def test_no_line_is_longer_than_80_columns_and_none_is_coloured(example) -> None:
+    text = report(example())
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\x1b" not in text
+
+
+def test_what_is_meant_for_copying_stays_on_one_line() -> None:
+    assert str(LONG) in report(examples.passed(), LONG).splitlines()[-3]
+    run = msgspec.structs.replace(examples.failed().run, repeat_command="tallystick " + "x " * 60)
+    spoiled = msgspec.structs.replace(examples.failed(), run=run)
+    assert any(spoiled.run.repeat_command.strip() in line for line in report(spoiled).splitlines())
+
+
+def test_a_failure_is_told_in_its_order() -> None:
+    text = " ".join(report(examples.failed()).split())
+    told = [
+        "FAIL global_fan_in",
+        "broken Nothing acknowledged is lost",
+        "anomaly A1 LOST: 3 acknowledged messages were never delivered (3 instances)",
+        "witness producer 17279655951921914625 to vip_user",
+        "- completed t_ns=7210000000",
+        f"records {FOLDER}/history/0003.msgpack#17",
+        "repeat tallystick run global_fan_in --seed 4711 --profile standard",
+        "messages 517,000 acknowledged",
+    ]
+    places = [text.index(part) for part in told]
+    assert places == sorted(places)
+    assert "lost 3 (0 first, 3 in between, 0 last), duplicated 0, reordered 1" in text
+
+
+def test_later_rows_are_not_explained_behind_a_wrong_identity() -> None:
+    failed = examples.failed()
+    checks = [
+        msgspec.structs.replace(c, status=CheckStatus.FAIL, reason="altered", instances=1)
+        if c.id == "A5"
+        else c
+        for c in failed.checks
+    ]
+    text = " ".join(report(msgspec.structs.replace(failed, checks=checks)).split())
+    assert "anomaly A5 CORRUPT: altered" in text
+    assert "anomaly A1" not in text
+    assert "also A1 LOST (3), B4 REALTIME (1): not explained" in text
+
+
+def test_a_pass_shows_its_bound_checks_faults_limits_and_cost() -> None:
+    text = " ".join(report(examples.passed()).split())
+    for part in (
+        "PASS global_fan_in, standard, seed 4711 42.3 s",
+        "at 95 % fewer than 1 in 172,579 messages",
+        "ack p50 12.1, p90 40, p99 212, p99.9 1,210, max 2,503 ms",
+        "reset_peer edge-core eu-west at 5.0 to 6.1 s: connections_reset 3",
+        "MET ack_p99_ms <= 500: 212.4, met",
+        "all together 3.10 µs per message",
+        "11 passed: A1 A3 A4 A5 A6 A7 A10 A11 B4 D4 D5",
+        "1 not applicable (not promised): B6",
+    ):
+        assert part in text
+
+
+def test_what_makes_a_run_doubtful_stands_in_its_report() -> None:
+    text = " ".join(report(examples.unknown()).split())
+    assert "reset_peer edge-core eu-west at 5.0 to 6.1 s: NO EFFECT" in text
+    assert "UNKNOWN D5 VACUOUS: fault f1" in text
+    assert "results lie on tmpfs" in text
+    assert "INCOMPLETE the run was cut off" in " ".join(report(examples.interrupted()).split())
+    link = msgspec.structs.replace(examples.passed().coverage[0], covered=False)
+    bypassed = msgspec.structs.replace(examples.passed(), coverage=[link])
+    assert "link edge-core eu-west was bypassed" in " ".join(report(bypassed).split())
+    system = msgspec.structs.replace(examples.passed().system, planted_bug="no_dedup")
+    planted = msgspec.structs.replace(examples.passed(), system=system)
+    assert "planted bug: no_dedup" in " ".join(report(planted).split())
+
+
+def test_a_terminal_that_knows_only_ascii_gets_ascii() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
+    print_result(make_console(out), examples.passed(), FOLDER)
+    out.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "3.10 us per message" in text
+    assert "  0 3 ####" in text
+
+
+def test_a_suite_ends_in_one_line_per_scenario_and_its_verdict() -> None:
+    out = io.StringIO()
+    print_suite(make_console(out), examples.suite(), Path("results/x"))
+    lines = out.getvalue().splitlines()
+    assert lines[0].split() == ["PASS", "offline_messaging", "42.3", "s"]
+    assert lines[1].split() == ["FAIL", "fan", "42.3", "s"]
+    assert lines[2].split()[0] == "N/A"
+    assert lines[4].split() == ["FAIL", "suite,", "smoke,", "seed", "7", "exit", "1"]
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_colour_only_on_a_terminal_and_not_with_no_color(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    coloured, plain = Terminal(), Terminal()
+    print_result(make_console(coloured), examples.passed(), FOLDER)
+    assert "\x1b[1;32m" in coloured.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_result(make_console(plain), examples.passed(), FOLDER)
+    assert "32m" not in plain.getvalue()
+
+
+def test_bars_show_each_bucket_in_proportion() -> None:
+    lines = bars.draw(examples.passed().buckets)
+    assert lines[0] == (
+        "vip_user, epoch 1: 10 messages in 5 buckets; expected 2.0 ± 1.3 each, found 0 to 4"
+    )
+    lengths = [line.count("█") for line in lines[1:6]]
+    assert lengths[3] == 0
+    assert lengths[4] == max(lengths)
+    assert lengths[0] == pytest.approx(lengths[4] * 3 / 4, abs=1)
+    assert len(lines[7]) == 50
+
+
+def test_an_empty_bucket_is_a_gap_among_columns() -> None:
+    loads = [40] * 20
+    loads[7], loads[8] = 0, 1
+    epoch = EpochLoads(epoch=1, bucket_count=20, messages=sum(loads), loads=loads)
+    _, row = bars.draw([InboxBuckets(inbox="x", epochs=[epoch])])
+    assert row == "█" * 7 + " ▁" + "█" * 11
+
+
+def test_bars_of_many_epochs_are_cut_with_a_word() -> None:
+    epochs = [
+        EpochLoads(epoch=i, bucket_count=2, messages=4, loads=[2, 2])
+        for i in range(bars.EPOCHS_SHOWN_MAX + 3)
+    ]
+    lines = bars.draw([InboxBuckets(inbox="x", epochs=epochs)])
+    assert lines[-1] == "and 3 more epochs in the result file"
+
+
+def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None:
+    one = examples.passed().faults[0]
+    idle = msgspec.structs.replace(one, effective=False, effect={}, target="edge-core apac")
+    lines = words.faults_together([one] * 9 + [idle])
+    assert lines[0] == (
+        "reset_peer 10 times (edge-core apac, edge-core eu-west): connections_reset 27"
+    )
+    assert lines[1] == "reset_peer edge-core apac at 5.0 to 6.1 s: NO EFFECT"
+    assert len(lines) == 2
