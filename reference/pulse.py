@@ -20,7 +20,7 @@ STALL_FACTOR: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulseSettings:
-    """How patient an end of a connection is."""
+    """How patient an end of a connection is. The deadline holds at least two silences."""
 
     silence_ms: int = 1_000
     deadline_ms: int = 3_000

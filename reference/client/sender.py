@@ -71,6 +71,10 @@ class SenderSettings:
     `timeout_ms` doubles with each time-out in a row up to `timeout_max_ms`, the pause after a
     refusal from `retry_ms` up to `retry_max_ms`. With `reconnect` a connection that is lost after
     `Ready` is opened again by the machine itself, otherwise the application calls `connect`.
+
+    `fresh_producer` says that no other outbox ever used this producer id. Then an inbox that this
+    outbox never sent to needs no question before its first batch, which saves a round trip for
+    each inbox. Without that knowledge the question finds out an id that was used before.
     """
 
     producer: int
@@ -85,6 +89,7 @@ class SenderSettings:
     backoff_ms: int = 50
     backoff_max_ms: int = 1_000
     reconnect: bool = False
+    fresh_producer: bool = False
     pulse: PulseSettings = field(default_factory=PulseSettings)
 
 
@@ -454,6 +459,8 @@ class SenderMachine:
     # What goes out.
 
     def _give_turn(self, lane: Lane) -> None:
+        if self._settings.fresh_producer and self._logged_in and lane.sent_end == 0:
+            lane.registered = True
         if not lane.registered:
             self._newcomers[lane.inbox] = lane
         elif lane.waiting and not lane.turn:

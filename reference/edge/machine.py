@@ -9,6 +9,7 @@ promise: that it survives. Whatever was unanswered when an edge dies, its client
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import xxhash
@@ -66,6 +67,9 @@ class EdgeMachine:
         self._stirred: dict[int, Uplink] = {}
         self._out: list[Effect] = []
         self._started = False
+        # Clients ask first: one question per silence is enough for both ends.
+        pulse = settings.pulse
+        self._patience = replace(pulse, silence_ms=pulse.silence_ms * 3 // 2)
         self.extra_gauges: dict[str, int] = {}
         """Gauges of whoever runs this machine, shown beside its own."""
 
@@ -138,7 +142,7 @@ class EdgeMachine:
     # Connections.
 
     def _accepted(self, conn: int, now_ns: int) -> None:
-        line = ClientLine(conn, Pulse(self._settings.pulse, now_ns))
+        line = ClientLine(conn, Pulse(self._patience, now_ns))
         self._lines[conn] = line
         if len(self._lines) > self._settings.connections_max:
             self._end_line(line, ErrorCode.BUSY, "as many connections as allowed", now_ns)

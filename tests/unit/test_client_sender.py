@@ -163,6 +163,16 @@ def test_an_inbox_is_asked_for_before_anything_goes_to_it() -> None:
     assert rig.segments() == [("bob", 0, 1)]
 
 
+def test_a_fresh_producer_asks_only_for_what_it_sent_before() -> None:
+    rig = connected(fresh_producer=True)
+    rig.submit(0, inbox="bob")
+    assert rig.segments() == [("bob", 0, 1)]
+    rig.lose()
+    rig.connect()
+    assert m.Login(2, "", -1, 0, 7, ("bob",)) in rig.sent
+    assert rig.segments() == [("bob", 0, 1)]
+
+
 def test_unanswered_bytes_stay_within_the_credit() -> None:
     rig = connected()
     rig.lose()

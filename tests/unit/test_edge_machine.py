@@ -377,7 +377,7 @@ def test_a_silent_client_is_asked_and_then_closed() -> None:
     edge = EdgeScript()
     conn = edge.client()
     edge.heard(conn)
-    edge.wait(1_000)
+    edge.wait(1_500)
     assert edge.heard(conn) == [m.Heartbeat(1)]
     edge.say(conn, m.HeartbeatOk(1))
     edge.wait(2_900)
