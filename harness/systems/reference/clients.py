@@ -67,6 +67,8 @@ class ReferenceConnector:
             token=self._token,
             name=f"p{producer:016x}",
             outbox_bytes_max=OUTBOX_BYTES_MAX,
+            # The roster draws ids at random, one per sender and phase: none is used twice.
+            fresh_producer=True,
             pulse=self._pulse,
         )
         client = SenderClient(
