@@ -108,6 +108,12 @@ _ANOMALIES = (
         "Counts if cursors are promised to be durable.",
     ),
     _anomaly(
+        "A14", "LATE-ACK", "A cursor of a superseded session was confirmed: who had been replaced "
+        "still moved the mark, and could hide messages from the reader that replaced it.",
+        "An acknowledgement asked for after a later session of the inbox was open, and confirmed.",
+        "Counts if fencing of old sessions is promised.",
+    ),
+    _anomaly(
         "B1", "FIFO-SYNC", "A sender waited for its acknowledgement, sent on, and the later "
         "message took the earlier position.", "Follows from B4.",
     ),
@@ -169,6 +175,12 @@ _ANOMALIES = (
         "C6", "RESIZE-LOSS", "A loss, duplicate or wrong order whose witness lies in the window of "
         "a promotion or demotion.", "The events of A1, A7 and B2, labelled with the window.",
         "Counts if buckets are promised.",
+    ),
+    _anomaly(
+        "C7", "STALE-RESIZE", "A promotion or demotion was confirmed although the epoch that it "
+        "expected was not in force: a repeated request undid a later one.",
+        "Each confirmed resize begins the epoch right behind the expected one, and no two the "
+        "same.", "Counts if fencing of old requests is promised.",
     ),
     _anomaly(
         "D1", "UNRESOLVED", "A send ended unknown and its message never came. That is legal: "

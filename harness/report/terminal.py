@@ -203,16 +203,13 @@ def _checks(sheet: _Sheet, checks: Sequence[Check]) -> None:
     sheet.row("checks", f"{len(passed)} passed: {ids}" if passed else "none passed")
     for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN):
         for check in groups[status]:
-            told = words.anomaly(check) if status is CheckStatus.FAIL else _plain(check)
-            sheet.row("", f"{status.value} {told}", style=_STYLES[status.value])
+            told = words.instances(check) if status is CheckStatus.FAIL else check.reason
+            line = f"{status.value} {check.id} {check.name}: {told or 'not judged'}"
+            sheet.row("", line, style=_STYLES[status.value])
     skipped = groups[CheckStatus.NOT_APPLICABLE]
     if skipped:
         ids = " ".join(check.id for check in skipped)
         sheet.row("", f"{len(skipped)} not applicable (not promised): {ids}")
-
-
-def _plain(check: Check) -> str:
-    return f"{check.id} {check.name}: {check.reason or 'not judged'}"
 
 
 def _oddities(result: Result) -> list[str]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.report.explain import ENTRIES
 from harness.report.result import (
     Check,
     CheckStatus,
@@ -141,6 +142,11 @@ def record(shown: Mapping[str, Any]) -> str:
 
 def anomaly(check: Check) -> str:
     """Return what a failed check found, in one sentence."""
-    told = check.reason or f"found in {check.examined:,} examined"
-    number = f"{check.instances:,} {'instance' if check.instances == 1 else 'instances'}"
-    return f"{check.id} {check.name}: {told}" + (f" ({number})" if check.instances else "")
+    entry = ENTRIES.get(check.id)
+    told = entry.meaning if entry is not None else check.reason
+    return f"{check.id} {check.name}, {instances(check)}: {told}"
+
+
+def instances(check: Check) -> str:
+    """Return how many anomalies were found, and in how many things looked at."""
+    return f"{check.instances:,} in {check.examined:,} examined"

@@ -62,7 +62,7 @@ def test_junit_survives_letters_that_xml_cannot_hold() -> None:
 def test_the_summary_tells_verdict_anomaly_figures_and_command() -> None:
     text = result_markdown(examples.failed())
     assert text.startswith("# FAIL: global_fan_in, standard, seed 4711\n")
-    assert "## A1 LOST: 3 acknowledged messages were never delivered" in text
+    assert "## A1 LOST, 3 in 517,000 examined: A message was acknowledged and never came" in text
     assert "`history/0003.msgpack#17`" in text
     assert "| A1 LOST | FAIL | 517,000 | 3 |" in text
     assert "    tallystick run global_fan_in --seed 4711" in text

@@ -1,0 +1,48 @@
+"""What `explain` knows, and that it is what the checks are called."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers.check import all_checks
+from harness.errors import UsageError
+from harness.report.explain import ANOMALY_IDS, find
+from harness.run.verdict import TRUST_ORDER
+
+CATALOGUE = [f"A{i}" for i in range(1, 15)] + [f"B{i}" for i in range(1, 8)]
+CATALOGUE += [f"C{i}" for i in range(1, 8)] + [f"D{i}" for i in range(1, 8)] + ["E1", "E2"]
+
+
+def test_the_whole_catalogue_is_explained_and_ordered_by_trust() -> None:
+    assert list(ANOMALY_IDS) == CATALOGUE
+    assert sorted(TRUST_ORDER) == sorted(CATALOGUE)
+
+
+@pytest.mark.parametrize("spec", all_checks(), ids=lambda spec: spec.id)
+def test_every_check_is_explained_under_its_name(spec) -> None:
+    assert find(spec.id).name == spec.name
+    assert find(spec.name).id == spec.id
+    promised = "Counts if" in find(spec.id).judged
+    assert promised == (spec.needs is not None)
+
+
+@pytest.mark.parametrize(
+    ("word", "entry_id"),
+    [
+        ("a1", "A1"),
+        ("dup_log", "A7"),
+        ("exit_codes", "exit-codes"),
+        ("EXIT-CODE", "exit-codes"),
+        ("pass", "PASS"),
+        ("missed", "limits"),
+        ("not_applicable", "NOT_APPLICABLE"),
+    ],
+)
+def test_words_are_found_in_any_spelling(word: str, entry_id: str) -> None:
+    assert find(word).id == entry_id
+
+
+@pytest.mark.parametrize(("word", "near"), [("A77", "A7"), ("exitcodes", "exit-codes")])
+def test_an_unknown_word_is_answered_with_the_nearest(word: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean '{near}'"):
+        find(word)
