@@ -135,8 +135,10 @@ def bucket_order(facts: Facts) -> Found:
 
 
 def _group(table: StoredTable) -> Column:
-    _, group = np.unique(np.stack((table.epoch, table.bucket)), axis=1, return_inverse=True)
-    return group.reshape(-1).astype(np.int64)
+    """Number the (epoch, bucket) pairs."""
+    _, epoch = np.unique(table.epoch, return_inverse=True)
+    buckets, bucket = np.unique(table.bucket, return_inverse=True)
+    return (epoch * len(buckets) + bucket).astype(np.int64)
 
 
 def _shared_place(group: Column, table: StoredTable) -> Mask:

@@ -1,0 +1,258 @@
+"""Histories for tests: small random ones, and hand-written ones read from files.
+
+The random ones come from no system: they are records as a broken one might leave them, with every
+sort of fault mixed in, so that the checkers meet each case that the definitions distinguish.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.history.records import (
+    AckCompleted,
+    AckInvoked,
+    Completed,
+    Delivered,
+    DeliveredRun,
+    EndRead,
+    Invoked,
+    Opened,
+    PhaseMarked,
+    Record,
+    ResizeCompleted,
+    ResizeInvoked,
+    Stored,
+    StoredEnd,
+)
+from harness.testing.oracle import in_order
+
+Message = tuple[int, int]
+
+
+def plain_digest(producer: int, inbox: str, n_first: int, count: int) -> int:
+    """Return a digest of a range that follows from its id alone, for histories without bodies."""
+    return zlib.crc32(f"{producer}/{inbox}/{n_first}/{count}".encode())
+
+
+@dataclass(slots=True)
+class _Inbox:
+    name: str
+    log: list[Message] = field(default_factory=list)
+    next_n: dict[int, int] = field(default_factory=dict)
+    open: list[tuple[int, int, int]] = field(default_factory=list)
+    sessions: int = 0
+    readers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    acked: int = -1
+
+
+class Scribbler:
+    """Writes one random history. `trouble` is the chance of a fault at each step."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.t_ns = 0
+        self.trouble = self.rng.choice((0.0, 0.1, 0.4))
+        self.records: list[Record] = []
+        names = ("x", "y") if self.rng.random() < 0.3 else ("x",)
+        self.inboxes = [_Inbox(name) for name in names]
+
+    def write(self) -> list[Record]:
+        """Return the history, in the order of time."""
+        steps = {
+            self._invoke: 4,
+            self._place: 5,
+            self._complete: 5,
+            self._deliver: 6,
+            self._open: 2,
+            self._ack: 1,
+            self._end: 1,
+        }
+        for _ in range(self.rng.randint(4, 22)):
+            self._tick()
+            step = self.rng.choices(list(steps), list(steps.values()))[0]
+            step(self.rng.choice(self.inboxes))
+        if self.rng.random() < 0.7:
+            self._finish()
+        if self.rng.random() < 0.4:
+            for inbox in self.inboxes:
+                self._store(inbox)
+        return in_order(self.records)
+
+    def _bad(self) -> bool:
+        return self.rng.random() < self.trouble
+
+    def _tick(self) -> int:
+        self.t_ns += self.rng.randint(0, 2)
+        return self.t_ns
+
+    def _invoke(self, inbox: _Inbox) -> None:
+        producer, count = self.rng.choice((7, 8)), self.rng.choice((1, 1, 2, 3))
+        n = inbox.next_n.get(producer, 0)
+        inbox.next_n[producer] = n + count
+        inbox.open.append((producer, n, count))
+        self.records.append(Invoked(self._tick(), 0, producer, inbox.name, n, count))
+
+    def _pick(self, inbox: _Inbox) -> tuple[int, int, int] | None:
+        if not inbox.open:
+            return None
+        producer, n, count = self.rng.choice(inbox.open)
+        first = self.rng.randrange(count)
+        return producer, n + first, self.rng.randint(1, count - first)
+
+    def _place(self, inbox: _Inbox) -> None:
+        picked = self._pick(inbox)
+        if picked is None:
+            return
+        producer, n, count = picked
+        fresh = [(producer, n + i) for i in range(count)]
+        if not self._bad():
+            fresh = [m for m in fresh if m not in inbox.log]
+        elif self.rng.random() < 0.5:
+            self.rng.shuffle(fresh)
+        if self._bad() and inbox.log:
+            at = self.rng.randrange(len(inbox.log))
+            inbox.log[at : at + len(fresh)] = fresh
+        else:
+            inbox.log += fresh
+
+    def _complete(self, inbox: _Inbox) -> None:
+        picked = self._pick(inbox)
+        if picked is None:
+            return
+        producer, n, count = picked
+        stored = [m in inbox.log for m in ((producer, n + i) for i in range(count))]
+        outcome = self.rng.choice(("ok", "info")) if all(stored) else "info"
+        if not any(stored) and self.rng.random() < 0.5:
+            outcome = "fail"
+        if self._bad():
+            outcome = self.rng.choice(("ok", "fail", "info"))
+        pos = -1
+        if outcome == "ok" and self.rng.random() < 0.6:
+            pos = inbox.log.index((producer, n)) if (producer, n) in inbox.log else -1
+            if inbox.log[pos : pos + count] != [(producer, n + i) for i in range(count)]:
+                pos = -1
+            if self._bad():
+                pos = self.rng.randint(0, len(inbox.log) + 1)
+        self.records.append(
+            Completed(self._tick(), 0, producer, inbox.name, n, count, outcome, pos, 0, 1, "")
+        )
+
+    def _open(self, inbox: _Inbox) -> None:
+        reader = self.rng.choice("rrs")
+        _, at = inbox.readers.get(reader, (-1, 0))
+        from_pos = self.rng.choice((at - 1, at - 1, -2))
+        next_pos = at if from_pos != -2 else max(0, inbox.acked + 1)
+        if self._bad():
+            from_pos = self.rng.randint(-2, 3)
+            next_pos = self.rng.randint(0, 4)
+        inbox.sessions += not self._bad()
+        inbox.readers[reader] = (inbox.sessions, next_pos)
+        if self._bad():
+            return
+        begun_ns = self.t_ns
+        self.records.append(
+            Opened(
+                self._tick(), begun_ns, reader, inbox.name, inbox.sessions, from_pos, next_pos, "e"
+            )
+        )
+
+    def _deliver(self, inbox: _Inbox) -> None:
+        if not inbox.readers:
+            self._open(inbox)
+        reader = self.rng.choice(list(inbox.readers))
+        session, at = inbox.readers[reader]
+        if self._bad():
+            at = max(0, at + self.rng.randint(-3, 2))
+        messages = list(inbox.log[at : at + self.rng.randint(1, 5)])
+        if self._bad() and messages:
+            spoiled = self.rng.randrange(len(messages))
+            messages[spoiled] = (self.rng.choice((7, 8, 9)), self.rng.randint(0, 6))
+        if not messages:
+            return
+        runs = tuple(self._run(inbox, part) for part in _cut(messages))
+        inbox.readers[reader] = (session, at + len(messages))
+        self.records.append(
+            Delivered(self._tick(), reader, inbox.name, session, at, self._bad(), runs)
+        )
+
+    def _run(self, inbox: _Inbox, part: list[Message]) -> DeliveredRun:
+        producer, n = part[0]
+        digest = plain_digest(producer, inbox.name, n, len(part)) + self._bad()
+        return DeliveredRun(producer, n, len(part), 0, 1, digest)
+
+    def _ack(self, inbox: _Inbox) -> None:
+        if not inbox.readers:
+            return
+        reader = self.rng.choice(list(inbox.readers))
+        session, at = inbox.readers[reader]
+        self.records.append(AckInvoked(self._tick(), reader, inbox.name, session, at - 1))
+        outcome = self.rng.choice(("ok", "ok", "info"))
+        inbox.acked = max(inbox.acked, at - 1)
+        self.records.append(
+            AckCompleted(self._tick(), reader, inbox.name, session, at - 1, outcome)
+        )
+
+    def _end(self, inbox: _Inbox) -> None:
+        begun_ns = max(0, self.t_ns - self.rng.randint(0, 2))
+        pos = len(inbox.log) - 1 + (self.rng.randint(-2, 1) if self._bad() else 0)
+        reader = self.rng.choice("rs")
+        self.records.append(EndRead(self._tick(), begun_ns, reader, inbox.name, max(-1, pos)))
+
+    def _finish(self) -> None:
+        self._tick()
+        self.records.append(PhaseMarked(self._tick(), "quiet", True))
+        for inbox in self.inboxes:
+            self.t_ns += 1
+            begun_ns = self.t_ns
+            self.records.append(
+                EndRead(self._tick(), begun_ns, "r", inbox.name, len(inbox.log) - 1)
+            )
+            for _ in range(3):
+                self._deliver(inbox)
+
+    def _store(self, inbox: _Inbox) -> None:
+        if self.rng.random() < 0.5:
+            asked = ResizeInvoked(self._tick(), inbox.name, 0, 2)
+            outcome = self.rng.choice(("ok", "info"))
+            done = ResizeCompleted(self._tick(), inbox.name, 0, 2, outcome, 1, 0, "")
+            self.records += [asked, done]
+            if self.rng.random() < 0.5:
+                self._invoke(inbox)
+                self._place(inbox)
+        cut = self.rng.randint(0, len(inbox.log))
+        next_bpos: dict[tuple[int, int], int] = {}
+        for pos, (producer, n) in enumerate(inbox.log):
+            epoch = int(pos >= cut) if not self._bad() else self.rng.randint(0, 2)
+            bucket = (producer + n) % (epoch + 1)
+            bpos = next_bpos.get((epoch, bucket), 0)
+            next_bpos[epoch, bucket] = bpos + (not self._bad())
+            self.records.append(
+                Stored(
+                    self.t_ns,
+                    inbox.name,
+                    epoch,
+                    bucket,
+                    epoch + 1,
+                    1,
+                    bpos,
+                    np.array([pos], "<u8").tobytes(),
+                    np.array([producer], "<u8").tobytes(),
+                    np.array([n], "<u8").tobytes(),
+                )
+            )
+        self.records.append(StoredEnd(self._tick(), inbox.name, 0, len(inbox.log) - 1))
+
+
+def _cut(messages: list[Message]) -> list[list[Message]]:
+    """Cut into runs of one producer with rising n."""
+    parts = [[messages[0]]]
+    for producer, n in messages[1:]:
+        if parts[-1][-1] == (producer, n - 1):
+            parts[-1].append((producer, n))
+        else:
+            parts.append([(producer, n)])
+    return parts
