@@ -58,7 +58,7 @@ class Node:
             line = process.stdout.readline() if selector.select(START_WITHIN_S) else b""
         if not line.startswith(b"ready "):
             process.kill()
-            raise AssertionError(f"{self._role}: no ready line: {self._read_log()}")
+            raise AssertionError(f"{self._role}: no ready line: {self.log()}")
         self.port = json.loads(line[6:])["port"]
         return process
 
@@ -73,7 +73,7 @@ class Node:
             code = self.process.wait(END_WITHIN_S)
         finally:
             self._end_process()
-        return code, self._read_log()
+        return code, self.log()
 
     def restart(self) -> None:
         """Start it again on the same port, after its end."""
@@ -93,7 +93,8 @@ class Node:
             if pipe is not None:
                 pipe.close()
 
-    def _read_log(self) -> str:
+    def log(self) -> str:
+        """Return what the node has logged so far."""
         self._log.seek(0)
         return self._log.read().decode()
 

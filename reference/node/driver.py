@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import anyio
-from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
+from anyio.abc import SocketListener, SocketStream, TaskGroup
 
 from reference.events import (
     TICK_INTERVAL_MS,
@@ -32,6 +32,9 @@ from reference.wire.errors import ErrorCode
 
 CONNECT_TIMEOUT_S: Final = 3.0
 """How long opening a connection may take."""
+
+ACCEPT_PAUSE_S: Final = 0.05
+"""How long a node waits after it could not accept, so that it does not spin without descriptors."""
 
 GAUGES_INTERVAL_NS: Final = 1_000_000_000
 """How often a node looks at its own memory."""
@@ -80,7 +83,7 @@ class Driver:
         """Let `run` come to its end: connections are told, commits under way are finished."""
         self._stopped.set()
 
-    async def run(self, listener: Listener[SocketStream], ready: Callable[[], None]) -> None:
+    async def run(self, listener: SocketListener, ready: Callable[[], None]) -> None:
         """Serve on `listener` until `stop`; call `ready` once everything is under way."""
         try:
             async with anyio.create_task_group() as tasks:
@@ -131,12 +134,19 @@ class Driver:
                 assert self._tasks is not None
                 self._tasks.start_soon(self._connect, link)
 
-    async def _accept(self, listener: Listener[SocketStream]) -> None:
-        try:
-            await listener.serve(self._carry, self._tasks)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            if not self._stopped.is_set():
-                raise
+    async def _accept(self, listener: SocketListener) -> None:
+        assert self._tasks is not None
+        while True:
+            try:
+                stream = await listener.accept()
+            except anyio.ClosedResourceError:
+                return
+            except OSError as error:
+                # One connection could not be taken (it is gone, or no descriptor is free).
+                log.warning("accepting a connection: %s", error)
+                await anyio.sleep(ACCEPT_PAUSE_S)
+                continue
+            self._tasks.start_soon(self._carry, stream)
 
     async def _connect(self, link: int) -> None:
         assert self._upstream is not None
@@ -154,8 +164,7 @@ class Driver:
         conn = next(self._numbers)
         connection = Connection(stream, conn, self._feed, link)
         self._connections[conn] = connection
-        peer = stream.extra(SocketAttribute.remote_address, "?")
-        log.debug("connection %d opened, peer %s, link %d", conn, peer, link)
+        log.debug("connection %d opened, link %d", conn, link)
         try:
             await connection.run()
         finally:

@@ -13,10 +13,10 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import anyio
-from anyio.abc import SocketAttribute
+from anyio.abc import SocketAttribute, SocketListener
 
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -106,7 +106,7 @@ def _serve(
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_stop_on_signal, driver, signals)
-                await driver.run(listener.listeners[0], ready)
+                await driver.run(cast(SocketListener, listener.listeners[0]), ready)
                 tasks.cancel_scope.cancel()
 
     try:

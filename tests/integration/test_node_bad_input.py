@@ -167,3 +167,26 @@ async def test_random_bytes_hurt_nobody_else(cluster: Cluster) -> None:
         assert writer.written("others") > 100
         assert writer.lost == 0
         assert reader.lost == []
+
+
+def reset(port: int, data: bytes) -> None:
+    """Connect, send, and end the connection by a reset."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(data)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_connections_that_end_by_a_reset_hurt_nobody_else(cluster: Cluster) -> None:
+    async with ClientHub() as hub:
+        writer, reader = Writer(hub, producer=98), Reader(hub, "resets")
+        await writer.client.connect("127.0.0.1", cluster.edges[0].port)
+        await reader.login(cluster.edges[0].port)
+        bad = struct.pack("<IBI", 5, 0xEE, 0)
+        for port, role in ((cluster.edges[0].port, "client"), (cluster.core.port, "edge")):
+            for data in (b"", b"\0", bad, hello(role), hello(role) + bad) * 40:
+                await anyio.to_thread.run_sync(reset, port, data)
+                writer.write("resets", 1)
+        await writer.all_acked()
+        await reader.has(400)
+        assert writer.lost == 0
+        assert reader.lost == []

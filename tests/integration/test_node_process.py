@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.testing.nodes import END_WITHIN_S, TOKEN, Node
+from reference.wire import messages as m
+from reference.wire.frames import FrameParser, encode
+from reference.wire.limits import PROTOCOL_VERSION
 
 pytestmark = pytest.mark.integration
 
@@ -129,3 +134,30 @@ def test_wrong_settings_are_one_clear_line(role: str, text: str, words: str) -> 
     assert code == 2
     assert words in log
     assert log.count("\n") == 1
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+from reference.node.__main__ import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+sys.exit(main(["edge", sys.argv[1]]))
+"""
+
+
+def test_a_node_without_free_descriptors_goes_on(tmp_path: Path) -> None:
+    node = Node("edge", edge_settings(), program=("-c", FEW_DESCRIPTORS))
+    try:
+        lines = [socket.create_connection(("127.0.0.1", node.port), 5) for _ in range(60)]
+        deadline_s = time.monotonic() + END_WITHIN_S
+        while "Too many open files" not in node.log():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        for line in lines:
+            line.close()
+        with socket.create_connection(("127.0.0.1", node.port), 5) as line:
+            line.sendall(b"".join(encode(m.Hello(PROTOCOL_VERSION, "client", "c", TOKEN))))
+            assert isinstance(next(FrameParser().feed(line.recv(4096))), m.Welcome)
+        code, _ = node.end(signal.SIGTERM)
+    finally:
+        node.close()
+    assert code == 0
