@@ -50,7 +50,8 @@ def broken_batch() -> bytes:
 
 async def exchange(port: int, data: bytes, *, end: bool = False) -> list[m.Message]:
     """Send bytes and return every message until the node closes the connection."""
-    parser, said = FrameParser(), []
+    parser = FrameParser()
+    said: list[m.Message] = []
     with anyio.fail_after(10):
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             try:
@@ -113,7 +114,8 @@ def throw(port: int, strings: list[bytes]) -> list[ErrorCode]:
     """Send each string over a connection of its own; return the errors that came back."""
     codes: list[ErrorCode] = []
     for data in strings:
-        parser, said = FrameParser(), []
+        parser = FrameParser()
+        said: list[m.Message] = []
         with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
             line.sendall(data)
             with contextlib.suppress(OSError):
