@@ -28,6 +28,7 @@ from harness.checkers.intervals import (
     split,
 )
 from harness.checkers.stored import StoredTable, distinct, tables
+from harness.history.records import Opened
 from harness.systems.promises import Promise
 
 QUIET = "quiet"
@@ -312,6 +313,24 @@ class Facts:
         for session in self.index.sessions:
             found.setdefault(session.inbox, session.reader)
         return found
+
+    @cached_property
+    def _superseded_ns(self) -> dict[tuple[str, int], int]:
+        found: dict[tuple[str, int], int] = {}
+        for inbox, events in self.index.session_events.items():
+            opened: dict[int, int] = {}
+            for event in events:
+                if isinstance(event, Opened):
+                    opened.setdefault(event.session, event.t_ns)
+            earliest = NEVER
+            for number in sorted(opened, reverse=True):
+                found[inbox, number] = earliest
+                earliest = min(earliest, opened[number])
+        return found
+
+    def superseded_ns(self, inbox: str, session: int) -> int:
+        """Return when a session with a higher number was first known to be open; NEVER if not."""
+        return self._superseded_ns.get((inbox, session), NEVER)
 
     @cached_property
     def from_start(self) -> list[bool]:

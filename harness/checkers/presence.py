@@ -86,16 +86,20 @@ def _settled(facts: Facts, seen: PresenceSeen, settled_ns: int) -> Opened | Clos
         return None
     if any(isinstance(e, Opened) and e.t_invoked_ns <= seen.t_ns for e in events[stop:]):
         return None
-    return _in_force(events[:stop])
+    return _in_force(events[:stop], facts.promised(Promise.FENCING))
 
 
-def _in_force(events: list[Opened | Closed]) -> Opened | Closed:
-    """Return the event that decides: the end of an older session changes nothing."""
+def _in_force(events: list[Opened | Closed], fenced: bool) -> Opened | Closed:
+    """Return the event that decides: the end of an older session changes nothing.
+
+    Where sessions are fenced, the reply to an older login may come behind that to a later one.
+    """
     opened: Opened | None = None
     last: Opened | Closed = events[-1]
     for event in events:
         if isinstance(event, Opened):
-            opened = last = event
+            if opened is None or not fenced or event.session >= opened.session:
+                opened = last = event
         elif opened is None or event.session == opened.session:
             last = event
     return last

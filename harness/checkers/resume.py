@@ -51,8 +51,17 @@ def confirmed(facts: Facts) -> Cursors:
 
 
 def attempted(facts: Facts) -> Cursors:
-    """Return what anyone had tried to acknowledge per inbox, which a shared cursor may hold."""
-    return Cursors((ack.inbox, ack.t_ns, ack.upto) for ack in facts.index.acks_invoked)
+    """Return what anyone had tried to acknowledge per inbox, which a shared cursor may hold.
+
+    Where late comers are fenced off, a try in a session that a later one had superseded before
+    counts for nothing.
+    """
+    fenced = facts.promised(Promise.FENCING)
+    return Cursors(
+        (ack.inbox, ack.t_ns, ack.upto)
+        for ack in facts.index.acks_invoked
+        if not (fenced and facts.superseded_ns(ack.inbox, ack.session) < ack.t_ns)
+    )
 
 
 def _logins(facts: Facts) -> Iterator[tuple[Session, Opened]]:

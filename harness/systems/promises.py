@@ -22,6 +22,7 @@ class Promise(StrEnum):
     MERGE_WATERMARK = "merge_watermark"
     BUCKETS = "buckets"
     EPOCH_CUT = "epoch_cut"
+    FENCING = "fencing"
     PRESENCE = "presence"
     LIMITS = "limits"
 
