@@ -40,6 +40,7 @@ class Surroundings:
     rng: random.Random
     payloads: Payloads
     edges: tuple[str, ...]
+    ack_delay_ns: int
     write: Callable[[h.Record], None]
     edge: Callable[[str], Host | None]
     trace: Callable[[str], None]
@@ -226,6 +227,7 @@ class SimulatedReceiver:
         self.end = (-1, -1)
         """When the end was last asked for, and what the answer was."""
         self.edge = around.rng.choice(around.edges)
+        self._dialled = self.edge
         self._knows = False
         self._from_pos = from_pos
         self._asked_from = from_pos
@@ -306,6 +308,7 @@ class SimulatedReceiver:
                 case Close(conn=conn):
                     around.network.close(conn)
                 case Connect(link=link):
+                    self._dialled = self.edge
                     around.network.connect(self, link, around.edge(self.edge))
                 case o.Delivered(delivery=delivery):
                     self._delivered(delivery)
@@ -332,7 +335,7 @@ class SimulatedReceiver:
         self.last_pos = max(self.last_pos, login.next_pos - 1)
         self._acked = self._confirmed = login.next_pos - 1
         self._around.trace(
-            f"{self.reader}: session {login.session} at {self.edge} from {self._asked_from} "
+            f"{self.reader}: session {login.session} at {self._dialled} from {self._asked_from} "
             f"begins at {login.next_pos}"
         )
         self._around.write(
@@ -344,7 +347,7 @@ class SimulatedReceiver:
                 session=login.session,
                 from_pos=self._asked_from,
                 next_pos=login.next_pos,
-                edge=self.edge,
+                edge=self._dialled,
             )
         )
 
@@ -388,7 +391,7 @@ class SimulatedReceiver:
         self.last_pos = max(self.last_pos, delivery.pos_first + delivery.count - 1)
         if self._acks and not self._ack_due:
             self._ack_due = True
-            around.agenda.after(around.rng.randrange(300 * MS_NS), self._ack)
+            around.agenda.after(around.rng.randrange(around.ack_delay_ns), self._ack)
 
     def _ack(self) -> None:
         self._ack_due = False
@@ -415,7 +418,9 @@ class SimulatedReceiver:
             self._write_ack(self.session, upto, "fail")
         if self.last_pos > upto and not self._ack_due:
             self._ack_due = True
-            self._around.agenda.after(self._around.rng.randrange(300 * MS_NS), self._ack)
+            self._around.agenda.after(
+                self._around.rng.randrange(self._around.ack_delay_ns), self._ack
+            )
 
     def _write_ack(self, session: int, upto: int, outcome: str) -> None:
         self._around.trace(f"{self.reader}: session {session} ack {upto} {outcome}")

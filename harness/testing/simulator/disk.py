@@ -18,6 +18,8 @@ class SimulatedDisk:
     def __init__(self) -> None:
         self.written = MemoryStore()
         self.synced = MemoryStore()
+        self.slow_ns = 0
+        """So much longer than usual each stage of a commit may take."""
         self._unsynced: list[Writes] = []
 
     def write(self, writes: Writes) -> None:

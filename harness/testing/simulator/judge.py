@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from harness.checkers.check import all_checks, conclude
-from harness.checkers.facts import Facts, RunFacts
-from harness.checkers.index import Index
+from harness.checkers.facts import RunFacts
+from harness.checkers.fold import fold
 from harness.load.payloads import Payloads
 from harness.report.result import CheckStatus
 from harness.scenario.scenario import Requires
@@ -67,18 +65,12 @@ def judge(plan: Plan, simulated: Simulated) -> Finding:
         presence_bound_ns=PRESENCE_WAIT_NS,
         trims=plan.trims,
     )
-    index = Index()
-    made = [(spec, spec.make()) for spec in all_checks()]
-    seeing: list[Any] = [check for _, check in made if hasattr(check, "sees")]
-    for record in simulated.records:
-        index.see(record)
-        for check in seeing:
-            if isinstance(record, check.sees):
-                check.see(record, index, run)
-    facts = Facts(index, run)
-    failed = {}
-    for spec, check in made:
-        result, _ = conclude(spec, check, facts)
-        if result.status in (CheckStatus.FAIL, CheckStatus.ERROR):
-            failed[spec.id] = result.reason
-    return Finding(failed=failed, stuck=simulated.stuck or facts.not_drained())
+    judgement = fold(simulated.records, run)
+    failed = {
+        check.id: check.reason
+        for check in judgement.checks
+        if check.status in (CheckStatus.FAIL, CheckStatus.ERROR)
+    }
+    loss = next(check for check in judgement.checks if check.id == "A1")
+    unproven = loss.reason if loss.status is CheckStatus.UNKNOWN and loss.examined else ""
+    return Finding(failed=failed, stuck=simulated.stuck or unproven)

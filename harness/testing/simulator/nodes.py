@@ -148,7 +148,7 @@ class CoreNode:
             case Commit():
                 self._commits.append(effect)
                 if len(self._commits) == 1:
-                    self._soon(self._write)
+                    self._soon(self._write, self._disk.slow_ns)
             case ReadLog():
                 self._soon(lambda: self._read_log(effect))
             case ReadRows():
@@ -156,9 +156,9 @@ class CoreNode:
             case _:
                 raise ValueError(f"a core has no such effect: {effect}")
 
-    def _soon(self, call: Callable[[], None]) -> None:
+    def _soon(self, call: Callable[[], None], slow_ns: int = 0) -> None:
         """Call it a little later, unless this life is over by then."""
-        delay_ns = self._rng.randrange(1, 8 * MS_NS)
+        delay_ns = self._rng.randrange(1, 8 * MS_NS + slow_ns)
         self._agenda.after(delay_ns, lambda: call() if self.alive else None)
 
     def _crashes(self, stage: Stage) -> bool:
@@ -179,13 +179,13 @@ class CoreNode:
             self._next()
             self.take(CommitRefused(commit_no=commit.commit_no))
             return
-        self._soon(self._sync)
+        self._soon(self._sync, self._disk.slow_ns)
 
     def _sync(self) -> None:
         if self._crashes(Stage.BEFORE_SYNC):
             return
         self._disk.sync()
-        self._soon(self._committed)
+        self._soon(self._committed, self._disk.slow_ns)
 
     def _committed(self) -> None:
         if self._crashes(Stage.BEFORE_COMMITTED):
@@ -199,7 +199,7 @@ class CoreNode:
 
     def _next(self) -> None:
         if self._commits:
-            self._soon(self._write)
+            self._soon(self._write, self._disk.slow_ns)
 
     def _read_log(self, read: ReadLog) -> None:
         log = self._disk.read(read.inbox, read.pos_first, read.pos_upto, read.bytes_max)

@@ -27,6 +27,8 @@ class Action(StrEnum):
     PROMOTE = "promote"
     PROMOTE_AND_LOSE_ANSWER = "promote_and_lose_answer"
     STORE_FULL = "store_full"
+    DISK_SLOW = "disk_slow"
+    ZOMBIE = "zombie"
 
 
 WEIGHTS: dict[Action, int] = {
@@ -47,6 +49,8 @@ WEIGHTS: dict[Action, int] = {
     Action.PROMOTE: 4,
     Action.PROMOTE_AND_LOSE_ANSWER: 1,
     Action.STORE_FULL: 1,
+    Action.DISK_SLOW: 2,
+    Action.ZOMBIE: 1,
 }
 """How often a drawn step is of each kind."""
 
@@ -74,6 +78,8 @@ class Plan:
     Attributes:
         seed: For all that is not a step: latencies, jitter, payloads, when a reader acknowledges.
         trims: The core trims what was acknowledged (retention "ack").
+        timeout_ms: After so long a sender sends again.
+        ack_delay_ms: A reader acknowledges up to so long after a delivery.
     """
 
     seed: int
@@ -85,6 +91,7 @@ class Plan:
     trims: bool = False
     window_bytes: int = 4_096
     timeout_ms: int = 300
+    ack_delay_ms: int = 300
 
 
 def draw_plan(seed: int) -> Plan:
@@ -113,4 +120,5 @@ def draw_plan(seed: int) -> Plan:
         trims=rng.random() < 0.3,
         window_bytes=rng.choice((4_096, 4_096, 65_536)),
         timeout_ms=rng.choice((100, 300, 2_000)),
+        ack_delay_ms=rng.choice((50, 300, 1_000)),
     )

@@ -100,6 +100,7 @@ class World:
             rng=self._rng,
             payloads=Payloads(plan.seed, size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
             edges=self._edge_names,
+            ack_delay_ns=plan.ack_delay_ms * MS_NS,
             write=self.result.records.append,
             edge=self._find_node,
             trace=self._trace,
@@ -266,12 +267,16 @@ class World:
             case Action.RECEIVER_LOGS_OUT:
                 reader.logout(away_ms * MS_NS)
             case Action.RECEIVER_CRASHES:
-                reader.crash()
-                self._readers[reader.inbox] = self._new_reader(reader.inbox, reader.reader, -2)
-            case Action.OTHER_DEVICE:
+                self._renew_reader(reader.inbox)
+            case Action.OTHER_DEVICE | Action.ZOMBIE:
                 # The first one is not told by us: it goes on until the core ends its session.
                 self._zombies.append(reader)
                 self._readers[reader.inbox] = self._new_reader(reader.inbox, reader.reader, -2)
+                if step.action is Action.ZOMBIE:
+                    self._deafen(reader.edge)
+                    self._agenda.after(
+                        (100 + 2 * step.how) * MS_NS, lambda: self._renew_reader(reader.inbox)
+                    )
             case Action.ASK_END:
                 reader.ask_end()
             case Action.RESET | Action.CUT:
@@ -289,6 +294,30 @@ class World:
             case Action.STORE_FULL:
                 self._disk.full = True
                 self._agenda.after((1 + away_ms // 4) * MS_NS, self._make_room)
+
+            case Action.DISK_SLOW:
+                self._disk.slow_ns = (50 + 4 * step.how) * MS_NS
+                crash = step.how % 2 == 1
+                self._agenda.after((1 + away_ms) * MS_NS, lambda: self._quicken(crash))
+
+    def _quicken(self, crash: bool) -> None:
+        """End the slowness, maybe with a crash, for which it left a lot under way."""
+        self._disk.slow_ns = 0
+        if crash and self._core is not None and not self._healed:
+            self._core.crash(silent=False)
+
+    def _renew_reader(self, inbox: str) -> None:
+        """Crash a consumer; its next life goes on at the durable cursor."""
+        reader = self._readers[inbox]
+        if not self._healed:
+            reader.crash()
+            self._readers[inbox] = self._new_reader(inbox, reader.reader, -2)
+
+    def _deafen(self, edge: str) -> None:
+        """Lose what the core sends to an edge, so that it hears late that a session is over."""
+        for connection in self._network.connections():
+            if connection.alive and connection.ends[0].host is self._nodes.get(edge):
+                self._network.cut(connection, 2)
 
     def _make_room(self) -> None:
         self._disk.full = False
@@ -328,6 +357,7 @@ class World:
         self._healed = True
         self._trace("-- heal")
         self._make_room()
+        self._quicken(crash=False)
         if self._core is not None:
             self._core.crash_at = None
         # What was cut stays so until heartbeats find it, as nobody repairs a connection.
