@@ -43,6 +43,8 @@ class _Search:
     def wants(self, record: Record) -> bool:
         clue = self.clue
         match record:
+            case Completed() if clue.producer < 0:
+                return 0 <= record.pos_first <= clue.pos < record.pos_first + record.count
             case Invoked() | Completed():
                 inside = record.n_first <= clue.n < record.n_first + record.count
                 return record.producer == clue.producer and inside
@@ -57,14 +59,16 @@ class _Search:
 
     def _wants_delivery(self, record: Delivered) -> bool:
         clue = self.clue
-        pos = record.pos_first
-        for run in record.runs:
-            if clue.producer == run.producer and run.n_first <= clue.n < run.n_first + run.count:
-                return True
-            if clue.producer < 0 and pos <= clue.pos < pos + run.count:
-                return True
-            pos += run.count
-        return clue.record == record
+        if clue.record == record:
+            return True
+        if clue.producer < 0:
+            # What was skipped lies in no delivery: its neighbours show the gap.
+            count = sum(run.count for run in record.runs)
+            return clue.pos >= 0 and record.pos_first - 1 <= clue.pos <= record.pos_first + count
+        return any(
+            run.producer == clue.producer and run.n_first <= clue.n < run.n_first + run.count
+            for run in record.runs
+        )
 
 
 def find_evidence(clues: Sequence[Sequence[Clue]], placed: Iterable[Placed]) -> list[list[Witness]]:

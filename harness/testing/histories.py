@@ -9,8 +9,12 @@ from __future__ import annotations
 import random
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from harness.history.records import (
     AckCompleted,
@@ -28,6 +32,7 @@ from harness.history.records import (
     Stored,
     StoredEnd,
 )
+from harness.systems.promises import Promise
 from harness.testing.oracle import in_order
 
 Message = tuple[int, int]
@@ -256,3 +261,66 @@ def _cut(messages: list[Message]) -> list[list[Message]]:
         else:
             parts.append([(producer, n)])
     return parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenHistory:
+    """A hand-written history and what it must be judged.
+
+    Attributes:
+        check_id: The check it is about, from the file's name: ``A1-acknowledged-gone.bad.json``.
+        verdict: "ok", "bad" or "unknown", from there too.
+        says: What happens in it, in a sentence.
+        records: The history.
+        without: Promises that its system does not make.
+        found: Instances of every anomaly that it holds, also of others than `check_id`.
+    """
+
+    check_id: str
+    verdict: str
+    says: str
+    records: list[Record]
+    without: frozenset[Promise]
+    found: dict[str, int]
+
+
+def read_written(path: Path) -> WrittenHistory:
+    """Return the history in a file of `tests/histories`.
+
+    Its records are JSON arrays as `harness.history.records` has them, but for two things that are
+    written shorter: the digest of a delivered run is "right" or "wrong", and a stored row ends in
+    a list of [position, producer, n] or [position, producer, n, count].
+    """
+    text = msgspec.json.decode(path.read_bytes())
+    rows = [_spelled_out(row) for row in text["history"]]
+    name, verdict, _ = path.name.split(".")
+    return WrittenHistory(
+        check_id=name.split("-")[0],
+        verdict=verdict,
+        says=text["says"],
+        records=msgspec.convert(rows, list[Record]),
+        without=frozenset(map(Promise, text.get("without", []))),
+        found=text["found"],
+    )
+
+
+def _spelled_out(row: list[Any]) -> list[Any]:
+    match row:
+        case ["delivered", t_ns, reader, inbox, session, pos, again, runs]:
+            spelled = []
+            for producer, n, count, epoch, buckets, digest in runs:
+                value = plain_digest(producer, inbox, n, count) + (digest == "wrong")
+                spelled.append([producer, n, count, epoch, buckets, value])
+            return ["delivered", t_ns, reader, inbox, session, pos, again, spelled]
+        case ["stored", t_ns, inbox, epoch, bucket, buckets, bpos, entries]:
+            table = np.concatenate([_entries(*entry) for entry in entries], axis=1).astype("<u8")
+            columns = [column.tobytes() for column in table]
+            count = table.shape[1]
+            return ["stored", t_ns, inbox, epoch, bucket, buckets, count, bpos, *columns]
+        case _:
+            return row
+
+
+def _entries(pos: int, producer: int, n: int, count: int = 1) -> npt.NDArray[np.uint64]:
+    steps = np.arange(count, dtype=np.uint64)
+    return np.stack((steps + np.uint64(pos), 0 * steps + np.uint64(producer), steps + np.uint64(n)))

@@ -281,7 +281,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
                 if mine and record.t_ns < opened.t_invoked_ns:
                     confirmed = max(confirmed, record.upto)
             if isinstance(record, AckInvoked) and record.inbox == opened.inbox:
-                attempted = max(attempted, record.upto if record.t_ns < opened.t_ns else -1)
+                counts = record.t_ns < opened.t_ns and not _fenced_off(records, record, run)
+                attempted = max(attempted, record.upto if counts else -1)
         named = opened.from_pos != -2
         floor = min(confirmed, opened.from_pos) if named else confirmed
         found["A9"] += len({pos for pos in login.positions if pos <= floor})
@@ -291,6 +292,16 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
         if login.positions:
             found["A12"] += skipped(login.inbox, range(last + 1, login.positions[0]))
     return found
+
+
+def _fenced_off(records: Sequence[Record], ack: AckInvoked, run: RunFacts) -> bool:
+    """Return whether an acknowledgement came from a session known to be superseded before."""
+    logins = [r for r in records if isinstance(r, Opened) and r.inbox == ack.inbox]
+    return (
+        Promise.FENCING in run.promises
+        and any(login.session == ack.session for login in logins)
+        and any(login.session > ack.session and login.t_ns < ack.t_ns for login in logins)
+    )
 
 
 @dataclass(frozen=True, slots=True)
