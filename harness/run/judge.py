@@ -1,0 +1,126 @@
+"""From what a run left behind to its result: fold the history, compare limits, decide.
+
+Everything that a verdict rests on is read back from the run folder, so the same function serves the
+end of a run and `tallystick check`. Pure but for reading those files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from harness.checkers.facts import RunFacts
+from harness.checkers.fold import Judgement, fold, with_evidence
+from harness.history.index import read_index
+from harness.history.reader import read_folder, read_folder_placed
+from harness.load.payloads import Payloads
+from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
+from harness.run import limits
+from harness.run.aftermath import Aftermath
+from harness.run.bound import zero_of_n
+from harness.run.brief import Brief, read_brief
+from harness.run.verdict import decide
+from harness.scenario.scenario import Requires
+from harness.systems.promises import Promise
+
+HISTORY_FOLDER = "history"
+
+_DRAIN_CODES = frozenset({"stuck", "drain_slow"})
+"""Findings that say that the drain did not reach its end, so that absence proves nothing."""
+
+
+def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
+    """Return the result of a run from its folder; `complete` stays as it is in `ended`.
+
+    Args:
+        run_dir: Holds the brief and a finished history.
+        ended: Names the run, the system and the machine.
+        aftermath: What no history can hold.
+
+    Raises:
+        DamagedHistory: A file is not what was written; names it.
+    """
+    brief = read_brief(run_dir)
+    history = run_dir / HISTORY_FOLDER
+    judgement = fold(read_folder(history), _facts(brief, history, aftermath))
+    if judgement.needs_evidence:
+        judgement = with_evidence(judgement, read_folder_placed(history))
+    counts = judgement.counts
+    processes = [_per_message(process, counts.delivered) for process in aftermath.processes]
+    compared = limits.compare(
+        [limits.parse(text) for text in brief.limits],
+        limits.measure(
+            counts=counts,
+            latency_ms=judgement.latency_ms,
+            throughput_per_s=judgement.throughput_per_s,
+            processes=processes,
+            duration_s=ended.run.duration_s,
+        ),
+    )
+    return msgspec.structs.replace(
+        ended,
+        verdict=decide(judgement.checks, compared, aftermath.findings),
+        counts=counts,
+        bound=_bound(judgement, aftermath),
+        latency_ms=judgement.latency_ms,
+        throughput_per_s=judgement.throughput_per_s,
+        checks=judgement.checks,
+        findings=[
+            Trouble(status=one.status, reason_code=one.reason_code, reason=one.reason)
+            for one in aftermath.findings
+        ],
+        limits=compared,
+        faults=list(aftermath.faults),
+        processes=processes,
+        buckets=judgement.buckets,
+        coverage=list(aftermath.coverage),
+    )
+
+
+def _facts(brief: Brief, history: Path, aftermath: Aftermath) -> RunFacts:
+    payload = brief.payload
+    made = Payloads(
+        brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
+    )  # fmt: skip
+    requires = brief.requires
+    return RunFacts(
+        promises=frozenset(Promise(word) for word in brief.promises),
+        requires=Requires(
+            sends_ok=requires.sends_ok,
+            delivered=requires.delivered,
+            sender_reconnects=requires.sender_reconnects,
+            receiver_reconnects=requires.receiver_reconnects,
+            resizes=requires.resizes,
+            fault_effects=requires.fault_effects,
+        ),
+        expected_digest=made.expected_digest,
+        route=brief.route,
+        presence_bound_ns=int(brief.presence_bound_s * 1e9),
+        fault_count=sum(len(phase) for phase in brief.faults),
+        trouble=tuple(
+            (one.reason_code, one.reason)
+            for one in aftermath.findings
+            if one.reason_code in _DRAIN_CODES
+        ),
+        torn=any(segment.closed == "killed" for segment in read_index(history).segments),
+        trims=brief.trims,
+    )
+
+
+def _per_message(process: Process, delivered: int) -> Process:
+    if not delivered:
+        return process
+    per_message = round(process.cpu_s * 1e6 / delivered, 4)
+    return msgspec.structs.replace(process, cpu_us_per_message=per_message)
+
+
+def _bound(judgement: Judgement, aftermath: Aftermath) -> Bound | None:
+    """Return what zero losses support; None unless it was proven that nothing was lost."""
+    status = {check.id: check.status for check in judgement.checks}
+    if status.get("A1") is not CheckStatus.PASS:
+        return None
+    commits = aftermath.commits if judgement.commits is None else judgement.commits
+    return zero_of_n(
+        messages=judgement.counts.sends.ok, commits=max(0, commits), kills=judgement.kills
+    )
