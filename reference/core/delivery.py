@@ -170,6 +170,9 @@ class Deliverer:
                 link.stalled[inbox.name] = session
                 return
             session.next_pos = max(session.next_pos, inbox.floor_durable)
+            if session.next_pos >= inbox.pos_end:
+                # All that it had not got yet was trimmed: an earlier session acknowledged it.
+                return
             piece = self.tail.find(inbox.name, session.next_pos)
             if piece is None:
                 if session.window.room_bytes * WINDOW_SHARE >= session.window.limit_bytes:

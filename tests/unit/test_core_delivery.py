@@ -8,8 +8,11 @@ import pytest
 from harness.testing.core_script import CoreScript, batch, delivered, deliveries, settings, texts
 from reference.core.delivery import LogLost, TailCache, Window
 from reference.core.machine import CoreMachine
+from reference.core.settings import Retention
 from reference.events import (
     Append,
+    Commit,
+    Committed,
     LogRead,
     LogSlice,
     Opened,
@@ -176,6 +179,27 @@ def test_a_store_that_lost_messages_stops_the_core() -> None:
     empty = LogSlice(pos_first=0, runs=(), lengths=b"", body=b"")
     with pytest.raises(LogLost, match="position 0"):
         script.core.handle(LogRead(read_no=1, inbox="vip", log=empty), 0)
+
+
+def test_a_session_whose_whole_backlog_was_trimmed_waits_for_what_comes_next() -> None:
+    """The session before acknowledged while the login that ends it was being committed."""
+    script = CoreScript(settings(retention=Retention.ACK, tail_cache_bytes_max=0))
+    edge = script.edge()
+    script.batch(edge, batch(0, 10))
+    script.login(edge)
+    script.loop.hold = (Commit, ReadLog)
+    script.send(edge, m.Login(2, "vip", -1, 1_000_000, -1, ()))
+    script.send(edge, ack(9))
+    script.loop.release()
+    commit = script.loop.held.popleft()
+    assert isinstance(commit, Commit)
+    script.store.commit(commit.writes)
+    # The read finds nothing any more, while the core does not know yet that the commit is done.
+    assert isinstance(script.loop.held[0], ReadLog)
+    script.loop.release()
+    script.loop.hold = ()
+    script.loop.event(Committed(commit_no=commit.commit_no))
+    assert delivered(script.batch(edge, batch(10, 2))) == dict(enumerate(texts(10, 2), 10))
 
 
 def test_the_cache_is_bounded_and_drops_the_oldest() -> None:
