@@ -60,7 +60,8 @@ class Scribbler:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.t_ns = 0
-        self.trouble = self.rng.choice((0.0, 0.1, 0.4))
+        self.trouble = self.rng.choice((0.0, 0.1, 0.2, 0.4))
+        self.pace = self.rng.choice((1, 3))
         self.records: list[Record] = []
         names = ("x", "y") if self.rng.random() < 0.3 else ("x",)
         self.inboxes = [_Inbox(name) for name in names]
@@ -69,14 +70,14 @@ class Scribbler:
         """Return the history, in the order of time."""
         steps = {
             self._invoke: 4,
-            self._place: 5,
-            self._complete: 5,
-            self._deliver: 6,
+            self._place: 7,
+            self._complete: 7,
+            self._deliver: 8,
             self._open: 2,
-            self._ack: 1,
+            self._ack: 2,
             self._end: 1,
         }
-        for _ in range(self.rng.randint(4, 22)):
+        for _ in range(self.rng.randint(10, 60)):
             self._tick()
             step = self.rng.choices(list(steps), list(steps.values()))[0]
             step(self.rng.choice(self.inboxes))
@@ -91,11 +92,11 @@ class Scribbler:
         return self.rng.random() < self.trouble
 
     def _tick(self) -> int:
-        self.t_ns += self.rng.randint(0, 2)
+        self.t_ns += self.rng.randint(0, self.pace)
         return self.t_ns
 
     def _invoke(self, inbox: _Inbox) -> None:
-        producer, count = self.rng.choice((7, 8)), self.rng.choice((1, 1, 2, 3))
+        producer, count = self.rng.choice((7, 8)), self.rng.choice((1, 1, 2, 4))
         n = inbox.next_n.get(producer, 0)
         inbox.next_n[producer] = n + count
         inbox.open.append((producer, n, count))
@@ -105,6 +106,8 @@ class Scribbler:
         if not inbox.open:
             return None
         producer, n, count = self.rng.choice(inbox.open)
+        if self.rng.random() < 0.5:
+            return producer, n, count
         first = self.rng.randrange(count)
         return producer, n + first, self.rng.randint(1, count - first)
 
@@ -147,7 +150,7 @@ class Scribbler:
         )
 
     def _open(self, inbox: _Inbox) -> None:
-        reader = self.rng.choice("rrs")
+        reader = self.rng.choice("rs")
         _, at = inbox.readers.get(reader, (-1, 0))
         from_pos = self.rng.choice((at - 1, at - 1, -2))
         next_pos = at if from_pos != -2 else max(0, inbox.acked + 1)
@@ -228,10 +231,10 @@ class Scribbler:
             if self.rng.random() < 0.5:
                 self._invoke(inbox)
                 self._place(inbox)
-        cut = self.rng.randint(0, len(inbox.log))
+        cuts = sorted(self.rng.randint(0, len(inbox.log)) for _ in range(2))
         next_bpos: dict[tuple[int, int], int] = {}
         for pos, (producer, n) in enumerate(inbox.log):
-            epoch = int(pos >= cut) if not self._bad() else self.rng.randint(0, 2)
+            epoch = sum(pos >= cut for cut in cuts) if not self._bad() else self.rng.randint(0, 2)
             bucket = (producer + n) % (epoch + 1)
             bpos = next_bpos.get((epoch, bucket), 0)
             next_bpos[epoch, bucket] = bpos + (not self._bad())

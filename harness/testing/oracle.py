@@ -49,7 +49,9 @@ class _World:
     ok: dict[Message, float] = field(default_factory=dict)
     outcomes: dict[Message, list[str]] = field(default_factory=lambda: defaultdict(list))
     first: dict[Message, float] = field(default_factory=dict)
-    by_reader: dict[tuple[str, str], set[Message]] = field(default_factory=lambda: defaultdict(set))
+    by_reader: dict[tuple[str, str], dict[Message, None]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     log: set[tuple[int, Message]] = field(default_factory=set)
     logins: list[_Login] = field(default_factory=list)
     ends: list[EndRead] = field(default_factory=list)
@@ -77,6 +79,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found["A1"] = sum(m not in delivered for m in ok if m[1] in drained)
     found["A2"] = _missing_middle(world, fifo)
     found["A4"] = len(failed & delivered)
+    found["B6"] = _disagreements(world)
     found["D1"] = len(unknown - delivered)
     found["B3"] = sum(
         m not in delivered
@@ -143,7 +146,7 @@ def _deliver(
                 phantom = True
                 world.count["A3"] += 1
             world.first.setdefault(m, record.t_ns)
-            world.by_reader[record.reader, record.inbox].add(m)
+            world.by_reader[record.reader, record.inbox].setdefault(m)
             world.log.add((pos, m))
             top = max(session.positions, default=pos - 1)
             if pos > top + 1:
@@ -205,9 +208,21 @@ def _missing_middle(world: _World, fifo: bool) -> int:
         read = world.by_reader[reader, m[1]]
         missing += m not in read and any(
             o[:2] == m[:2] and o[2] > m[2] and (fifo or ok < world.invoked[o])
-            for o in read & set(world.invoked)
+            for o in read.keys() & set(world.invoked)
         )
     return missing
+
+
+def _disagreements(world: _World) -> int:
+    canonical: dict[str, str] = {}
+    for login in world.logins:
+        canonical.setdefault(login.inbox, login.reader)
+    wrong = 0
+    for (_, inbox), mine in list(world.by_reader.items()):
+        order = list(world.by_reader[canonical[inbox], inbox])
+        known = [order.index(m) for m in mine if m in order]
+        wrong += sum(max(known[:i], default=-1) > at for i, at in enumerate(known))
+    return wrong
 
 
 def _log_order(world: _World) -> dict[str, int]:

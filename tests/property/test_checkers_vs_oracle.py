@@ -21,7 +21,7 @@ CASES = 1000
 CHOICE = (Promise.DENSE_POSITIONS, Promise.FIFO_PIPELINED)
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
-    "B1", "B2", "B3", "B4", "B5", "B7", "C2", "C3", "C4", "C5", "D1",
+    "B1", "B2", "B3", "B4", "B5", "B6", "B7", "C2", "C3", "C4", "C5", "D1",
 )  # fmt: skip
 
 
