@@ -369,9 +369,8 @@ class CoreMachine:
             if not isinstance(session, Session):
                 link.offer(m.Superseded((cursor,), session))
                 continue
-            acked = 0 <= mark.acked_pos < session.next_pos
-            if acked and self._sequencer.move_cursor(link, cursor):
-                link.offer(m.CursorOk((cursor,)))
+            # It moves no cursor: a client that named its place at login has acknowledged nothing,
+            # and what it did acknowledge comes again as CURSOR_ACK.
             self._deliverer.pump(session)
 
     def _presence(self, link: Link, request: int, users: tuple[str, ...]) -> None:
