@@ -89,7 +89,7 @@ def _finish(request: RunRequest, begun: Result, aftermath: Aftermath, duration_s
         system=msgspec.structs.replace(
             begun.system,
             config=aftermath.config,
-            planned_bug=aftermath.config.get("planted_bug"),
+            planted_bug=aftermath.config.get("planted_bug"),
         ),
     )
     result = judge(request.run_dir, ended, aftermath)
