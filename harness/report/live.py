@@ -55,6 +55,7 @@ class PlainLines:
         self._clock = clock
         self._begun = clock()
         self._last_line: float | None = None
+        # Rates count from line to line, so that a short burst between two lines shows.
         self._rates = _Rates()
 
     def phase(self, name: str) -> None:
@@ -63,11 +64,11 @@ class PlainLines:
 
     def progress(self, progress: Progress) -> None:
         """Print the figures, unless the last were printed moments ago."""
-        self._rates.take(progress)
         now = self._clock()
         if self._last_line is not None and now - self._last_line < LINE_EVERY_S:
             return
         self._last_line = now
+        self._rates.take(progress)
         self._print(_figures(progress, self._rates))
 
     def fault(self, text: str) -> None:

@@ -115,7 +115,7 @@ def _checks(checks: list[Check]) -> Iterator[str]:
             )
     skipped = [c.id for c in checks if c.status is CheckStatus.NOT_APPLICABLE]
     if skipped:
-        yield from ["", f"Not applicable (not promised): {' '.join(skipped)}"]
+        yield from ["", f"Not applicable: {' '.join(skipped)}"]
 
 
 def _escape(text: str) -> str:

@@ -209,7 +209,7 @@ def _checks(sheet: _Sheet, checks: Sequence[Check]) -> None:
     skipped = groups[CheckStatus.NOT_APPLICABLE]
     if skipped:
         ids = " ".join(check.id for check in skipped)
-        sheet.row("", f"{len(skipped)} not applicable (not promised): {ids}")
+        sheet.row("", f"{len(skipped)} not applicable: {ids}")
 
 
 def _oddities(result: Result) -> list[str]:
