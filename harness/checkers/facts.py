@@ -334,14 +334,18 @@ class Facts:
 
     @cached_property
     def from_start(self) -> list[bool]:
-        """Whether each lineage began to read at the start of its inbox."""
+        """Whether each lineage began to read at the start of its inbox.
+
+        A login that was cut off leaves no `Opened`; then what it delivered first tells.
+        """
         first: dict[int, Session] = {}
         for session in self.index.sessions:
             first.setdefault(session.reader, session)
         begun = [False] * len(self.index.readers)
         for reader, session in first.items():
             opened = session.opened
-            begun[reader] = opened is not None and (opened.from_pos == -1 or opened.next_pos == 0)
+            asked = opened is not None and (opened.from_pos == -1 or opened.next_pos == 0)
+            begun[reader] = asked or session.first_pos == 0
         return begun
 
     @cached_property

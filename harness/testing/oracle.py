@@ -170,7 +170,8 @@ def _from_start(world: _World, reader: str, inbox: str) -> bool:
     for login in world.logins:
         if (login.reader, login.inbox) == (reader, inbox):
             opened = login.opened
-            return opened is not None and (opened.from_pos == -1 or opened.next_pos == 0)
+            asked = opened is not None and (opened.from_pos == -1 or opened.next_pos == 0)
+            return asked or login.positions[:1] == [0]
     return False
 
 
