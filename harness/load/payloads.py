@@ -40,6 +40,15 @@ _M1 = 0x3C79AC492BA7B653
 _M2 = 0x1C69B3F74AC4AE35
 _NUMBER_PREFIX = b"MSG_"
 
+STEPS_CACHED = 1 << 13
+"""Ranges up to this count find the multiples of the hash's step ready made."""
+
+_SHIFT_27 = np.uint64(27)
+_SHIFT_33 = np.uint64(33)
+_M1_WORD = np.uint64(_M1)
+_M2_WORD = np.uint64(_M2)
+_STEPS = np.arange(STEPS_CACHED, dtype=np.uint64) * np.uint64(_STEP)
+
 
 class PayloadKind(StrEnum):
     """What bodies look like: pseudo-random bytes, or the text ``MSG_<n>``."""
@@ -176,19 +185,23 @@ def _mix(value: int) -> int:
 
 
 def _mix_column(values: U64Column) -> U64Column:
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(_M1)
-    values ^= values >> np.uint64(33)
-    values *= np.uint64(_M2)
-    values ^= values >> np.uint64(27)
+    """Mix in place."""
+    shifted = values >> _SHIFT_27
+    values ^= shifted
+    values *= _M1_WORD
+    np.right_shift(values, _SHIFT_33, out=shifted)
+    values ^= shifted
+    values *= _M2_WORD
+    np.right_shift(values, _SHIFT_27, out=shifted)
+    values ^= shifted
     return values
 
 
 def _hash_counter(state: int, n_first: int, count: int) -> U64Column:
-    values = np.arange(count, dtype=np.uint64)
-    values *= np.uint64(_STEP)
-    values += np.uint64((state + n_first * _STEP) & _MASK)
-    return _mix_column(values)
+    begin = np.uint64((state + n_first * _STEP) & _MASK)
+    if count <= STEPS_CACHED:
+        return _mix_column(_STEPS[:count] + begin)
+    return _mix_column(np.arange(count, dtype=np.uint64) * np.uint64(_STEP) + begin)
 
 
 def _bounds(lengths: bytes) -> list[int]:
