@@ -33,9 +33,7 @@ def plan(p: Parameters) -> Plan:
             Login(inboxes=("hot",)),
             Load(
                 duration_s=p.duration_s,
-                streams=(
-                    Stream(to=("hot",), producers=p.senders, batch_count=p.batch_count),
-                ),
+                streams=(Stream(to=("hot",), producers=p.senders, batch_count=p.batch_count),),
                 churn=churn,
             ),
             # What is stored is not read a second time: the benchmark measures the path once.

@@ -6,7 +6,9 @@ is written first as incomplete and replaced at the end.
 
 from __future__ import annotations
 
+import resource
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -20,9 +22,10 @@ from harness.history.index import write_index
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
-from harness.report.result import Result, RunInfo, Status, SystemInfo
+from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
+from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.judge import judge
@@ -49,7 +52,10 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
     system = load_system(request.system)
     plan = request.loaded.scenario.plan_for(request.parameters)
     _check_abilities(request, system)
+    for text in plan.limits:
+        limits.parse(text)
     phases = _with_drain(plan)
+    cpu_begun_s = time.process_time()
     toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
     begun = _first_result(request, system, toxiproxy)
     write_result(request.run_dir, begun)
@@ -71,11 +77,19 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         )
     duration_s = (time.monotonic_ns() - t0_ns) / 1e9
     observer.phase("judge")
-    result = await anyio.to_thread.run_sync(_finish, request, begun, aftermath, duration_s)
+    result = await anyio.to_thread.run_sync(
+        _finish, request, begun, aftermath, duration_s, cpu_begun_s
+    )
     return RunOutcome(run_dir=request.run_dir, result=result)
 
 
-def _finish(request: RunRequest, begun: Result, aftermath: Aftermath, duration_s: float) -> Result:
+def _finish(
+    request: RunRequest,
+    begun: Result,
+    aftermath: Aftermath,
+    duration_s: float,
+    cpu_begun_s: float,
+) -> Result:
     """Judge what was recorded and write everything that a run leaves behind."""
     write_index(request.run_dir / "history", killed=aftermath.killed_segments)
     write_journal(request.run_dir / "faults.jsonl", aftermath.faults)
@@ -93,6 +107,9 @@ def _finish(request: RunRequest, begun: Result, aftermath: Aftermath, duration_s
         ),
     )
     result = judge(request.run_dir, ended, aftermath)
+    result = msgspec.structs.replace(
+        result, processes=[*result.processes, _own_process(result, cpu_begun_s)]
+    )
     write_summary(request.run_dir, result)
     write_junit(request.run_dir, result)
     _apply_retention(request, result)
@@ -101,6 +118,20 @@ def _finish(request: RunRequest, begun: Result, aftermath: Aftermath, duration_s
     )
     write_result(request.run_dir, result)
     return result
+
+
+def _own_process(result: Result, cpu_begun_s: float) -> Process:
+    """Return what the harness itself used, the checks included."""
+    cpu_s = time.process_time() - cpu_begun_s
+    delivered = result.counts.delivered
+    rss_max = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Process(
+        role="harness",
+        index=0,
+        cpu_s=round(cpu_s, 3),
+        cpu_us_per_message=round(cpu_s * 1e6 / delivered, 4) if delivered else None,
+        rss_max_bytes=rss_max * (1 if sys.platform == "darwin" else 1024),
+    )
 
 
 def _apply_retention(request: RunRequest, result: Result) -> None:
