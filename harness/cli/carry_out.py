@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,7 +20,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.codec import decode_result
 from harness.report.junit import write_junit
 from harness.report.result import INTEGER_LIMIT, Result
@@ -33,6 +34,9 @@ from harness.scenario.parameters import Parameters, resolve
 
 SIGNALS_MAX = 3
 """This many signals end the process at once, without waiting for the clean-up."""
+
+HISTORY_FOLDER = "history"
+SCHEDULE_NAME = "schedule.json"
 
 KEEP_HISTORY = ("always", "on-failure", "never")
 
@@ -204,7 +208,7 @@ async def carry_out(request: RunRequest, observer: Observer) -> RunOutcome:
 
 
 def mark_interrupted(run_dir: Path, code: int) -> Result | None:
-    """Write into a result that a signal ended its run, and return it.
+    """Write into a result that a signal ended its run, with what was recorded, and return it.
 
     Returns None where there is no result, and a result that was complete already as it is.
     """
@@ -217,9 +221,28 @@ def mark_interrupted(run_dir: Path, code: int) -> Result | None:
         raise HarnessError(f"{path}: {error}") from error
     if found.complete:
         return found
-    marked = msgspec.structs.replace(found, verdict=verdict.interrupted(found.verdict, code))
+    partial = _judge_part(run_dir, found)
+    marked = msgspec.structs.replace(partial, verdict=verdict.interrupted(partial.verdict, code))
     write_summary(run_dir, marked)
     write_junit(run_dir, marked)
     marked = msgspec.structs.replace(marked, artifacts=describe_artifacts(run_dir))
     write_result(run_dir, marked)
     return marked
+
+
+def _judge_part(run_dir: Path, begun: Result) -> Result:
+    from harness.run.aftermath import Aftermath
+    from harness.run.judge import judge_cut_off
+
+    now = datetime.now(UTC)
+    duration_s = (now - datetime.fromisoformat(begun.run.started_at)).total_seconds()
+    begun = msgspec.structs.replace(
+        begun, run=msgspec.structs.replace(begun.run, duration_s=round(duration_s, 3))
+    )
+    if not (run_dir / SCHEDULE_NAME).is_file() or not (run_dir / HISTORY_FOLDER).is_dir():
+        return begun
+    try:
+        return judge_cut_off(run_dir, begun, Aftermath())
+    except DamagedHistory as error:
+        note = f"what was recorded cannot be read: {error}"
+        return msgspec.structs.replace(begun, notes=[*begun.notes, note])

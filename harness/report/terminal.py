@@ -56,8 +56,11 @@ def print_result(console: Console, result: Result, run_dir: Path) -> None:
         sheet.row("claim", result.run.claim)
     else:
         _broken(sheet, result, run_dir)
-    _measured(sheet, result)
-    _checks(sheet, result.checks)
+    if result.checks:
+        _measured(sheet, result)
+        _checks(sheet, result.checks)
+    else:
+        sheet.row("checks", "none was made")
     for line in _oddities(result):
         sheet.row("note", line)
     sheet.verbatim("results", f"{run_dir}")

@@ -13,7 +13,7 @@ import msgspec
 from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold, with_evidence
 from harness.history.index import read_index
-from harness.history.reader import read_folder, read_folder_placed
+from harness.history.reader import Tail, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
 from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
 from harness.run import limits
@@ -43,9 +43,34 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     """
     brief = read_brief(run_dir)
     history = run_dir / HISTORY_FOLDER
-    judgement = fold(read_folder(history), _facts(brief, history, aftermath))
+    torn = any(segment.closed == "killed" for segment in read_index(history).segments)
+    judgement = fold(read_folder(history), _facts(brief, aftermath, torn=torn))
     if judgement.needs_evidence:
         judgement = with_evidence(judgement, read_folder_placed(history))
+    return _result(ended, brief, judgement, aftermath)
+
+
+def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:
+    """Return what can be said of a run that did not reach its end.
+
+    Only that part of the history is folded in which every recorder has written all it saw, so an
+    anomaly found in it stands; that nothing was found says little, and never makes a pass.
+
+    Raises:
+        DamagedHistory: A file is not what was written; names it.
+    """
+    brief = read_brief(run_dir)
+    tail = Tail(run_dir / HISTORY_FOLDER)
+    try:
+        records = tail.poll()
+    finally:
+        tail.close()
+    judgement = fold(records, _facts(brief, aftermath, torn=True))
+    result = _result(begun, brief, judgement, aftermath)
+    return msgspec.structs.replace(result, bound=None, limits=[])
+
+
+def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Aftermath) -> Result:
     counts = judgement.counts
     processes = [_per_message(process, counts.delivered) for process in aftermath.processes]
     compared = limits.compare(
@@ -78,7 +103,7 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     )
 
 
-def _facts(brief: Brief, history: Path, aftermath: Aftermath) -> RunFacts:
+def _facts(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
     payload = brief.payload
     made = Payloads(
         brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
@@ -103,7 +128,7 @@ def _facts(brief: Brief, history: Path, aftermath: Aftermath) -> RunFacts:
             for one in aftermath.findings
             if one.reason_code in _DRAIN_CODES
         ),
-        torn=any(segment.closed == "killed" for segment in read_index(history).segments),
+        torn=torn,
         trims=brief.trims,
     )
 

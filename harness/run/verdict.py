@@ -189,19 +189,19 @@ def started() -> Verdict:
 def interrupted(partial: Verdict, code: int) -> Verdict:
     """Return the verdict of a run that a signal ended.
 
-    A FAIL or ERROR already found stays; what looked like a pass is UNKNOWN, since the plan was not
-    carried out. The exit code is the signal's in every case.
+    A FAIL already found stays; all else is UNKNOWN, since the plan was not carried out. The exit
+    code is the signal's in every case.
 
     Args:
         partial: The verdict over what was recorded.
         code: `EXIT_SIGINT` or `EXIT_SIGTERM`.
     """
     signal_name = {EXIT_SIGINT: "SIGINT", EXIT_SIGTERM: "SIGTERM"}[code]
-    status = merge([partial.status, Status.UNKNOWN])
-    keep = status in (Status.FAIL, Status.ERROR) and partial.reason_code != started().reason_code
+    # Other than FAIL nothing counts: that a part of a run was not judged is to be expected.
+    keep = partial.status is Status.FAIL
     reason = f"{partial.reason}; " if keep else ""
     return Verdict(
-        status=status if keep else Status.UNKNOWN,
+        status=Status.FAIL if keep else Status.UNKNOWN,
         reason_code=partial.reason_code if keep else INTERRUPTED_CODE,
         reason=f"{reason}the run was interrupted by {signal_name}",
         limits=Limits.NONE,
