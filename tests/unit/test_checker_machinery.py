@@ -24,8 +24,6 @@ from harness.history.index import write_index
 from harness.history.reader import read_folder
 from harness.history.recorder import Recorder
 from harness.history.records import (
-    AckCompleted,
-    AckInvoked,
     Completed,
     Connected,
     Delivered,
@@ -455,10 +453,3 @@ def test_split_keeps_what_it_cuts() -> None:
     assert list(zip(origin.tolist(), begins.tolist(), ends.tolist(), strict=True)) == [
         (0, 10, 12), (0, 12, 20), (1, 0, 3), (1, 3, 5),
     ]  # fmt: skip
-
-
-def test_cursors_know_what_was_confirmed_when() -> None:
-    """An ack that is confirmed after the login has begun excuses nothing and accuses nobody."""
-    history = read_written(SOUND.with_name("A9-confirmed-during-the-login.ok.json"))
-    acks = [r for r in history.records if isinstance(r, AckInvoked | AckCompleted)]
-    assert [ack.t_ns for ack in acks] == [21, 27]
