@@ -87,7 +87,7 @@ def plan(p: Parameters) -> Plan:
             resizes=1,
             fault_effects=len(faults),
         ),
-        limits=(f"sends_ok >= {p.messages_min}",) if p.messages_min else (),
+        limits=(f"acknowledged_messages >= {p.messages_min}",) if p.messages_min else (),
         load_processes=p.load_processes,
     )
 

@@ -186,6 +186,13 @@ def test_a_limit_that_does_not_exist_is_found_before_anything_starts(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("profile", ["smoke", "standard", "nightly"])
+def test_every_profile_of_our_scenarios_can_be_planned(name: str, profile: str, capsys) -> None:
+    assert run_cli(["run", name, "--dry-run", "--profile", profile]) == 0
+    assert f"{name}, {profile}, seed " in capsys.readouterr().out
+
+
 def test_a_dry_run_shows_phases_and_faults_and_starts_nothing(tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     code = run_cli(["run", "global_fan_in", "--dry-run", "--seed", "5", "--out", str(out)])
