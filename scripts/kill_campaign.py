@@ -2,7 +2,8 @@
 
 ``python scripts/kill_campaign.py`` runs `global_fan_in` in rounds, each with several SIGKILLs of
 the core and several over the edges while all clients churn. Every run must PASS: each kill is a
-planned fault, and one that found no running process would make its run UNKNOWN. Prints a row per run and
+planned fault, and one that found no running process would make its run UNKNOWN. Prints a row per
+run and
 the bound that the kills support. Exit code 0 if every run passed, else 1.
 """
 

@@ -54,6 +54,9 @@ RANGES_MAX = 50_000_000
 COMMITS_GAUGE = "commits"
 """The gauge that counts a core's commits since its start."""
 
+LAG_GAUGE = "tick_lag_us_max"
+"""The gauge that says how late a node was woken at the worst: the machine did not let it run."""
+
 OUTCOMES = {OK: 0, FAIL: 1}
 """Outcomes as numbers; everything else is unknown, 2."""
 
@@ -177,6 +180,7 @@ class Index:
         self.last_ns = 0
         self.gauge_count = 0
         self.commits: int | None = None
+        self.lag_ns_max = 0
         self.reconnects = {"sender": 0, "receiver": 0}
         self.offered = [0, 0]
         self.delivered_count = 0
@@ -390,6 +394,8 @@ class Index:
             self.gauge_count += 1
             if record.value > record.limit:
                 self.over_limit.add(1, record)
+        if record.name == LAG_GAUGE:
+            self.lag_ns_max = max(self.lag_ns_max, record.value * 1_000)
         if record.name == COMMITS_GAUGE:
             node = (record.role, record.index)
             before = self._commit_gauges.get(node, 0)

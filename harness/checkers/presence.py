@@ -3,6 +3,10 @@
 A question is judged only if nothing that concerns the user happened within the promised bound
 before it was asked, nor until it was answered: no login, no end of a session, and no fault or
 restart anywhere, since those end connections that the history does not see.
+
+The promised bound presumes that nodes get to run. How late a node was woken at the worst, by its
+own measurement, is added to it, for the question and for the change alike; on a machine with time
+to spare that is milliseconds.
 """
 
 from __future__ import annotations
@@ -30,11 +34,12 @@ def presence(facts: Facts) -> Found:
     disturbances = _disturbances(facts)
     examined = instances = 0
     found: list[Clue] = []
+    bound_ns = facts.run.presence_bound_ns + 2 * facts.index.lag_ns_max
     for seen in facts.index.presence:
-        settled_ns = seen.t_invoked_ns - facts.run.presence_bound_ns
+        settled_ns = seen.t_invoked_ns - bound_ns
         if any(begin <= seen.t_ns and end >= settled_ns for begin, end in disturbances):
             continue
-        last = _settled(facts, seen, settled_ns)
+        last = _settled(facts, seen, settled_ns, bound_ns)
         if last is None:
             continue
         examined += 1
@@ -77,15 +82,23 @@ def _disturbances(facts: Facts) -> list[tuple[int, int]]:
     return found + [(begin, last_ns) for begin in begun.values()]
 
 
-def _settled(facts: Facts, seen: PresenceSeen, settled_ns: int) -> Opened | Closed | None:
-    """Return the user's last session event if it had time to settle, else None."""
+def _settled(
+    facts: Facts, seen: PresenceSeen, settled_ns: int, bound_ns: int
+) -> Opened | Closed | None:
+    """Return the user's last session event if it had time to settle, else None.
+
+    A login or an end that had begun before the answer may have taken effect; one that came without
+    our doing may have begun a whole bound before it was noticed.
+    """
     events = facts.index.session_events.get(seen.user, [])
     stop = bisect_right(events, seen.t_ns, key=lambda event: event.t_ns)
     before = bisect_left(events, settled_ns, key=lambda event: event.t_ns)
     if before != stop or stop == 0:
         return None
-    if any(isinstance(e, Opened) and e.t_invoked_ns <= seen.t_ns for e in events[stop:]):
-        return None
+    for event in events[stop:]:
+        begun_ns = event.t_invoked_ns if event.t_invoked_ns >= 0 else event.t_ns - bound_ns
+        if begun_ns <= seen.t_ns:
+            return None
     return _in_force(events[:stop], facts.promised(Promise.FENCING))
 
 

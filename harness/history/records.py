@@ -147,13 +147,18 @@ class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
-    """A reader's session ended: "logout" (confirmed), "abort" (cut by us), "lost", "superseded"."""
+    """A reader's session ended: "logout" (confirmed), "abort" (cut by us), "lost", "superseded".
+
+    It ended at some time between `t_invoked_ns`, when we began to end it, and `t_ns`; -1 where it
+    ended without our doing.
+    """
 
     t_ns: int
     reader: str
     inbox: str
     session: int
     cause: str
+    t_invoked_ns: int = -1
 
 
 class ResizeInvoked(msgspec.Struct, frozen=True, array_like=True, tag="resize_invoked"):

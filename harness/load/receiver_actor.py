@@ -224,6 +224,7 @@ class ReceiverActor:
         self.retry_at_ns = back_at_ns
         session = self.session
         orderly = self._rng.random() < 0.5
+        t_invoked_ns = self._clock()
         self.up = False
         self.connecting = True
         try:
@@ -233,7 +234,7 @@ class ReceiverActor:
                 await self.receiver.abort()
         finally:
             self.connecting = False
-        self._close_session(session, "logout" if orderly else "abort")
+        self._close_session(session, "logout" if orderly else "abort", t_invoked_ns)
         self.edge = self._rng.choice(self._edges)
 
     async def logout(self) -> None:
@@ -243,10 +244,11 @@ class ReceiverActor:
         session = self.session
         if self.up:
             self.up = False
+            t_invoked_ns = self._clock()
             await self.receiver.logout()
-            self._close_session(session, "logout")
+            self._close_session(session, "logout", t_invoked_ns)
 
-    def _close_session(self, session: int, cause: str) -> None:
+    def _close_session(self, session: int, cause: str, t_invoked_ns: int = -1) -> None:
         # An unacknowledged delivery may come again: acknowledging starts over from what is sure.
         self.up = False
         self._acked_pos = min(self._acked_pos, self.last_pos)
@@ -260,6 +262,7 @@ class ReceiverActor:
                 inbox=self.seat.inbox,
                 session=session,
                 cause=cause,
+                t_invoked_ns=t_invoked_ns,
             )
         )
         self._mark(up=False, cause="lost" if cause in ("lost", "superseded") else "churn")

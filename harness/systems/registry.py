@@ -24,7 +24,7 @@ def load_system(place: str) -> System:
     """Return the system called or placed so.
 
     Raises:
-        UsageError: There is none, or its module cannot be imported.
+        UsageError: There is none, its module cannot be imported, or what is there is no system.
     """
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     where = _OWN.get(place) or others.get(place) or place
@@ -37,5 +37,8 @@ def load_system(place: str) -> System:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"system {place!r}: {error}") from error
+    if isinstance(found, type) or not hasattr(found, "deploy"):
+        kind = "class" if isinstance(found, type) else type(found).__name__
+        raise UsageError(f"system {place!r}: a {kind}; it must be an object that is a System")
     system: System = found
     return system

@@ -51,7 +51,7 @@ class ReferenceDeployment:
         run_dir: Path,
         core: Process,
         edges: Mapping[str, Process],
-        admin: AdminClient,
+        admins: Mapping[tuple[str, int], AdminClient],
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
     ) -> None:
@@ -59,7 +59,8 @@ class ReferenceDeployment:
         self._database = run_dir / "core.sqlite"
         self._core = core
         self._edges = edges
-        self._admin = admin
+        self._admins = admins
+        self._admin = admins["core", 0]
         self._expected_down: set[str] = set()
         self._torn_down = False
         self.connect = connect
@@ -169,12 +170,15 @@ class ReferenceDeployment:
                 yield StoredEnd(t_ns=now_ns(), inbox=inbox, pos_first=first, pos_last=last)
 
     async def gauges(self) -> list[tuple[str, int, str, int, int]]:
-        """Ask the core for its gauges; none while it is down."""
-        try:
-            values = await self._admin.gauges()
-        except (ConnectionError, Refusal):
-            return []
-        return [("core", 0, name, value, -1) for name, value in sorted(values.items())]
+        """Ask every node for its gauges; none from a node that is down."""
+        found: list[tuple[str, int, str, int, int]] = []
+        for (role, index), admin in self._admins.items():
+            try:
+                values = await admin.gauges()
+            except (ConnectionError, Refusal):
+                continue
+            found += [(role, index, name, value, -1) for name, value in sorted(values.items())]
+        return found
 
     def usage(self) -> list[NodeUsage]:
         """Return what each node used."""
@@ -195,7 +199,8 @@ class ReferenceDeployment:
     async def teardown(self) -> None:
         """Stop the edges, then the core. Idempotent."""
         self._torn_down = True
-        await self._admin.close()
+        for admin in self._admins.values():
+            await admin.close()
         for node in (*self._edges.values(), self._core):
             await node.stop()
 
@@ -236,6 +241,7 @@ async def deploy(
     pulse = PulseSettings(silence_ms=HEARTBEAT_INTERVAL_MS, deadline_ms=HEARTBEAT_DEADLINE_MS)
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
+    edge_ports: list[int] = []
     for name in topology.edges:
         to_core = await links.open(
             f"edge-core:{name}",
@@ -244,6 +250,7 @@ async def deploy(
             probe=_hello("edge", token),
         )
         port = links.ports.take()
+        edge_ports.append(port)
         settings = EdgeNodeSettings(
             edge=EdgeSettings(
                 name=name,
@@ -281,8 +288,10 @@ async def deploy(
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
         "launcher": launcher,
     }
-    admin = AdminClient(HOST, core_port, admin_token)
-    return ReferenceDeployment(topology, run_dir, core, edges, admin, connect, config)
+    admins = {("core", 0): AdminClient(HOST, core_port, admin_token)}
+    for index, port in enumerate(edge_ports):
+        admins["edge", index] = AdminClient(HOST, port, admin_token)
+    return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config)
 
 
 def _hello(role: str, token: str) -> bytes:
