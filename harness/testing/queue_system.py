@@ -1,0 +1,155 @@
+"""A second system under test: a queue in memory. The example of an adapter.
+
+Run any scenario that needs no ability on it with ``--system harness.testing.queue_system:SYSTEM``.
+The queue itself is `harness.testing.queue_server`. What it takes to put a system under test is its
+clients and what makes them inside the load processes (`harness.testing.queue_clients`), the running
+system (`QueueDeployment`), and the `QueueSystem` that ties them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from anyio.from_thread import start_blocking_portal
+
+from harness.errors import HarnessError
+from harness.faults.targets import ProcessTarget
+from harness.history.records import Record
+from harness.links.links import Links
+from harness.systems.port import NodeUsage, PresenceView, Resized
+from harness.systems.promises import Ability, Promise
+from harness.systems.topology import Topology
+from harness.testing.queue_clients import QueueConnector
+from harness.testing.queue_server import Queue, pack, serving
+
+
+class QueueDeployment:
+    """The running queue, in a thread of this process. It cannot do what it has no ability for."""
+
+    def __init__(self, running: ExitStack, connect: Mapping[str, Any]) -> None:
+        self._running = running
+        self.connect = connect
+        self.config: Mapping[str, Any] = {}
+
+    def targets(self) -> Sequence[ProcessTarget]:
+        """Return none: the queue has no process of its own."""
+        return ()
+
+    async def kill(self, role: str, index: int) -> None:
+        """Refuse."""
+        raise _unable(Ability.KILL)
+
+    async def stop(self, role: str, index: int) -> None:
+        """Refuse."""
+        raise _unable(Ability.RESTART)
+
+    async def start(self, role: str, index: int) -> None:
+        """Refuse."""
+        raise _unable(Ability.RESTART)
+
+    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
+        """Refuse."""
+        raise _unable(Ability.RESIZE)
+
+    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
+        """Refuse."""
+        raise _unable(Ability.PRESENCE)
+
+    async def audit(
+        self, inboxes: Sequence[str], now_ns: Callable[[], int]
+    ) -> AsyncIterator[Record]:
+        """Refuse."""
+        raise _unable(Ability.INSPECT)
+        yield  # Makes this an iterator, as the port has it.
+
+    async def gauges(self) -> list[tuple[str, int, str, int, int]]:
+        """Return none."""
+        return []
+
+    def usage(self) -> list[NodeUsage]:
+        """Return none: what it uses is part of the harness' own process."""
+        return []
+
+    def find_dead(self) -> list[str]:
+        """Return none: a thread does not die alone."""
+        return []
+
+    async def teardown(self) -> None:
+        """Stop the server and its thread. Idempotent."""
+        await anyio.to_thread.run_sync(self._running.close)
+
+
+def _unable(ability: Ability) -> HarnessError:
+    return HarnessError(f"the queue lacks the ability {ability.value!r}; see `needs` of a scenario")
+
+
+class QueueSystem:
+    """The queue as a system under test; every edge is a way to the same server.
+
+    Args:
+        lose_every: See `Queue`.
+        doubles: See `Queue`.
+    """
+
+    name = "queue"
+    version = "1"
+    promises = frozenset(
+        {
+            Promise.EXACTLY_ONCE_LOG,
+            Promise.FIFO_PIPELINED,
+            Promise.PREFIX,
+            Promise.LINEARIZABLE_APPEND,
+            Promise.LINEARIZABLE_END,
+            Promise.DENSE_POSITIONS,
+        }
+    )
+    abilities: frozenset[Ability] = frozenset()
+    presence_bound_s = 0.0
+    route = ""
+
+    def __init__(self, *, lose_every: int = 0, doubles: bool = False) -> None:
+        self._lose_every = lose_every
+        self._doubles = doubles
+
+    async def deploy(
+        self, topology: Topology, links: Links, run_dir: Path, seed: int
+    ) -> QueueDeployment:
+        """Start the server, and a proxy to it for every edge and client group.
+
+        `Topology.latency_ms` delays these links: there is nothing behind an edge. No options.
+        """
+        if topology.options:
+            raise HarnessError(f"unknown options of the queue: {', '.join(topology.options)}")
+        port = links.ports.take()
+        ports: dict[str, int] = {}
+        for edge in topology.edges:
+            for group in range(topology.client_groups):
+                link = await links.open(
+                    f"client-edge:{edge}:{group}",
+                    port,
+                    latency_ms=topology.latency_ms.get(edge, 0),
+                    probe=pack("hello"),
+                )
+                ports[link.name] = link.listen_port
+        queue = Queue(lose_every=self._lose_every, doubles=self._doubles)
+        with ExitStack() as starting:
+            portal = starting.enter_context(start_blocking_portal())
+            starting.enter_context(portal.wrap_async_context_manager(serving(queue, port)))
+            return QueueDeployment(starting.pop_all(), {"ports": ports})
+
+    def connector(self, connect: Mapping[str, Any]) -> QueueConnector:
+        """Return what makes clients from the deployment's `connect`."""
+        return QueueConnector(connect)
+
+
+SYSTEM = QueueSystem()
+
+SYSTEM_LOSING = QueueSystem(lose_every=50)
+"""Broken on purpose: a run of it must end in FAIL with A1."""
+
+SYSTEM_DOUBLING = QueueSystem(doubles=True)
+"""Broken on purpose: a run of it must end in FAIL with A7 once anything is sent again."""

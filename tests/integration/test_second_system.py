@@ -1,0 +1,105 @@
+"""The port is an interface: a system that shares nothing with the reference is put under test.
+
+The run is the real one: its own Toxiproxy, its own load processes, a scenario of a user's. Two
+broken variants show that a pass on this system is worth something.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import run_cli
+from harness.report.codec import decode_result
+from harness.report.result import CheckStatus, Result, Status
+
+pytestmark = pytest.mark.integration
+
+SCENARIO = '''
+"""Clients of two edges come and go, and one edge's connections are reset."""
+from tallystick import (
+    Churn, Drain, LinkReset, Load, Login, Plan, Requires, Scenario, Send, Stream, Topology, at,
+)
+
+INBOXES = ("ann", "bob")
+
+SCENARIO = Scenario(
+    name="coming_and_going",
+    claim="Nothing is lost while clients come and go.",
+    plan=Plan(
+        # The latency keeps batches unanswered long enough for a cut to hit some of them.
+        topology=Topology(edges=("near", "far"), latency_ms={"far": 20}),
+        phases=(
+            Send(stream=Stream(to=INBOXES, producers=2, count=20)),
+            Login(inboxes=INBOXES),
+            Load(
+                duration_s=1.5,
+                streams=(Stream(to=INBOXES, producers=4, rate_per_s=1_000.0, batch_count=5),),
+                churn=Churn(sender_up_s=0.3, receiver_up_s=0.5, down_s=0.05),
+                faults=(at(0.5, LinkReset(), on="client-edge:far:0"),),
+            ),
+            Drain(within_s=15.0),
+        ),
+        requires=Requires(
+            sends_ok=1_500, delivered=1_000, sender_reconnects=4, receiver_reconnects=1,
+            fault_effects=1,
+        ),
+    ),
+)
+'''
+
+LINKS = {f"client-edge:{edge}:{group}" for edge in ("near", "far") for group in (0, 1)}
+"""Group 0 is the process of the senders, group 1 that of the receivers."""
+
+NOT_PROMISED = {"A13", "B6", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "D6", "D7", "E1"}
+"""Cursors, total order, buckets, epochs, fencing, presence, limits."""
+
+
+def run(tmp_path: Path, system: str) -> tuple[int, Result]:
+    scenario = tmp_path / "coming_and_going.py"
+    scenario.write_text(SCENARIO)
+    out = tmp_path / "out"
+    place = f"harness.testing.queue_system:{system}"
+    words = ["run", str(scenario), "--seed", "7", "--system", place, "--out", str(out)]
+    code = run_cli(words)
+    return code, decode_result((out / "result.json").read_bytes())
+
+
+def statuses(result: Result) -> dict[str, CheckStatus]:
+    return {check.id: check.status for check in result.checks}
+
+
+def test_a_queue_in_memory_passes_what_it_promises_and_is_asked_nothing_else(tmp_path: Path):
+    code, result = run(tmp_path, "SYSTEM")
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    found = statuses(result)
+    assert {found[check] for check in NOT_PROMISED} == {CheckStatus.NOT_APPLICABLE}
+    for check in ("A1", "A7", "B2", "B3", "B4", "B5"):
+        assert found[check] is CheckStatus.PASS, check
+    assert result.system.name == "queue"
+    assert result.counts.sends.ok == result.counts.delivered >= 1_500
+    assert {row.link for row in result.coverage} == LINKS
+    assert all(row.covered and row.connections_counted for row in result.coverage)
+
+
+def test_a_queue_that_drops_acknowledged_batches_fails_with_a1(tmp_path: Path):
+    code, result = run(tmp_path, "SYSTEM_LOSING")
+    assert (code, result.verdict.status) == (1, Status.FAIL)
+    lost = next(check for check in result.checks if check.id == "A1")
+    assert lost.status is CheckStatus.FAIL
+    # Every batch of the load has five messages; the forty of the first phase have one.
+    assert lost.instances == result.counts.sends.ok - result.counts.delivered
+    assert lost.instances % 5 == 0
+    assert lost.witnesses
+    assert statuses(result)["A7"] is CheckStatus.PASS
+
+
+def test_a_queue_that_stores_resent_batches_again_fails_with_a7(tmp_path: Path):
+    code, result = run(tmp_path, "SYSTEM_DOUBLING")
+    assert (code, result.verdict.status) == (1, Status.FAIL)
+    doubled = next(check for check in result.checks if check.id == "A7")
+    assert doubled.status is CheckStatus.FAIL
+    assert doubled.instances >= 5
+    assert doubled.witnesses
+    assert statuses(result)["A1"] is CheckStatus.PASS
