@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
 from reference.events import (
@@ -64,6 +65,7 @@ BUG = PlantedBug(
     summary="An acknowledgement leaves before the messages are durable.",
     replaces="the core machine",
     named_by=("A1", "A6"),
+    focus=(Action.CORE_CRASHES, Action.CORE_CRASHES_IN_COMMIT),
     shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN, Shown.VFS}),
     core=HastyCore,
 )

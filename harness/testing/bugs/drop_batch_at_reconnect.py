@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
 from reference.core.producers import Lineage
@@ -46,6 +47,7 @@ BUG = PlantedBug(
     summary="A batch that crosses a reconnect is acknowledged and not stored.",
     replaces="the sequencer's append",
     named_by=("A1",),
+    focus=(Action.RESET, Action.EDGE_CRASHES),
     shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     core=make_core,
 )

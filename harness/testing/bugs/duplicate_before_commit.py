@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -31,7 +32,7 @@ BUG = PlantedBug(
     summary="A duplicate is acknowledged although the original is not durable yet.",
     replaces="the sequencer's append",
     named_by=("A1",),
+    focus=(Action.DISK_SLOW,),
     shown_in=frozenset({Shown.SIMULATOR}),
-    seeds=300,
     core=make_core,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -35,7 +36,7 @@ BUG = PlantedBug(
     summary="A cursor ack of a superseded session is accepted.",
     replaces="the core's handling of cursor acks",
     named_by=("A14", "A12", "A11"),
+    focus=(Action.ZOMBIE,),
     shown_in=frozenset({Shown.SIMULATOR}),
-    seeds=300,
     core=make_core,
 )

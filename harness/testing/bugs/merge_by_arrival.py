@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.testing.bugs.registry import Patch, PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core import buckets
 from reference.core.buckets import U32, BucketRow
 from reference.events import LogSlice
@@ -34,6 +35,7 @@ BUG = PlantedBug(
     summary="An inbox read from the store comes bucket by bucket, not in position order.",
     replaces="reference.core.buckets.merge",
     named_by=("B2", "A6"),
+    focus=(Action.PROMOTE, Action.RECEIVER_ABORTS),
     shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     patches=(Patch(module=buckets, name="merge", replacement=merge_by_arrival),),
 )

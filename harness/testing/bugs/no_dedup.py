@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -35,6 +36,7 @@ BUG = PlantedBug(
     summary="A batch that is sent again is stored again.",
     replaces="the sequencer's append",
     named_by=("A7",),
+    focus=(Action.RESET, Action.SENDER_LEAVES),
     shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     core=make_core,
 )

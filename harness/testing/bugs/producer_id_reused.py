@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.client.outcomes import (
     Acknowledged,
     LineageLost,
@@ -98,6 +99,7 @@ BUG = PlantedBug(
     summary="New messages go out under ids that older messages have.",
     replaces="the client's sender",
     named_by=("A1", "A3", "A5"),
+    focus=(Action.SENDER_CRASHES,),
     shown_in=frozenset({Shown.SIMULATOR}),
     make_sender=make_sender,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -32,7 +33,7 @@ BUG = PlantedBug(
     summary="A repeated promotion undoes a later one.",
     replaces="the sequencer's promote",
     named_by=("C7",),
+    focus=(Action.PROMOTE, Action.PROMOTE_AND_LOSE_ANSWER),
     shown_in=frozenset({Shown.SIMULATOR}),
-    seeds=300,
     core=make_core,
 )

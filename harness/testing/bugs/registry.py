@@ -13,6 +13,7 @@ from typing import Any
 import harness.testing.bugs
 from harness.testing.simulator.actors import SenderLike
 from harness.testing.simulator.nodes import Machine
+from harness.testing.simulator.plan import Action
 from harness.testing.simulator.world import Factories
 from reference.client.sender import SenderMachine, SenderSettings
 from reference.core.machine import CoreMachine
@@ -48,7 +49,8 @@ class PlantedBug:
         replaces: What of the reference it takes the place of.
         named_by: Checks of which at least one must fail; the first says best what is wrong.
         shown_in: Where it can be seen.
-        seeds: The simulator finds it within so many seeds, counted from 0.
+        focus: Steps that it takes; the simulator tries only these and sends, to find it soon.
+        seeds: With them it is found within so many seeds, counted from 0.
         make_sender: Returns a new factory of senders, with a memory for one run.
     """
 
@@ -57,7 +59,8 @@ class PlantedBug:
     replaces: str
     named_by: tuple[str, ...]
     shown_in: frozenset[Shown]
-    seeds: int = 100
+    focus: tuple[Action, ...] = ()
+    seeds: int = 40
     core: Callable[[CoreSettings, Recovered], Machine] = CoreMachine
     edge: Callable[[EdgeSettings], Machine] = EdgeMachine
     make_sender: Callable[[], Callable[[SenderSettings], SenderLike]] = lambda: SenderMachine

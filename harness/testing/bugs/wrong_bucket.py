@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.testing.bugs.registry import Patch, PlantedBug, Shown
+from harness.testing.simulator.plan import Action
 from reference.core import buckets
 from reference.wire.messages import Run
 
@@ -25,6 +26,7 @@ BUG = PlantedBug(
     summary="A message lies in another bucket than its hash says.",
     replaces="reference.core.buckets.buckets_of",
     named_by=("C1",),
+    focus=(Action.PROMOTE,),
     shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     patches=(Patch(module=buckets, name="buckets_of", replacement=buckets_beside),),
 )

@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.testing.simulator")
     parser.add_argument("--seeds", default="0:100", help="first:end, or a single seed")
     parser.add_argument("--bug", choices=sorted(all_bugs()), help="plant this bug")
+    parser.add_argument("--focus", action="store_true", help="only steps that the bug needs")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument("--stop", action="store_true", help="stop at the first seed that fails")
     options = parser.parse_args(arguments)
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     failing = 0
     totals: Counter[str] = Counter()
     for seed in seeds:
-        plan = draw_plan(seed)
+        plan = draw_plan(seed, bug.focus if bug is not None and options.focus else ())
         try:
             if bug is None:
                 simulated = World(plan, trace=trace).run()

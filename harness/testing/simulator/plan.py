@@ -50,7 +50,7 @@ WEIGHTS: dict[Action, int] = {
     Action.PROMOTE_AND_LOSE_ANSWER: 1,
     Action.STORE_FULL: 1,
     Action.DISK_SLOW: 2,
-    Action.ZOMBIE: 1,
+    Action.ZOMBIE: 2,
 }
 """How often a drawn step is of each kind."""
 
@@ -94,11 +94,20 @@ class Plan:
     ack_delay_ms: int = 300
 
 
-def draw_plan(seed: int) -> Plan:
-    """Return the plan of a seed. Each leaves some kinds of steps out, so that others stand out."""
+def draw_plan(seed: int, focus: tuple[Action, ...] = ()) -> Plan:
+    """Return the plan of a seed.
+
+    Each leaves some kinds of steps out, so that others stand out; some keep only very few (swarm
+    testing, Groce and others, ISSTA 2012). With `focus` it has no others than these and sends.
+    """
     rng = random.Random(seed)
-    left_out = {a for a in Action if a is not Action.SEND and rng.random() < 0.25}
-    actions = [a for a in Action if a not in left_out]
+    others = [action for action in Action if action is not Action.SEND]
+    kept = list(focus)
+    if not kept and rng.random() < 0.5:
+        kept = [action for action in others if rng.random() < 0.75]
+    elif not kept:
+        kept = rng.sample(others, rng.choice((1, 2, 3)))
+    actions = [Action.SEND, *kept]
     weights = [WEIGHTS[a] for a in actions]
     count = rng.randrange(10, STEPS_MAX)
     steps = tuple(

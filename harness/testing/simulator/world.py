@@ -268,15 +268,12 @@ class World:
                 reader.logout(away_ms * MS_NS)
             case Action.RECEIVER_CRASHES:
                 self._renew_reader(reader.inbox)
-            case Action.OTHER_DEVICE | Action.ZOMBIE:
-                # The first one is not told by us: it goes on until the core ends its session.
-                self._zombies.append(reader)
-                self._readers[reader.inbox] = self._new_reader(reader.inbox, reader.reader, -2)
-                if step.action is Action.ZOMBIE:
-                    self._deafen(reader.edge)
-                    self._agenda.after(
-                        (100 + 2 * step.how) * MS_NS, lambda: self._renew_reader(reader.inbox)
-                    )
+            case Action.OTHER_DEVICE:
+                self._take_over(reader.inbox)
+            case Action.ZOMBIE:
+                sender.send(reader.inbox, 1 + step.how % 8)
+                self._later(200, lambda: self._make_zombie(reader.inbox))
+                self._later(500 + 2 * step.how, lambda: self._renew_reader(reader.inbox))
             case Action.ASK_END:
                 reader.ask_end()
             case Action.RESET | Action.CUT:
@@ -296,22 +293,50 @@ class World:
                 self._agenda.after((1 + away_ms // 4) * MS_NS, self._make_room)
 
             case Action.DISK_SLOW:
-                self._disk.slow_ns = (50 + 4 * step.how) * MS_NS
-                crash = step.how % 2 == 1
-                self._agenda.after((1 + away_ms) * MS_NS, lambda: self._quicken(crash))
+                self._slow_down(step.how, 200 + away_ms)
+
+    def _later(self, delay_ms: int, call: Callable[[], None]) -> None:
+        """Call it later, unless the load is over by then."""
+        self._agenda.after(delay_ms * MS_NS, lambda: None if self._healed else call())
+
+    def _slow_down(self, how: int, duration_ms: int) -> None:
+        """Slow the disk, so that resends and crashes meet commits that are under way."""
+        self._disk.slow_ns = (50 + 8 * how) * MS_NS
+        if how & 2:
+            for sender in self._senders:
+                sender.send(self._inboxes[how % len(self._inboxes)], 1 + how % 5)
+            self._later(60, self._leave_all)
+        self._later(1 + duration_ms, lambda: self._quicken(crash=bool(how & 1)))
+
+    def _leave_all(self) -> None:
+        for sender in self._senders:
+            sender.leave(MS_NS)
+
+    def _take_over(self, inbox: str, *, acks: bool = True) -> None:
+        """Let another device log in; the first one goes on until the core ends its session."""
+        reader = self._readers[inbox]
+        self._zombies.append(reader)
+        self._readers[inbox] = self._new_reader(inbox, reader.reader, -2, acks=acks)
+
+    def _make_zombie(self, inbox: str) -> None:
+        """Let another device log in, and the first one's edge hear late that it is superseded.
+
+        The other device reads and acknowledges nothing, so whatever moves the cursor is not its.
+        """
+        self._deafen(self._readers[inbox].edge)
+        self._take_over(inbox, acks=False)
 
     def _quicken(self, crash: bool) -> None:
         """End the slowness, maybe with a crash, for which it left a lot under way."""
         self._disk.slow_ns = 0
-        if crash and self._core is not None and not self._healed:
+        if crash and self._core is not None:
             self._core.crash(silent=False)
 
     def _renew_reader(self, inbox: str) -> None:
         """Crash a consumer; its next life goes on at the durable cursor."""
         reader = self._readers[inbox]
-        if not self._healed:
-            reader.crash()
-            self._readers[inbox] = self._new_reader(inbox, reader.reader, -2)
+        reader.crash()
+        self._readers[inbox] = self._new_reader(inbox, reader.reader, -2)
 
     def _deafen(self, edge: str) -> None:
         """Lose what the core sends to an edge, so that it hears late that a session is over."""
