@@ -6,6 +6,7 @@ Only the module of the verb that was asked for is imported, so that help and err
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -84,6 +85,10 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # A claim with a letter that the terminal lacks must not end a run.
             stream.reconfigure(errors="replace")
+    # A user's `module:NAME` is also looked for where the user stands, as load processes do; last,
+    # so that a folder of theirs hides nothing of ours.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     sys.exit(run_cli(sys.argv[1:]))
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import anyio
 import msgspec
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.faults.nemesis import write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
@@ -28,7 +28,7 @@ from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.judge import judge
+from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
 from harness.run.request import RunOutcome, RunRequest
@@ -91,7 +91,6 @@ def _finish(
     cpu_begun_s: float,
 ) -> Result:
     """Judge what was recorded and write everything that a run leaves behind."""
-    write_index(request.run_dir / "history", killed=aftermath.killed_segments)
     write_journal(request.run_dir / "faults.jsonl", aftermath.faults)
     ended = msgspec.structs.replace(
         begun,
@@ -106,7 +105,7 @@ def _finish(
             planted_bug=aftermath.config.get("planted_bug"),
         ),
     )
-    result = judge(request.run_dir, ended, aftermath)
+    result = _judge(request, ended, aftermath)
     result = msgspec.structs.replace(
         result, processes=[*result.processes, _own_process(result, cpu_begun_s)]
     )
@@ -132,6 +131,18 @@ def _own_process(result: Result, cpu_begun_s: float) -> Process:
         cpu_us_per_message=round(cpu_s * 1e6 / delivered, 4) if delivered else None,
         rss_max_bytes=rss_max * (1 if sys.platform == "darwin" else 1024),
     )
+
+
+def _judge(request: RunRequest, ended: Result, aftermath: Aftermath) -> Result:
+    try:
+        write_index(request.run_dir / "history", killed=aftermath.killed_segments)
+        return judge(request.run_dir, ended, aftermath)
+    except DamagedHistory:
+        if not any(one.status is Status.ERROR for one in aftermath.findings):
+            raise
+        # The trouble of the harness ended recorders in mid-sentence; that trouble is the reason
+        # to give, and what they wrote may still convict.
+        return judge_cut_off(request.run_dir, ended, aftermath)
 
 
 def _apply_retention(request: RunRequest, result: Result) -> None:

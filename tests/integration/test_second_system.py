@@ -6,6 +6,8 @@ broken variants show that a pass on this system is worth something.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ SCENARIO = Scenario(
     ),
 )
 '''
+
+BREAKING_ADAPTER = """
+from harness.testing import queue_clients, queue_system
+
+def submit(self, batch):
+    raise RuntimeError("an error in the adapter")
+
+queue_clients.QueueSender.submit = submit
+SYSTEM = queue_system.QueueSystem()
+"""
 
 LINKS = {f"client-edge:{edge}:{group}" for edge in ("near", "far") for group in (0, 1)}
 """Group 0 is the process of the senders, group 1 that of the receivers."""
@@ -103,3 +115,24 @@ def test_a_queue_that_stores_resent_batches_again_fails_with_a7(tmp_path: Path):
     assert doubled.instances >= 5
     assert doubled.witnesses
     assert statuses(result)["A1"] is CheckStatus.PASS
+
+
+def test_an_adapter_of_the_users_folder_that_breaks_is_named_as_the_reason(tmp_path: Path):
+    (tmp_path / "coming_and_going.py").write_text(SCENARIO)
+    (tmp_path / "my_adapter.py").write_text(BREAKING_ADAPTER)
+    # -P keeps the working folder off the path, as the installed command does.
+    script = "from harness.cli.main import main; main()"
+    words = ["run", "./coming_and_going.py", "--system", "my_adapter:SYSTEM", "--out", "out"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+    )
+    assert done.returncode == 70, done.stderr
+    result = decode_result((tmp_path / "out" / "result.json").read_bytes())
+    assert result.verdict.status is Status.ERROR
+    assert "load process 1 ended by itself; see logs/load-1.log" in result.verdict.reason
+    assert "an error in the adapter" in (tmp_path / "out" / "logs" / "load-1.log").read_text()
