@@ -41,7 +41,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
     phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
-    in which presence becomes right; `trims` says that what was acknowledged may be gone from the store.
+    in which presence becomes right; `trims`: the store may drop what was acknowledged.
     """
 
     schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
