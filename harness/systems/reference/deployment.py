@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -269,9 +270,15 @@ async def deploy(
                 f"client-edge:{name}:{group}", port, probe=_hello("client", token)
             )
             client_ports[link.name] = link.listen_port
+    ready_lines: list[str] = []
+
+    async def start(node: Process) -> None:
+        match = await node.start()
+        ready_lines.append(match.string if match is not None else "")
+
     async with anyio.create_task_group() as tasks:
         for node in (core, *edges.values()):
-            tasks.start_soon(node.start)
+            tasks.start_soon(start, node)
     connect = {
         "token": token,
         "client_ports": client_ports,
@@ -287,11 +294,21 @@ async def deploy(
         "core_links": core_links,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
         "launcher": launcher,
+        "planted_bug": planted_bug(ready_lines),
     }
     admins = {("core", 0): AdminClient(HOST, core_port, admin_token)}
     for index, port in enumerate(edge_ports):
         admins["edge", index] = AdminClient(HOST, port, admin_token)
     return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config)
+
+
+def planted_bug(ready_lines: Iterable[str]) -> str | None:
+    """Return the bug that one of the nodes says is planted in it, None for honest nodes."""
+    for line in ready_lines:
+        about = json.loads(line[line.index("{") :]) if "{" in line else {}
+        if bug := about.get("planted_bug"):
+            return str(bug)
+    return None
 
 
 def _hello(role: str, token: str) -> bytes:
