@@ -96,10 +96,18 @@ def _settled(
     if before != stop or stop == 0:
         return None
     for event in events[stop:]:
-        begun_ns = event.t_invoked_ns if event.t_invoked_ns >= 0 else event.t_ns - bound_ns
-        if begun_ns <= seen.t_ns:
+        if _begun_ns(event, bound_ns) <= seen.t_ns:
             return None
     return _in_force(events[:stop], facts.promised(Promise.FENCING))
+
+
+def _begun_ns(event: Opened | Closed, bound_ns: int) -> int:
+    """Return the earliest time at which the event may have taken effect."""
+    if event.t_invoked_ns >= 0:
+        return event.t_invoked_ns
+    # A superseding login is an event of its own, so its victim's end needs no allowance.
+    lost = isinstance(event, Closed) and event.cause == "lost"
+    return event.t_ns - bound_ns if lost else event.t_ns
 
 
 def _in_force(events: list[Opened | Closed], fenced: bool) -> Opened | Closed:

@@ -245,6 +245,11 @@ class Worker:
             "up": all(actor.up for actor in actors.values()),
         }
 
+    async def do_receiver_state(self, _command: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell whether some receiver is on its way in or out."""
+        actors = self._receivers.values()
+        return {"moving": any(a.connecting or a.wanted_up != a.up for a in actors)}
+
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
         for name in command["readers"]:

@@ -40,6 +40,12 @@ BEGIN_AFTER_NS = 50_000_000
 ADMIN_WITHIN_S = 15.0
 """Deadline of a promotion, a presence question and of one inspected inbox's first row."""
 
+RECEIVERS_REST_WITHIN_S = 15.0
+"""How long receivers that are on their way in or out are waited for, before presence is asked."""
+
+PRESENCE_MARGIN_S = 0.3
+"""Waited beyond the bound, so that the gauges of the last second are in."""
+
 RECEIVER_UP_S_MIN = 0.5
 """Share of a receiver's mean time up that is granted before chance may cut it, so that presence
 has time to settle between two cuts."""
@@ -256,8 +262,15 @@ async def _restart(stage: Stage, phase: Restart) -> None:
 
 
 async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
-    # Nobody may judge presence before the promised bound has passed since the last change.
-    await anyio.sleep(stage.system.presence_bound_s)
+    async def at_rest() -> bool:
+        return not (await stage.crew.readers.command("receiver_state"))["moving"]
+
+    await wait_until(at_rest, within_s=RECEIVERS_REST_WITHIN_S)
+    # Nobody may judge presence before the promised bound has passed since the last change, and a
+    # node that was not woken in time gets that time on top, as the check will give it.
+    await anyio.sleep(
+        stage.system.presence_bound_s + 2 * stage.lag_ns_max / 1e9 + PRESENCE_MARGIN_S
+    )
     await ask_presence(stage, phase.users)
 
 

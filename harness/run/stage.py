@@ -27,6 +27,7 @@ class Stage:
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
+        lag_ns_max: How late a node was woken at the worst, by its own measurement.
         commits: Commits that the system reported, for the bound; -1 unknown.
         trouble: Why safety must stay UNKNOWN, as (reason_code, reason); the first counts.
     """
@@ -46,6 +47,7 @@ class Stage:
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0
     commits: int = -1
+    lag_ns_max: int = 0
     trouble: list[tuple[str, str]] = field(default_factory=list)
 
     def now_ns(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 
+from harness.checkers.index import LAG_GAUGE
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, targets_of
 from harness.faults.targets import RunTargets
@@ -237,6 +238,8 @@ async def _sample_gauges(stage: Stage) -> None:
         seen = await stage.deployment.gauges()
         t_ns = stage.now_ns()
         for role, index, name, value, limit in seen:
+            if name == LAG_GAUGE:
+                stage.lag_ns_max = max(stage.lag_ns_max, value * 1_000)
             if name == "commits":
                 stage.commits = max(stage.commits, value)
             stage.recorder.write(
