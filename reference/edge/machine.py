@@ -295,6 +295,10 @@ class EdgeMachine:
     def _take_segments(self, line: ClientLine, segments: Iterable[m.Segment], now_ns: int) -> None:
         for segment in segments:
             producer = segment.producer
+            if producer in line.producers:
+                # The login of an older connection can come behind that of a newer one. When the
+                # older one has ended nobody speaks for the producer, and this connection may.
+                self._owner.setdefault(producer, line.conn)
             if self._owner.get(producer) != line.conn:
                 if producer in line.producers:
                     # A newer connection speaks for this producer: the older frame is dropped.

@@ -97,6 +97,20 @@ def test_batches_of_many_clients_are_gathered_while_one_piece_is_written() -> No
     assert edge.heard(core) == [batch(segment(1, 2), segment(0, 3, producer=8))]
 
 
+def test_a_late_login_of_a_connection_that_ends_leaves_the_newer_one_its_voice() -> None:
+    edge = EdgeScript()
+    core = edge.core()
+    newer = edge.sender(core)
+    older = edge.sender(core)
+    edge.say(newer, batch(segment(0)))
+    assert sent_segments(edge.heard(core)) == []
+    edge.lose(older)
+    edge.say(newer, batch(segment(0)))
+    assert sent_segments(edge.heard(core)) == [(7, "ann", 0, 1)]
+    edge.say(core, ok(0))
+    assert edge.heard(newer) == [ok(0)]
+
+
 def test_unanswered_bytes_stay_within_the_cores_credit() -> None:
     edge = EdgeScript()
     core = edge.core(credit_bytes=20)
