@@ -29,12 +29,19 @@ class Links:
     Attributes:
         ports: The run's block; nodes take their ports from it too.
         server: The Toxiproxy server.
+        table: Where every process of the run is written down; there is one per run folder.
     """
 
     def __init__(
-        self, server: ToxiproxyServer, ports: PortBlock, *, resets: Collection[str] = ()
+        self,
+        server: ToxiproxyServer,
+        ports: PortBlock,
+        *,
+        table: ProcessTable | None = None,
+        resets: Collection[str] = (),
     ) -> None:
         self.ports = ports
+        self.table = table
         self.server = server
         self._resets = tuple(resets)
         self._links: dict[str, Link] = {}
@@ -66,7 +73,7 @@ class Links:
         except BaseException:
             ports.close()
             raise
-        return cls(server, ports, resets=resets)
+        return cls(server, ports, table=table, resets=resets)
 
     @property
     def by_name(self) -> Mapping[str, Link]:

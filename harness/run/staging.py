@@ -67,10 +67,11 @@ async def on_stage(
         return time.monotonic_ns() - t0_ns
 
     recorder = Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner")
+    table = ProcessTable(run_dir)
     links = await Links.start(
         toxiproxy,
         run_dir=run_dir,
-        table=ProcessTable(run_dir),
+        table=table,
         resets=targets_of(planned, "link_reset"),
     )
     deployment: Deployment | None = None
@@ -90,7 +91,9 @@ async def on_stage(
         async with anyio.create_task_group() as tasks:
             for index in range(plan.load_processes + 1):
                 job = _job(request, plan, deployment, t0_ns, index + 1)
-                crew.hands.append(await start_hand(tasks, job, run_dir, child_environment()))
+                hand = await start_hand(tasks, job, run_dir, child_environment())
+                crew.hands.append(hand)
+                table.add(f"load-{job.process}", hand.pid)
             with anyio.fail_after(START_WITHIN_S):
                 for hand in crew.hands:
                     await hand.reply_to(0)
@@ -111,6 +114,8 @@ async def on_stage(
             yield stage
             await _finish_load(stage, aftermath)
             await crew.end()
+            for hand in crew.hands:
+                table.remove(hand.pid)
             tasks.cancel_scope.cancel()
         await deployment.teardown()
         aftermath.coverage, bypassed = compare_coverage(

@@ -223,7 +223,7 @@ async def deploy(
     core_links = int(options.pop("core_links", 1))
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
-    table = ProcessTable(run_dir)
+    table = links.table
     admin_token = f"admin-{token}"
     core_port = links.ports.take()
     core_settings = CoreNodeSettings(
@@ -322,7 +322,7 @@ def _process(
     role: str,
     settings: CoreNodeSettings | EdgeNodeSettings,
     run_dir: Path,
-    table: ProcessTable,
+    table: ProcessTable | None,
 ) -> Process:
     return Process(
         name=name,
