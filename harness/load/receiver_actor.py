@@ -221,6 +221,9 @@ class ReceiverActor:
 
     async def cut(self, back_at_ns: int) -> None:
         """Cut the connection abruptly (or log out, drawn) and come back through another edge."""
+        if not self.up or self.connecting:
+            # It went down by itself a moment before; a login may be under way already.
+            return
         self.retry_at_ns = back_at_ns
         session = self.session
         orderly = self._rng.random() < 0.5

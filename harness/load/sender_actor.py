@@ -206,8 +206,10 @@ class SenderActor:
 
     async def cut(self, back_at_ns: int) -> None:
         """Cut the connection abruptly and come back later through an edge drawn anew."""
-        if self.up:
-            self._mark(up=False, cause="churn")
+        if not self.up or self.connecting:
+            # It went down by itself a moment before; a connect may be under way already.
+            return
+        self._mark(up=False, cause="churn")
         self.up = False
         self.connecting = True
         self.retry_at_ns = back_at_ns

@@ -119,9 +119,9 @@ class ReferenceConnector:
         self._settle(client)
         self._on_link[client] = _link(edge, group)
 
-    def opened(self, client: SenderClient | ReceiverClient) -> None:
-        """Note that the connection came up."""
-        self._opened[self._on_link[client]] += 1
+    def opened(self, edge: str, group: int) -> None:
+        """Note that a connection came up."""
+        self._opened[_link(edge, group)] += 1
 
     def _settle(self, client: SenderClient | ReceiverClient) -> None:
         """Book what the client's ended connections have read since the last time."""
@@ -148,7 +148,7 @@ class ReferenceSender:
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
         await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
-        self._connector.opened(self._client)
+        self._connector.opened(edge, self._group)
 
     async def disconnect(self) -> None:
         """Cut the connection abruptly; the outbox stays."""
@@ -187,7 +187,7 @@ class ReferenceReceiver:
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
         opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
-        self._connector.opened(self._client)
+        self._connector.opened(edge, self._group)
         return Login(session=opened.session, next_pos=opened.next_pos)
 
     def ack(self, upto: int) -> None:
