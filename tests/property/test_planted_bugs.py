@@ -35,9 +35,9 @@ def test_the_same_seeds_are_fine_without_it(bug: PlantedBug) -> None:
     assert {seed: str(f) for seed, f in findings.items() if not f.fine} == {}
 
 
-def test_the_five_bugs_of_real_runs_are_there() -> None:
-    names = {bug.name for bug in all_bugs().values() if Shown.REAL_RUN in bug.shown_in}
-    assert names == {
+def test_the_five_bugs_of_real_runs_and_power_losses_are_there() -> None:
+    real = {Shown.REAL_RUN, Shown.VFS}
+    assert {bug.name for bug in all_bugs().values() if bug.shown_in & real} == {
         "acknowledge-before-commit",
         "drop-batch-at-reconnect",
         "merge-by-arrival",

@@ -66,6 +66,6 @@ BUG = PlantedBug(
     replaces="the core machine",
     named_by=("A1", "A6"),
     focus=(Action.CORE_CRASHES, Action.CORE_CRASHES_IN_COMMIT),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN, Shown.VFS}),
+    shown_in=frozenset({Shown.SIMULATOR, Shown.VFS}),
     core=HastyCore,
 )
