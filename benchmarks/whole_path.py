@@ -76,7 +76,7 @@ def main() -> None:
     """Measure all variants in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--duration-s", default="10")
+    parser.add_argument("--duration-s", default="6")
     arguments = parser.parse_args()
     samples: dict[str, list[Sample]] = defaultdict(list)
     for number in range(arguments.rounds):
