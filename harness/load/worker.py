@@ -126,6 +126,7 @@ class Worker:
     async def report(self) -> None:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
+            self._recorder.beat(self.clock())
             _say({"progress": self._progress()})
             await anyio.sleep(PROGRESS_EVERY_S)
 

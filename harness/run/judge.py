@@ -44,7 +44,7 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     brief = read_brief(run_dir)
     history = run_dir / HISTORY_FOLDER
     torn = any(segment.closed == "killed" for segment in read_index(history).segments)
-    judgement = fold(read_folder(history), _facts(brief, aftermath, torn=torn))
+    judgement = fold(read_folder(history), facts_of(brief, aftermath, torn=torn))
     if judgement.needs_evidence:
         judgement = with_evidence(judgement, read_folder_placed(history))
     return _result(ended, brief, judgement, aftermath)
@@ -65,7 +65,7 @@ def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:
         records = tail.poll()
     finally:
         tail.close()
-    judgement = fold(records, _facts(brief, aftermath, torn=True))
+    judgement = fold(records, facts_of(brief, aftermath, torn=True))
     result = _result(begun, brief, judgement, aftermath)
     return msgspec.structs.replace(result, bound=None, limits=[])
 
@@ -103,7 +103,8 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
     )
 
 
-def _facts(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
+def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
+    """Return what a judge knows about a run beside its history."""
     payload = brief.payload
     made = Payloads(
         brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max

@@ -29,6 +29,7 @@ class Stage:
         sender_serial: How many senders there were, for their names and places.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
         commits: Commits that the system reported, for the bound; -1 unknown.
+        check_states: What each check amounts to so far, for those who watch.
         trouble: Why safety must stay UNKNOWN, as (reason_code, reason); the first counts.
     """
 
@@ -48,6 +49,7 @@ class Stage:
     sender_serial: int = 0
     commits: int = -1
     lag_ns_max: int = 0
+    check_states: dict[str, str] = field(default_factory=dict)
     trouble: list[tuple[str, str]] = field(default_factory=list)
 
     def now_ns(self) -> int:
