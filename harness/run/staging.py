@@ -26,7 +26,6 @@ from harness.run.aftermath import Aftermath
 from harness.run.coverage import compare_coverage
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
 from harness.run.observer import Observer, Progress
-from harness.run.online import PAUSE_FACTOR, PAUSE_S_MIN, OnlineFold
 from harness.run.request import RunRequest
 from harness.run.stage import Stage
 from harness.run.verdict import Finding
@@ -112,7 +111,6 @@ async def on_stage(
             )
             tasks.start_soon(_watch, stage)
             tasks.start_soon(_sample_gauges, stage)
-            tasks.start_soon(_fold_online, stage, run_dir)
             yield stage
             await _finish_load(stage, aftermath)
             await crew.end()
@@ -240,19 +238,6 @@ async def _watch(stage: Stage) -> None:
                 stage.trouble.append(("node_died", f"{name} ended by itself; see its log"))
                 stage.observer.note(f"{name} ended by itself")
         await anyio.sleep(WATCH_EVERY_S)
-
-
-async def _fold_online(stage: Stage, run_dir: Path) -> None:
-    """Keep the states of the checks for those who watch."""
-    online = OnlineFold(run_dir)
-    try:
-        while True:
-            begun_ns = stage.now_ns()
-            stage.check_states = await anyio.to_thread.run_sync(online.states)
-            took_s = (stage.now_ns() - begun_ns) / 1e9
-            await anyio.sleep(max(PAUSE_S_MIN, PAUSE_FACTOR * took_s))
-    finally:
-        online.close()
 
 
 async def _sample_gauges(stage: Stage) -> None:
