@@ -21,7 +21,9 @@ from harness.testing.segments import segment
 from reference.client.outcomes import Acknowledged, OutboxFull, SenderOutcome
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
-from reference.node.clients import ClientHub, ReceiverClient, SenderClient
+from reference.node.client_hub import ClientHub
+from reference.node.receiver_client import ReceiverClient
+from reference.node.sender_client import SenderClient
 from reference.wire.messages import Delivery
 
 START_WITHIN_S = 15.0

@@ -14,7 +14,7 @@ import pytest
 
 from harness.testing.nodes import TOKEN, Cluster, Reader, Writer
 from harness.testing.segments import segment
-from reference.node.clients import ClientHub
+from reference.node.client_hub import ClientHub
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.frames import FrameParser, encode

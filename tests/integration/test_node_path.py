@@ -11,7 +11,7 @@ import pytest
 
 from harness.testing.nodes import ADMIN_TOKEN, Cluster, Reader, Writer, until
 from reference.node.admin import AdminClient, Refusal
-from reference.node.clients import ClientHub
+from reference.node.client_hub import ClientHub
 from reference.wire.errors import ErrorCode
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]

@@ -11,7 +11,9 @@ from harness.systems.port import Batch, Delivery, Login, OutboxFull, Outcome, Ru
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
-from reference.node.clients import ClientHub, ReceiverClient, SenderClient
+from reference.node.client_hub import ClientHub
+from reference.node.receiver_client import ReceiverClient
+from reference.node.sender_client import SenderClient
 from reference.pulse import PulseSettings
 from reference.wire import messages as m
 
