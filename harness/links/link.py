@@ -75,10 +75,11 @@ class Link:
     proxy, when Toxiproxy does not do it in time; the link's state is unknown then until `heal`.
 
     Attributes:
-        name: "client-edge:eu-west:0", "edge-core:us-east", …
+        name: "client-edge:eu-west:sender-3", "edge-core:us-east", …
         listen_port: Where clients connect.
         upstream_port: Where the server listens.
         resets: Whether every close of its connections is a TCP reset.
+        rest: The toxics that it has when no fault holds, by name.
         probes: Connections that the harness itself made through it.
     """
 
@@ -100,7 +101,7 @@ class Link:
         self.probes = 0
         self._api = api
         self._log = log
-        self._rest = dict(rest)
+        self.rest = dict(rest)
         self._probe = probe
         self._lock = anyio.Lock()
 
@@ -216,22 +217,26 @@ class Link:
         async with self._lock:
             state = await self._api.show(self.name)
             for name, toxic in state.toxics.items():
-                if self._rest.get(name) != toxic:
+                if self.rest.get(name) != toxic:
                     await self._api.remove(self.name, name)
-            for name, toxic in self._rest.items():
+            for name, toxic in self.rest.items():
                 if state.toxics.get(name) != toxic:
                     await self._api.add(self.name, toxic)
             if not state.enabled:
                 await self._api.enable(self.name, True)
             self._verify_rest(await self._api.show(self.name))
 
+    def is_rest(self, state: ProxyState) -> bool:
+        """Say whether the link is open and has the toxics that it has when no fault holds."""
+        return state.enabled and state.toxics == self.rest
+
     def _verify_rest(self, state: ProxyState) -> None:
         if not state.enabled:
             raise HarnessError(f"proxy {self.name!r} is still down after healing")
-        if state.toxics != self._rest:
+        if state.toxics != self.rest:
             raise HarnessError(
                 f"proxy {self.name!r} has toxics {sorted(state.toxics)} after healing,"
-                f" at rest it has {sorted(self._rest)}"
+                f" at rest it has {sorted(self.rest)}"
             )
 
     @property

@@ -26,6 +26,9 @@ so no outgoing connection can take a port while its proxy is down."""
 BLOCK_PORTS = 128
 """Ports per block, the one that holds it included."""
 
+BLOCKS_MAX = 16
+"""Blocks that one run may hold: 2,032 ports, six times what 64 actors at five edges take."""
+
 
 def can_listen(port: int) -> bool:
     """Say whether a server could listen on `port` now, as servers do (with SO_REUSEADDR)."""
@@ -41,16 +44,18 @@ def can_listen(port: int) -> bool:
 
 
 class PortBlock:
-    """The ports of one run, made by `lock`. No other block overlaps it while this one is open.
+    """The ports of one run, made by `lock`. No other run has them while this one is open.
 
-    `holder` is the socket that listens on its first port. The block is free again after `close`,
-    or when the process is gone in whatever way.
+    It begins with one block and locks another, wherever one is free, when the first is used up:
+    how many proxies a run needs is known only while they are opened. `first` and `end` are those
+    of its first block. It is free again after `close`, or when the process is gone in whatever way.
     """
 
     def __init__(self, holder: socket.socket, first: int) -> None:
-        self._holder = holder
+        self._holders = [holder]
         self.first = first
         self._next = first + 1
+        self._end = first + BLOCK_PORTS
 
     @classmethod
     def lock(cls) -> PortBlock:
@@ -59,44 +64,55 @@ class PortBlock:
         Raises:
             HarnessError: Every block is held by others.
         """
-        starts = range(FIRST_PORT, END_PORT - BLOCK_PORTS + 1, BLOCK_PORTS)
-        # Runs that start at the same time begin at different blocks and so seldom meet.
-        turn = os.getpid() % len(starts)
-        for first in (*starts[turn:], *starts[:turn]):
-            holder = socket.socket()
-            try:
-                # SO_REUSEADDR is left out on purpose: two holders must never share a port.
-                holder.bind((LOOPBACK, first))
-                holder.listen(1)
-            except OSError as error:
-                holder.close()
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise
-                continue
-            return cls(holder, first)
-        raise HarnessError(
-            f"no free block of {BLOCK_PORTS} ports from {FIRST_PORT} to {END_PORT - 1};"
-            " end other runs and try again"
-        )
+        return cls(*_hold_block())
 
     @property
     def end(self) -> int:
-        """The port after the last one of the block."""
+        """The port after the last one of the first block."""
         return self.first + BLOCK_PORTS
 
     def take(self) -> int:
-        """Return a port of the block that was not taken before and that nobody listens on.
+        """Return a port that was not taken before and that nobody listens on.
 
         Raises:
-            HarnessError: The block is used up.
+            HarnessError: The run holds as many blocks as it may, or no other is free.
         """
-        while self._next < self.end:
-            port = self._next
-            self._next += 1
-            if can_listen(port):
-                return port
-        raise HarnessError(f"all {BLOCK_PORTS} ports of the run's block {self.first} are taken")
+        while True:
+            while self._next < self._end:
+                port = self._next
+                self._next += 1
+                if can_listen(port):
+                    return port
+            if len(self._holders) == BLOCKS_MAX:
+                raise HarnessError(f"all ports of the run's {BLOCKS_MAX} blocks are taken")
+            holder, first = _hold_block()
+            self._holders.append(holder)
+            self._next, self._end = first + 1, first + BLOCK_PORTS
 
     def close(self) -> None:
-        """Let others have the block. Idempotent."""
-        self._holder.close()
+        """Let others have the ports. Idempotent."""
+        for holder in self._holders:
+            holder.close()
+
+
+def _hold_block() -> tuple[socket.socket, int]:
+    """Return the socket that holds a block which was free, and the block's first port."""
+    starts = range(FIRST_PORT, END_PORT - BLOCK_PORTS + 1, BLOCK_PORTS)
+    # Runs that start at the same time begin at different blocks and so seldom meet.
+    turn = os.getpid() % len(starts)
+    for first in (*starts[turn:], *starts[:turn]):
+        holder = socket.socket()
+        try:
+            # SO_REUSEADDR is left out on purpose: two holders must never share a port.
+            holder.bind((LOOPBACK, first))
+            holder.listen(1)
+        except OSError as error:
+            holder.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            continue
+        return holder, first
+    raise HarnessError(
+        f"no free block of {BLOCK_PORTS} ports from {FIRST_PORT} to {END_PORT - 1};"
+        " end other runs and try again"
+    )

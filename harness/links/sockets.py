@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
 TCP_TABLE = Path("/proc/net/tcp")
 SNMP_TABLE = Path("/proc/net/snmp")
 
-_ESTABLISHED = "01"
+_ESTABLISHED = re.compile(r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 01 ", re.MULTILINE)
 
 
-def count_open(port: int) -> int | None:
-    """Return how many accepted connections on the local IPv4 `port` both sides hold open.
+def count_all_open() -> Counter[int] | None:
+    """Return how many accepted connections both sides hold open, by local IPv4 port.
 
     None where the kernel publishes no such table.
     """
     try:
-        lines = TCP_TABLE.read_text().splitlines()[1:]
+        table = TCP_TABLE.read_text()
     except FileNotFoundError:
         return None
-    wanted = f":{port:04X}"
-    count = 0
-    for line in lines:
-        _, local, _, state, *_ = line.split(maxsplit=4)
-        count += state == _ESTABLISHED and local.endswith(wanted)
-    return count
+    return Counter(int(port, 16) for port in _ESTABLISHED.findall(table))
+
+
+def count_open(port: int) -> int | None:
+    """Return how many accepted connections on one port both sides hold open; None if unknown."""
+    found = count_all_open()
+    return None if found is None else found[port]
 
 
 def count_resets_sent() -> int | None:

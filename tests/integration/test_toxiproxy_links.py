@@ -12,8 +12,8 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.links.link import Link
-from harness.links.links import Links
-from harness.links.ports import LOOPBACK
+from harness.links.links import Links, LinkWanted
+from harness.links.ports import BLOCK_PORTS, LOOPBACK
 from harness.links.proxies import DOWNSTREAM, UPSTREAM, Toxic, ToxiproxyApi
 from harness.testing.echo import echo_server
 
@@ -218,6 +218,34 @@ async def test_two_runs_have_ports_and_servers_of_their_own(
         await other.close()
 
 
+async def test_many_links_are_opened_at_once_and_healed_together(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        names = [f"reset-{n}" for n in range(2)] + [f"plain-{n}" for n in range(BLOCK_PORTS)]
+        opened = await links.open_all(
+            [LinkWanted(name=name, upstream_port=echo.port, latency_ms=1) for name in names]
+        )
+        assert [link.name for link in opened] == names
+        assert len({link.listen_port for link in opened}) == len(names) > BLOCK_PORTS
+        first, last = opened[0], opened[-1]
+        assert (first.resets, last.resets) == (True, False)
+        assert links.in_use(opened) == []
+        await last.pause()
+        await first.cut()
+        await links.heal()
+        states = await links.server.api.show_all()
+        assert all(link.is_rest(states[link.name]) for link in opened)
+        reader, writer = await connect(last)
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        assert links.in_use(opened) == [last]
+        writer.close()
+        seen = await links.finish()
+        assert seen[last.name].connections == 1
+        assert seen[last.name].bytes_up == 6
+        with pytest.raises(HarnessError, match="'plain-0'"):
+            await links.open_all([LinkWanted(name="plain-0", upstream_port=1)])
+
+
 async def test_errors_name_the_proxy(links: Links) -> None:
     await links.open("twice", links.ports.take())
     with pytest.raises(HarnessError, match="'twice'"):
@@ -229,7 +257,7 @@ async def test_errors_name_the_proxy(links: Links) -> None:
         await api.add("twice", Toxic(name="odd", type="no-such-toxic", stream=UPSTREAM))
     # Taken for a success by the package itself: status 500.
     with pytest.raises(HarnessError, match=r"'taken'.*address already in use"):
-        await api.create("taken", links.server.api.port, 1)
+        await api.create_all({"taken": (links.server.api.port, 1)})
 
 
 async def test_a_server_that_never_answers_is_an_error_within_the_deadline() -> None:

@@ -46,7 +46,10 @@ def test_blocks_of_processes_are_disjoint_and_freed_by_a_kill() -> None:
         block.close()
 
 
-def test_a_taken_port_is_passed_over_and_the_block_ends() -> None:
+def test_a_taken_port_is_passed_over_and_a_used_up_block_gets_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.links.ports.BLOCKS_MAX", 2)
     block = PortBlock.lock()
     try:
         taken = block.first + 1
@@ -60,8 +63,13 @@ def test_a_taken_port_is_passed_over_and_the_block_ends() -> None:
             with pytest.raises(HarnessError, match="are taken"):
                 ports.extend(iter(block.take, 0))
         assert len(set(ports)) == len(ports)
-        assert set(ports) <= set(range(block.first + 1, block.end))
-        assert len(ports) >= BLOCK_PORTS // 2
+        beyond = [port for port in ports if port not in range(block.first, block.end)]
+        second = (min(beyond) - FIRST_PORT) // BLOCK_PORTS * BLOCK_PORTS + FIRST_PORT
+        assert set(beyond) <= set(range(second + 1, second + BLOCK_PORTS))
+        assert len(ports) - len(beyond) >= BLOCK_PORTS // 2
+        for first in (block.first, second):
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind((LOOPBACK, first))
     finally:
         block.close()
 

@@ -29,7 +29,7 @@ class Api:
         self._counts = counts
         self.enabled = True
 
-    async def create(self, name: str, listen_port: int, upstream_port: int) -> None: ...
+    async def create_all(self, wanted: dict[str, tuple[int, int]]) -> None: ...
 
     async def enable(self, name: str, enabled: bool) -> None:
         self.enabled = enabled
