@@ -10,9 +10,10 @@ from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_latency import LinkLatency
 from harness.faults.link_reset import LinkReset
+from harness.faults.mix import random_mix
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
-from harness.faults.schedule import at
+from harness.faults.schedule import at, every
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -25,8 +26,10 @@ from harness.scenario.phases import (
     Logout,
     Phase,
     Promote,
+    Read,
     Restart,
     Send,
+    Storm,
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
@@ -56,7 +59,7 @@ __all__ = [
     "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkCut", "LinkLatency",
     "LinkReset", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
     "Parameters", "PayloadSpec", "Phase", "Plan", "PresenceView", "ProcessKill", "ProcessPause",
-    "Promise", "Promote", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
-    "Send", "Sender", "SessionLogin", "SetupError", "Stream", "System", "Topology", "UsageError",
-    "at",
+    "Promise", "Promote", "Read", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages",
+    "Scenario", "Send", "Sender", "SessionLogin", "SetupError", "Storm", "Stream", "System",
+    "Topology", "UsageError", "at", "every", "random_mix",
 ]  # fmt: skip

@@ -65,6 +65,14 @@ class Requirements(Protocol):
     def fault_effects(self) -> int:
         """Faults with an observed effect."""
 
+    @property
+    def resent(self) -> int:
+        """Messages that were acknowledged after more than one attempt."""
+
+    @property
+    def backlog(self) -> int:
+        """Messages that one inbox held at some moment, acknowledged and not yet delivered."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:

@@ -122,7 +122,7 @@ def make_request(
     return RunRequest(
         loaded=loaded,
         place=place,
-        parameters=checked_parameters(loaded, profile, assignments),
+        parameters=checked_parameters(loaded, profile, assignments, seed),
         assignments=assignments,
         profile=profile,
         seed=seed,
@@ -134,14 +134,14 @@ def make_request(
 
 
 def checked_parameters(
-    loaded: LoadedScenario, profile: str, assignments: Mapping[str, str]
+    loaded: LoadedScenario, profile: str, assignments: Mapping[str, str], seed: int = 0
 ) -> Parameters:
     """Return the values of a run after making its plan once, so that mistakes come first.
 
     Raises:
         UsageError: A parameter or limit is not one; says what is allowed.
     """
-    parameters = resolve(loaded.scenario.parameters, profile, assignments)
+    parameters = resolve(loaded.scenario.parameters, profile, assignments, seed)
     for text in loaded.scenario.plan_for(parameters).limits:
         limits.parse(text)
     return parameters

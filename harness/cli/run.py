@@ -66,10 +66,10 @@ def run(
     """
     loaded = find(scenario)
     assignments = parse_assignments(set_ or [])
-    parameters = checked_parameters(loaded, profile, assignments)
+    chosen = draw_seed() if seed is None else check_seed(seed)
+    parameters = checked_parameters(loaded, profile, assignments, chosen)
     check_keep_history(keep_history)
     _check_abilities(loaded, system)
-    chosen = draw_seed() if seed is None else check_seed(seed)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return

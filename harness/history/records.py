@@ -240,8 +240,8 @@ class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marke
 class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marked"):
     """A phase of the scenario began or ended.
 
-    The names "load", "quiet" (all senders have ended, faults healed and verified), "drained" (the
-    end was read and reached) and "audit" are known to the checkers.
+    The names "quiet" (all senders have ended, faults healed and verified), "drained" (the end was
+    read and reached), "audit" and "load:LABEL" (loads that E2 compares) are known to the checkers.
     """
 
     t_ns: int

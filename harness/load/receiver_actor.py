@@ -50,6 +50,8 @@ class ReceiverActor:
         self.retry_at_ns = 0
         self.cut_at_ns = -1
         self.from_cursor = False
+        self.reads = True
+        """Without it the receiver takes what its window holds and acknowledges nothing."""
         self.last_pos = -1
         self.session = -1
         self.delivered_count = 0
@@ -167,7 +169,7 @@ class ReceiverActor:
 
     def flush_acks(self) -> None:
         """Acknowledge what has come since the last time; called at a steady pace."""
-        if not self.up or self.last_pos <= self._acked_pos:
+        if not self.up or not self.reads or self.last_pos <= self._acked_pos:
             return
         self._acked_pos = self.last_pos
         self._recorder.write_now(
@@ -219,14 +221,14 @@ class ReceiverActor:
         )
         return pos
 
-    async def cut(self, back_at_ns: int) -> None:
-        """Cut the connection abruptly (or log out, drawn) and come back through another edge."""
+    async def cut(self, back_at_ns: int, *, abrupt: bool = False) -> None:
+        """Cut it (or log out, drawn, unless `abrupt`) and come back through an edge drawn anew."""
         if not self.up or self.connecting:
             # It went down by itself a moment before; a login may be under way already.
             return
         self.retry_at_ns = back_at_ns
         session = self.session
-        orderly = self._rng.random() < 0.5
+        orderly = not abrupt and self._rng.random() < 0.5
         t_invoked_ns = self._clock()
         self.up = False
         self.connecting = True

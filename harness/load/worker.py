@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,28 @@ class Worker:
                 self._receivers[seat.reader] = actor
             actor.edge = seat.edge
             actor.from_cursor = command["from_cursor"]
+            actor.reads = command.get("reads", True)
             actor.wanted_up = True
         wanted = [self._receivers[seat.reader] for seat in seats]
         up = await self._until(lambda: all(a.up for a in wanted), command["within_s"])
         return {"up": up, "session": {a.seat.inbox: a.session for a in wanted}}
+
+    async def do_read(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Let readers that held back begin to read."""
+        for name in command["readers"]:
+            self._receivers[name].reads = True
+        return {}
+
+    async def do_storm(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Cut everybody who is connected; all come back at the same moment."""
+        back_at_ns = self.clock() + int(command["down_s"] * 1e9)
+        senders = [actor for actor in self._senders if actor.up]
+        receivers = [actor for actor in self._receivers.values() if actor.up]
+        for sender in senders:
+            self._tasks.start_soon(sender.cut, back_at_ns)
+        for receiver in receivers:
+            self._tasks.start_soon(partial(receiver.cut, back_at_ns, abrupt=True))
+        return {"cut": len(senders) + len(receivers)}
 
     async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Begin (or, without a plan, end) the churn of the receivers."""

@@ -34,6 +34,8 @@ class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receiver_reconnects: int = 0
     resizes: int = 0
     fault_effects: int = 0
+    resent: int = 0
+    backlog: int = 0
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -136,13 +136,22 @@ class Crew:
 
     async def all_senders(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
         """Send the same command to every hand that carries senders, at the same time."""
-        replies: list[dict[str, Any]] = [{} for _ in self.senders]
+        return await self._each(self.senders, do, arguments)
+
+    async def everybody(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
+        """Send the same command to every hand, at the same time."""
+        return await self._each(self.hands, do, arguments)
+
+    async def _each(
+        self, hands: Sequence[Hand], do: str, arguments: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        replies: list[dict[str, Any]] = [{} for _ in hands]
 
         async def one(index: int, hand: Hand) -> None:
             replies[index] = await hand.command(do, **arguments)
 
         async with anyio.create_task_group() as tasks:
-            for index, hand in enumerate(self.senders):
+            for index, hand in enumerate(hands):
                 tasks.start_soon(one, index, hand)
         return replies
 

@@ -109,17 +109,9 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
     made = Payloads(
         brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
     )  # fmt: skip
-    requires = brief.requires
     return RunFacts(
         promises=frozenset(Promise(word) for word in brief.promises),
-        requires=Requires(
-            sends_ok=requires.sends_ok,
-            delivered=requires.delivered,
-            sender_reconnects=requires.sender_reconnects,
-            receiver_reconnects=requires.receiver_reconnects,
-            resizes=requires.resizes,
-            fault_effects=requires.fault_effects,
-        ),
+        requires=Requires(**msgspec.structs.asdict(brief.requires)),
         expected_digest=made.expected_digest,
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),

@@ -8,7 +8,7 @@ import anyio
 import msgspec
 
 from harness.errors import HarnessError
-from harness.history.records import PresenceSeen, ResizeCompleted, ResizeInvoked
+from harness.history.records import FAIL, INFO, OK, PresenceSeen, ResizeCompleted, ResizeInvoked
 from harness.load.churn import ChurnPlan
 from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
@@ -24,9 +24,15 @@ from harness.scenario.phases import (
     Logout,
     Phase,
     Promote,
+    Read,
     Restart,
     Send,
+    Storm,
 )
+from harness.systems.port import Resized
+
+LOAD = "load"
+"""The phase mark of a load; one with a label is "load:" and the label."""
 
 POLL_S = 0.05
 """How often a condition in a load process is asked for."""
@@ -42,6 +48,9 @@ ADMIN_WITHIN_S = 15.0
 
 RECEIVERS_REST_WITHIN_S = 15.0
 """How long receivers that are on their way in or out are waited for, before presence is asked."""
+
+PROMOTE_AGAIN_S = 0.2
+"""Pause before a promotion with an unknown outcome is asked for again."""
 
 PRESENCE_MARGIN_S = 0.3
 """Waited beyond the bound, so that the gauges of the last second are in."""
@@ -65,11 +74,15 @@ async def perform(stage: Stage, phase: Phase) -> None:
             with stage.phase("send"):
                 await _send(stage, phase)
         case Load():
-            with stage.phase("load"):
+            with stage.phase(f"{LOAD}:{phase.label}" if phase.label else LOAD):
                 await _load(stage, phase)
         case Login():
             with stage.phase("login"):
                 await _login(stage, phase)
+        case Read():
+            with stage.phase("read"):
+                readers = [reader_name(inbox) for inbox in phase.inboxes]
+                await stage.crew.readers.command("read", readers=readers)
         case CatchUp():
             with stage.phase("catch_up"):
                 await _catch_up(stage, phase)
@@ -91,9 +104,26 @@ async def perform(stage: Stage, phase: Phase) -> None:
 
 
 async def promote(stage: Stage, phase: Promote) -> None:
-    """Ask for a bucket count, expecting the epoch that the runner knows to be in force."""
+    """Ask for a bucket count, expecting the epoch that the runner knows to be in force.
+
+    An unknown outcome is asked for again, which is safe since the request names its epoch: if it
+    is refused then, the one before it has taken effect.
+    """
     stage.note_inboxes((phase.inbox,))
     expected = stage.epochs.get(phase.inbox, 0)
+    deadline_ns = stage.now_ns() + int(ADMIN_WITHIN_S * 1e9)
+    unknown = False
+    while True:
+        resized = await _promote_once(stage, phase, expected)
+        if resized.outcome == OK or (unknown and resized.outcome == FAIL):
+            stage.epochs[phase.inbox] = expected + 1
+        if resized.outcome != INFO or stage.now_ns() > deadline_ns:
+            return
+        unknown = True
+        await anyio.sleep(PROMOTE_AGAIN_S)
+
+
+async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
     stage.recorder.write_now(
         (
             ResizeInvoked(
@@ -106,8 +136,6 @@ async def promote(stage: Stage, phase: Promote) -> None:
     )
     with anyio.fail_after(ADMIN_WITHIN_S):
         resized = await stage.deployment.resize(phase.inbox, expected, phase.bucket_count)
-    if resized.outcome == "ok":
-        stage.epochs[phase.inbox] = resized.epoch
     stage.recorder.write_now(
         (
             ResizeCompleted(
@@ -122,6 +150,7 @@ async def promote(stage: Stage, phase: Promote) -> None:
             ),
         )
     )
+    return resized
 
 
 async def _begin_senders(
@@ -170,8 +199,8 @@ async def _load(stage: Stage, phase: Load) -> None:
     await _begin_senders(stage, phase, phase.duration_s, phase.churn)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stage.nemesis.run, phase.faults)
-        for after_s, promotion in phase.during:
-            tasks.start_soon(_after, after_s, stage, promotion)
+        for after_s, event in phase.during:
+            tasks.start_soon(_after, after_s, stage, event)
         if phase.presence_every_s:
             tasks.start_soon(_poll_presence, stage, phase)
         await anyio.sleep(phase.duration_s)  # The load's duration is what the scenario asks for.
@@ -179,9 +208,15 @@ async def _load(stage: Stage, phase: Load) -> None:
     await stage.crew.readers.command("receiver_churn", churn=None)
 
 
-async def _after(after_s: float, stage: Stage, promotion: Promote) -> None:
+async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
     await anyio.sleep(after_s)
-    await promote(stage, promotion)
+    match event:
+        case Promote():
+            await promote(stage, event)
+        case Storm():
+            replies = await stage.crew.everybody("storm", down_s=event.down_s)
+            cut = sum(reply["cut"] for reply in replies)
+            stage.observer.note(f"storm: {cut} clients cut at once")
 
 
 async def _poll_presence(stage: Stage, phase: Load) -> None:
@@ -223,6 +258,7 @@ async def _login(stage: Stage, phase: Login) -> None:
         "login",
         seats=msgspec.to_builtins(seats),
         from_cursor=phase.from_cursor,
+        reads=phase.reads,
         within_s=phase.within_s,
     )
     if not reply.get("up"):

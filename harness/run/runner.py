@@ -10,6 +10,7 @@ import resource
 import shutil
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import anyio
@@ -205,7 +206,6 @@ def _first_result(request: RunRequest, system: System, toxiproxy: Toxiproxy) -> 
 def _write_brief(
     request: RunRequest, system: System, plan: Plan, phases: tuple[Phase, ...]
 ) -> None:
-    requires = plan.requires
     write_brief(
         request.run_dir,
         Brief(
@@ -219,14 +219,7 @@ def _write_brief(
                 size_bytes_min=plan.payload.size_bytes_min,
                 size_bytes_max=plan.payload.size_bytes_max,
             ),
-            requires=RequiresBrief(
-                sends_ok=requires.sends_ok,
-                delivered=requires.delivered,
-                sender_reconnects=requires.sender_reconnects,
-                receiver_reconnects=requires.receiver_reconnects,
-                resizes=requires.resizes,
-                fault_effects=requires.fault_effects,
-            ),
+            requires=RequiresBrief(**asdict(plan.requires)),
             limits=list(plan.limits),
             faults=[to_json(planned) for planned in _planned(phases)],
             phases=[repr(phase) for phase in phases],

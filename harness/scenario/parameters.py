@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -93,10 +94,11 @@ class Parameter:
 class Parameters:
     """The values of one run, read as attributes: ``p.messages``."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_seed", "_values")
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], seed: int = 0) -> None:
         self._values = dict(values)
+        self._seed = seed
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -108,9 +110,13 @@ class Parameters:
         """Return a copy, for the result."""
         return dict(self._values)
 
+    def rng(self, purpose: str) -> random.Random:
+        """Return a source of randomness for a plan: equal for equal seeds and purposes."""
+        return random.Random(f"{self._seed}/plan/{purpose}")
+
 
 def resolve(
-    declared: tuple[Parameter, ...], profile: str, assignments: Mapping[str, str]
+    declared: tuple[Parameter, ...], profile: str, assignments: Mapping[str, str], seed: int = 0
 ) -> Parameters:
     """Return the values of a run: the profile's defaults, overridden by `assignments`.
 
@@ -130,5 +136,6 @@ def resolve(
             if name in assignments
             else parameter.value_for(profile)
             for name, parameter in by_name.items()
-        }
+        },
+        seed,
     )

@@ -58,6 +58,17 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """Cut every client that is connected, in all regions and at the same moment, while load runs.
+
+    Attributes:
+        down_s: How long they stay away; then all come back at once, to edges drawn anew.
+    """
+
+    down_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Send `stream.count` messages per producer and wait until every outcome is known."""
 
@@ -74,16 +85,19 @@ class Load:
         streams: What is sent.
         churn: Disconnects and reconnects while it lasts.
         faults: The fault schedule; times count from the begin of the phase.
-        during: Promotions, as (seconds after the begin, promotion).
+        during: Promotions and storms, as (seconds after the begin, what).
         presence_every_s: How often presence is asked for all receivers; 0: never.
+        label: Names the load where several are compared (E2): "baseline" for the quiet ones,
+            any other word for those that are held against them; "" takes no part.
     """
 
     duration_s: float
     streams: tuple[Stream, ...]
     churn: Churn = Churn()
     faults: tuple[Planned, ...] = ()
-    during: tuple[tuple[float, Promote], ...] = ()
+    during: tuple[tuple[float, Promote | Storm], ...] = ()
     presence_every_s: float = 0.0
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +105,23 @@ class Login:
     """Log receivers in, one per inbox; each stays and reads until logout or drain.
 
     A receiver resumes behind the last position that it has itself, which is what makes delivery
-    exactly once; with `from_cursor` it leaves that to the system's durable cursor.
+    exactly once; with `from_cursor` it leaves that to the system's durable cursor. Without `reads`
+    it takes what its window holds and acknowledges nothing, so the system must hold back the rest,
+    until a phase `Read` or the drain.
     """
 
     inboxes: tuple[str, ...]
     edge: str = ""
     from_cursor: bool = False
+    reads: bool = True
     within_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Let receivers that logged in without reading begin to read."""
+
+    inboxes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,5 +181,15 @@ class Drain:
 
 
 Phase: TypeAlias = (
-    Promote | Send | Load | Login | CatchUp | Logout | Restart | AskPresence | Inspect | Drain
+    Promote
+    | Send
+    | Load
+    | Login
+    | Read
+    | CatchUp
+    | Logout
+    | Restart
+    | AskPresence
+    | Inspect
+    | Drain
 )

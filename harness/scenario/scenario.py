@@ -22,6 +22,8 @@ class Requires:
         receiver_reconnects: Times a receiver came back.
         resizes: Confirmed promotions and demotions.
         fault_effects: Faults with an observed effect; every planned fault must have one anyway.
+        resent: Messages that were acknowledged after more than one attempt.
+        backlog: Messages that one inbox held at some moment, acknowledged and not yet delivered.
     """
 
     sends_ok: int = 1
@@ -30,6 +32,8 @@ class Requires:
     receiver_reconnects: int = 0
     resizes: int = 0
     fault_effects: int = 0
+    resent: int = 0
+    backlog: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ class Scenario:
         parameters: The knobs, with a default per profile.
         needs: Abilities a system must have for this scenario to apply.
         checks: Ids of the checks that carry the claim; all others are made too.
+        smoke: Whether it belongs to the short suite, `tallystick verify --profile smoke`. Every
+            scenario has values for that profile, so that `run` can make any of them short.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Scenario:
     parameters: tuple[Parameter, ...] = ()
     needs: frozenset[Ability] = field(default_factory=frozenset)
     checks: tuple[str, ...] = ()
+    smoke: bool = False
 
     def plan_for(self, parameters: Parameters) -> Plan:
         """Return the plan for these parameters."""

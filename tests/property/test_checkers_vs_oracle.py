@@ -35,6 +35,8 @@ class Requires:
     receiver_reconnects: int = 0
     resizes: int = 0
     fault_effects: int = 0
+    resent: int = 0
+    backlog: int = 0
 
 
 def compared_checks() -> list[Spec]:

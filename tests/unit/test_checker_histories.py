@@ -30,6 +30,8 @@ class Requires:
     receiver_reconnects = 0
     resizes = 0
     fault_effects = 0
+    resent = 0
+    backlog = 0
 
 
 def run_facts(history: WrittenHistory) -> RunFacts:

@@ -53,6 +53,8 @@ class Requires:
     receiver_reconnects: int = 0
     resizes: int = 0
     fault_effects: int = 0
+    resent: int = 0
+    backlog: int = 0
 
 
 def run_facts(**changes: Any) -> RunFacts:
@@ -230,6 +232,8 @@ def test_more_required_than_happened_is_vacuous() -> None:
         Requires(receiver_reconnects=1),
         Requires(resizes=1),
         Requires(fault_effects=1),
+        Requires(resent=1),
+        Requires(backlog=4),
     ]
     for requires in needs:
         assert statuses(sound(), requires=requires)["D5"] is CheckStatus.UNKNOWN

@@ -1,0 +1,54 @@
+"""D5 counts what was resent and what waited, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.checkers.check import all_checks
+from harness.checkers.facts import RunFacts
+from harness.checkers.fold import fold
+from harness.history.records import Completed, Delivered, DeliveredRun, Invoked, Record
+from harness.report.result import CheckStatus
+from harness.scenario.scenario import Requires
+
+
+def sent(t_ns: int, n: int, count: int, attempts: int = 1, inbox: str = "x") -> list[Record]:
+    ok = Completed(t_ns, 0, 7, inbox, n, count, "ok", n, 0, attempts, "")
+    return [Invoked(t_ns - 1, 0, 7, inbox, n, count), ok]
+
+
+def came(t_ns: int, n: int, count: int, inbox: str = "x") -> Record:
+    return Delivered(t_ns, f"r-{inbox}", inbox, 1, n, False, (DeliveredRun(7, n, count, 0, 1, 0),))
+
+
+def status(records: Sequence[Record], requires: Requires) -> CheckStatus:
+    specs = [spec for spec in all_checks() if spec.id == "D5"]
+    ordered = sorted(records, key=lambda record: record.t_ns)
+    (check,) = fold(ordered, RunFacts(promises=frozenset(), requires=requires), specs).checks
+    return check.status
+
+
+BACKLOG = [
+    *sent(10, 0, 5), *sent(20, 5, 5), came(30, 0, 4), *sent(40, 10, 3), came(50, 4, 9),
+    # Another inbox that waits as long does not add to it.
+    *sent(15, 0, 7, inbox="y"), came(60, 0, 7, inbox="y"),
+]  # fmt: skip
+"""10 wait in x from 20 to 30, then 6, then 9."""
+
+
+@pytest.mark.parametrize(("needed", "expected"), [(10, "PASS"), (11, "UNKNOWN")])
+def test_a_backlog_is_the_most_that_waited_in_one_inbox(needed: int, expected: str) -> None:
+    assert status(BACKLOG, Requires(backlog=needed)) == expected
+
+
+def test_what_comes_at_the_moment_of_its_acknowledgement_never_waited() -> None:
+    records = [*sent(10, 0, 5), came(10, 0, 5), *sent(20, 5, 5), came(19, 5, 5)]
+    assert status(records, Requires(backlog=1)) is CheckStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(("needed", "expected"), [(3, "PASS"), (4, "UNKNOWN")])
+def test_only_later_attempts_count_as_resent(needed: int, expected: str) -> None:
+    records = [*sent(10, 0, 5), *sent(20, 5, 3, attempts=2), came(30, 0, 8)]
+    assert status(records, Requires(resent=needed)) == expected
