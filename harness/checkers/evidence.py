@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+import msgspec
+
 from harness.checkers.check import Clue
 from harness.history.records import (
     AckCompleted,
@@ -22,7 +24,7 @@ from harness.history.records import (
     Stored,
 )
 from harness.report.result import Witness
-from harness.report.witness import plain_record
+from harness.report.witness import message_name, place_name, plain_record
 
 RECORDS_MAX = 8
 """Records shown per witness."""
@@ -93,10 +95,20 @@ def find_evidence(clues: Sequence[Sequence[Clue]], placed: Iterable[Placed]) -> 
     return [[_witness(search) for search in row] for row in searches]
 
 
+def witness_of(clue: Clue) -> Witness:
+    """Return the witness of a clue before its records are looked up."""
+    message = ""
+    if clue.producer >= 0:
+        message = message_name(clue.producer, clue.inbox, clue.n)
+    elif clue.pos >= 0:
+        message = place_name(clue.inbox, clue.pos)
+    return Witness(summary=clue.summary, message=message)
+
+
 def _witness(search: _Search) -> Witness:
     first = search.places[0] if search.places else ""
-    return Witness(
-        summary=search.clue.summary,
+    return msgspec.structs.replace(
+        witness_of(search.clue),
         records=[plain_record(record) for record in search.records],
         history_ref=f"history/{first}" if first else "",
     )

@@ -14,7 +14,7 @@ import msgspec
 
 from harness.checkers import measures
 from harness.checkers.check import Check, Clue, Spec, all_checks, broken, conclude
-from harness.checkers.evidence import Placed, find_evidence
+from harness.checkers.evidence import Placed, find_evidence, witness_of
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
 from harness.history.records import Record
@@ -25,7 +25,6 @@ from harness.report.result import (
     InboxBuckets,
     Latencies,
     Throughput,
-    Witness,
 )
 
 
@@ -101,7 +100,7 @@ class Fold:
                     status=CheckStatus.UNKNOWN,
                     reason="the history is larger than the index may grow",
                 )
-            witnesses = [Witness(summary=clue.summary) for clue in found]
+            witnesses = [witness_of(clue) for clue in found]
             results.append(msgspec.structs.replace(result, witnesses=witnesses))
             clues.append(found)
         return Judgement(

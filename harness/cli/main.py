@@ -50,6 +50,11 @@ VERBS = (
         help="Judge a stored run again, from its history alone.",
     ),
     Verb(
+        name="history",
+        place="harness.cli.history:history",
+        help="Tell everything that was recorded of one message.",
+    ),
+    Verb(
         name="explain",
         place="harness.cli.explain:explain",
         help="Say what an anomaly, a verdict or an exit code means.",

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.0"
+RESULT_SCHEMA = "tallystick.result/1.1"
 SUITE_SCHEMA = "tallystick.suite/1.0"
 
 INTEGER_LIMIT = 2**53
@@ -220,12 +220,15 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that prove an anomaly.
 
-    `history_ref` says where the first lies, e.g. ``history/0003.msgpack#17``.
+    `history_ref` says where the first lies, e.g. ``history/0003.msgpack#17``; `message` is what
+    ``tallystick history RESULT --message`` takes: producer/inbox/n, or inbox@pos where no id is
+    known, or nothing.
     """
 
     summary: str
     records: list[dict[str, Any]] = []
     history_ref: str = ""
+    message: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -336,7 +339,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the end: a run that was cut off says so, and can never be read as a pass.
     """
 
-    schema: Literal["tallystick.result/1.0"] = "tallystick.result/1.0"
+    schema: Literal["tallystick.result/1.0", "tallystick.result/1.1"] = "tallystick.result/1.1"
     complete: bool
     verdict: Verdict
     run: RunInfo

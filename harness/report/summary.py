@@ -79,6 +79,8 @@ def _anomaly(check: Check) -> Iterator[str]:
         yield f"- {_escape(witness.summary)}{where}"
         for record in witness.records:
             yield f"  - `{words.record(record)}`"
+        if witness.message:
+            yield f"  - `{words.history_command('RESULT', witness.message)}`"
     yield ""
 
 

@@ -172,6 +172,9 @@ def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
         sheet.verbatim("records", f"{run_dir / where[0]}")
         for other in where[1:]:
             sheet.verbatim("", f"{run_dir / other}")
+    named = next((witness.message for witness in shown if witness.message), "")
+    if named:
+        sheet.verbatim("look", words.history_command(str(run_dir), named))
 
 
 def _measured(sheet: _Sheet, result: Result) -> None:

@@ -1,10 +1,20 @@
-"""History records as a result shows them."""
+"""History records, and the names of messages, as a result shows them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+
+
+def message_name(producer: int, inbox: str, n: int) -> str:
+    """Return a message id as reports print it and `tallystick history --message` reads it."""
+    return f"{id_text(producer)}/{inbox}/{n}"
+
+
+def place_name(inbox: str, pos: int) -> str:
+    """Return a position of an inbox as reports print it, for what has no known message id."""
+    return f"{inbox}@{pos}"
 
 
 def id_text(value: int) -> str:

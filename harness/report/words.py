@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -138,6 +139,11 @@ def record(shown: Mapping[str, Any]) -> str:
     head = shown.get("record", "record")
     rest = " ".join(f"{key}={value}" for key, value in shown.items() if key != "record")
     return f"{head} {rest}"
+
+
+def history_command(run_dir: str, message: str) -> str:
+    """Return the command that tells everything recorded of a witness' message."""
+    return shlex.join(["tallystick", "history", run_dir, "--message", message])
 
 
 def anomaly(check: Check) -> str:

@@ -1,0 +1,335 @@
+"""One message's way through a run: every record that concerns it, by time, in words.
+
+It walks a history as a stream and keeps only what concerns the message, so its memory does not grow
+with the run. Nothing is judged here: the words say what each record says, and where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.history import records as h
+from harness.history.reader import Placed
+from harness.report.witness import message_name, place_name
+
+EVENTS_MAX = 2_000
+"""Records told of one message; one that was redelivered more often is cut off, and says so."""
+
+_U64_MAX = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked for: a message by its id, or whatever lies at a position (`pos` >= 0)."""
+
+    inbox: str
+    producer: int = -1
+    n: int = -1
+    pos: int = -1
+
+    def __str__(self) -> str:
+        if self.pos >= 0:
+            return place_name(self.inbox, self.pos)
+        return message_name(self.producer, self.inbox, self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One record, in words, with the place where it lies in the history."""
+
+    t_ns: int
+    text: str
+    place: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """What a history holds of one message.
+
+    Attributes:
+        asked: What was asked for, by id if the id is known.
+        events: Its records in the order of time, with the faults that held meanwhile.
+        positions: Every position at which it was seen.
+        truncated: There were more than `EVENTS_MAX`.
+        producers: Who sent to the inbox at all, for hints; the first few.
+    """
+
+    asked: Asked
+    events: list[Event] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    truncated: bool = False
+    producers: list[int] = field(default_factory=list)
+
+
+def parse_message(text: str) -> Asked:
+    """Return what ``producer/inbox/n`` or ``inbox@position`` asks for.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    producer, slash, rest = text.partition("/")
+    inbox, second, n = rest.rpartition("/")
+    if slash and second and inbox and producer.isdecimal() and n.isdecimal():
+        if int(producer) > _U64_MAX:
+            raise UsageError(f"--message {text!r}: a producer is a 64-bit number")
+        return Asked(inbox=inbox, producer=int(producer), n=int(n))
+    inbox, at, pos = text.rpartition("@")
+    if at and inbox and pos.isdecimal():
+        return Asked(inbox=inbox, pos=int(pos))
+    raise UsageError(
+        f"--message {text!r}: write producer/inbox/n, as witnesses do, or inbox@position"
+    )
+
+
+def find_at(placed: Iterable[Placed], asked: Asked) -> Asked:
+    """Return the id of the message that lies at a position, or `asked` if no record tells.
+
+    Of several that were seen there, the one with the earliest record.
+    """
+    for _, record in placed:
+        match record:
+            case h.Delivered() if record.inbox == asked.inbox:
+                for pos, run in _runs(record):
+                    if pos <= asked.pos < pos + run.count:
+                        n = run.n_first + asked.pos - pos
+                        return Asked(inbox=asked.inbox, producer=run.producer, n=n)
+            case h.Completed() if record.inbox == asked.inbox and record.pos_first >= 0:
+                if record.pos_first <= asked.pos < record.pos_first + record.count:
+                    n = record.n_first + asked.pos - record.pos_first
+                    return Asked(inbox=asked.inbox, producer=record.producer, n=n)
+    return asked
+
+
+def tell(placed: Iterable[Placed], asked: Asked) -> Story:
+    """Return the story of one message.
+
+    Args:
+        placed: The history in the order of time, each record with its place.
+        asked: The message.
+    """
+    teller = _Teller(asked)
+    for place, record in placed:
+        teller.see(place, record)
+    return teller.finish()
+
+
+def _runs(record: h.Delivered) -> Iterator[tuple[int, h.DeliveredRun]]:
+    pos = record.pos_first
+    for run in record.runs:
+        yield pos, run
+        pos += run.count
+
+
+def _s(t_ns: int) -> str:
+    return f"{t_ns / 1e9:.6f} s"
+
+
+class _Teller:
+    """Collects events; faults and sessions are told only where the message is concerned."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._story = Story(asked=asked)
+        self._positions: set[int] = set() if asked.pos < 0 else {asked.pos}
+        self._producers: dict[int, None] = {}
+        self._opened: dict[tuple[str, int], tuple[str, h.Opened]] = {}
+        self._told_sessions: set[tuple[str, int]] = set()
+        self._told_acks: set[tuple[str, int, str]] = set()
+        self._told_ends: set[str] = set()
+        self._faults: dict[str, list[tuple[str, h.FaultMarked]]] = {}
+        self._acknowledged = False
+        self._sent_ns = self._completed_ns = self._delivered_ns = -1
+
+    def see(self, place: str, record: h.Record) -> None:
+        if isinstance(record, h.FaultMarked):
+            self._faults.setdefault(record.fault, []).append((place, record))
+            return
+        if getattr(record, "inbox", None) != self._asked.inbox:
+            return
+        match record:
+            case h.Invoked():
+                self._see_invoked(place, record)
+            case h.Completed():
+                self._see_completed(place, record)
+            case h.Opened():
+                self._opened[record.reader, record.session] = (place, record)
+            case h.Delivered():
+                self._see_delivered(place, record)
+            case h.Closed() if (record.reader, record.session) in self._told_sessions:
+                what = f"session {record.session} of {record.reader} ended: {record.cause}"
+                self._add(record.t_ns, what, place)
+            case h.AckInvoked():
+                self._see_ack(place, record, "cursor ack up to", "asked for")
+            case h.AckCompleted():
+                self._see_ack(place, record, "cursor ack up to", record.outcome)
+            case h.EndRead():
+                self._see_end(place, record)
+            case h.Stored():
+                self._see_stored(place, record)
+            case _:
+                pass
+
+    def _add(self, t_ns: int, text: str, place: str) -> None:
+        if len(self._story.events) == EVENTS_MAX:
+            self._story.truncated = True
+            return
+        self._story.events.append(Event(t_ns=t_ns, text=text, place=place))
+
+    def _see_invoked(self, place: str, record: h.Invoked) -> None:
+        self._producers.setdefault(record.producer)
+        if not self._inside(record.producer, record.n_first, record.count):
+            return
+        due = ""
+        if record.t_due_ns >= 0:
+            late_ms = (record.t_ns - record.t_due_ns) / 1e6
+            due = f", {late_ms:.1f} ms after it was due"
+        if self._sent_ns < 0:
+            self._sent_ns = record.t_ns
+        self._add(record.t_ns, f"send invoked{_in_batch(record)}{due}", place)
+
+    def _see_completed(self, place: str, record: h.Completed) -> None:
+        if not self._inside(record.producer, record.n_first, record.count):
+            return
+        self._completed_ns = record.t_ns
+        tries = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
+        if record.outcome == h.OK:
+            self._acknowledged = True
+            where = ""
+            if record.pos_first >= 0:
+                pos = record.pos_first + self._asked.n - record.n_first
+                self._positions.add(pos)
+                where = f" at position {pos}" + (
+                    f" in epoch {record.epoch}" if record.epoch >= 0 else ""
+                )
+            text = f"acknowledged{where} after {tries}{_in_batch(record)}"
+        else:
+            word = {h.FAIL: "refused for good", h.INFO: "outcome unknown"}.get(
+                record.outcome, record.outcome
+            )
+            text = f"{word} ({record.error or 'no reason given'}) after {tries}{_in_batch(record)}"
+        self._add(record.t_ns, text, place)
+
+    def _see_delivered(self, place: str, record: h.Delivered) -> None:
+        for pos, run in _runs(record):
+            if not self._inside(run.producer, run.n_first, run.count):
+                continue
+            at = pos + self._asked.n - run.n_first
+            self._positions.add(at)
+            self._tell_session(record.reader, record.session)
+            if self._delivered_ns < 0:
+                self._delivered_ns = record.t_ns
+            again = ", marked as a redelivery" if record.redelivered else ""
+            buckets = f"epoch {run.epoch}, {run.bucket_count} bucket" + (
+                "" if run.bucket_count == 1 else "s"
+            )
+            self._add(
+                record.t_ns,
+                f"delivered to {record.reader} in session {record.session} at position {at} "
+                f"({buckets}){again}",
+                place,
+            )
+
+    def _tell_session(self, reader: str, session: int) -> None:
+        if (reader, session) in self._told_sessions:
+            return
+        self._told_sessions.add((reader, session))
+        found = self._opened.get((reader, session))
+        if found is None:
+            return
+        place, opened = found
+        begun = {-1: "from the start", -2: "from the durable cursor"}.get(
+            opened.from_pos, f"behind position {opened.from_pos}"
+        )
+        self._add(
+            opened.t_ns,
+            f"session {session} of {reader} opened at {opened.edge}, {begun}, "
+            f"next position {opened.next_pos}",
+            place,
+        )
+
+    def _see_ack(
+        self, place: str, record: h.AckInvoked | h.AckCompleted, what: str, state: str
+    ) -> None:
+        # Later acks of a session say nothing new about this message.
+        key = (record.reader, record.session, state)
+        if key in self._told_acks or not any(pos <= record.upto for pos in self._positions):
+            return
+        self._told_acks.add(key)
+        word = {"ok": "confirmed", "fail": "refused", "info": "unknown"}.get(state, state)
+        text = f"{what} {record.upto} by {record.reader} in session {record.session}: {word}"
+        self._add(record.t_ns, text, place)
+
+    def _see_end(self, place: str, record: h.EndRead) -> None:
+        past = any(pos <= record.pos for pos in self._positions)
+        if record.reader in self._told_ends or not (past or self._acknowledged):
+            return
+        if past:
+            self._told_ends.add(record.reader)
+        self._add(
+            record.t_ns,
+            f"end read by {record.reader}: nothing beyond position {record.pos} "
+            f"(asked at {_s(record.t_invoked_ns)})",
+            place,
+        )
+
+    def _see_stored(self, place: str, record: h.Stored) -> None:
+        producers = np.frombuffer(record.producers, "<u8")
+        ns = np.frombuffer(record.ns, "<u8")
+        positions = np.frombuffer(record.positions, "<u8")
+        mine = (
+            np.flatnonzero((producers == np.uint64(self._asked.producer)) & (ns == self._asked.n))
+            if self._asked.producer >= 0
+            else np.flatnonzero(positions == self._asked.pos)
+        )
+        for index in mine.tolist():
+            pos = int(positions[index])
+            self._positions.add(pos)
+            self._add(
+                record.t_ns,
+                f"found stored at position {pos}, epoch {record.epoch}, bucket {record.bucket} of "
+                f"{record.bucket_count}, place {record.bpos_first + index} in the bucket",
+                place,
+            )
+
+    def _inside(self, producer: int, n_first: int, count: int) -> bool:
+        asked = self._asked
+        return producer == asked.producer and n_first <= asked.n < n_first + count
+
+    def finish(self) -> Story:
+        story = self._story
+        if story.events:
+            story.events += self._faults_between(*self._life())
+        story.events.sort(key=lambda event: event.t_ns)
+        story.positions = sorted(self._positions)
+        story.producers = list(self._producers)[:5]
+        return story
+
+    def _life(self) -> tuple[int, int]:
+        """Return the time in which a fault could matter: up to both its fates, if both are known."""
+        times = [event.t_ns for event in self._story.events]
+        begin = self._sent_ns if self._sent_ns >= 0 else min(times)
+        fates = (self._completed_ns, self._delivered_ns)
+        return begin, max(fates) if min(fates) >= 0 else max(times)
+
+    def _faults_between(self, begin_ns: int, end_ns: int) -> Iterator[Event]:
+        """Yield the marks of every fault that held at some time of the message's life."""
+        for marks in self._faults.values():
+            first, last = marks[0][1], marks[-1][1]
+            healed = last.t_ns if last.state == "healed" else end_ns
+            if first.t_ns > end_ns or healed < begin_ns:
+                continue
+            for place, mark in marks:
+                seen = ", ".join(f"{name} {value:g}" for name, value in mark.effect.items())
+                told = f" ({seen})" if seen and mark.state != "requested" else ""
+                text = f"fault {mark.fault}: {mark.kind} on {mark.target} {mark.state}{told}"
+                yield Event(t_ns=mark.t_ns, text=text, place=place)
+
+
+def _in_batch(record: h.Invoked | h.Completed) -> str:
+    if record.count == 1:
+        return ""
+    return f", with n {record.n_first} to {record.n_first + record.count - 1}"
