@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from harness.testing.bugs.registry import Shown, find_bug
+from harness.testing.bugs.registry import Medium, find_bug
 from harness.testing.core_script import ADMIN_TOKEN, TOKEN, batch, oks
 from harness.testing.memory_store import CoreLoop
 from harness.testing.simulator.nodes import Machine
@@ -70,6 +70,6 @@ def test_what_the_core_acknowledged_survives_a_power_loss(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["acknowledge-before-commit"])
 def test_a_core_that_acknowledges_before_the_commit_is_caught(tmp_path: Path, name: str) -> None:
     bug = find_bug(name)
-    assert Shown.VFS in bug.shown_in
+    assert bug.medium is Medium.POWER_LOSS
     lost = [lost_acknowledged(tmp_path / f"{at}.db", bug.core, at) for at in LOSSES]
     assert all(count > 0 for count in lost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, Medium, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -63,9 +63,11 @@ class HastyCore:
 BUG = PlantedBug(
     name="acknowledge-before-commit",
     summary="An acknowledgement leaves before the messages are durable.",
+    category=Category.LOSS,
     replaces="the core machine",
     named_by=("A1", "A6"),
+    trial=Trial(scenario="power_loss"),
+    medium=Medium.POWER_LOSS,
     focus=(Action.CORE_CRASHES, Action.CORE_CRASHES_IN_COMMIT),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.VFS}),
     core=HastyCore,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
@@ -45,9 +45,10 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
 BUG = PlantedBug(
     name="drop-batch-at-reconnect",
     summary="A batch that crosses a reconnect is acknowledged and not stored.",
+    category=Category.LOSS,
     replaces="the sequencer's append",
     named_by=("A1",),
+    trial=Trial(scenario="resets"),
     focus=(Action.RESET, Action.EDGE_CRASHES),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     core=make_core,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, Medium, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
@@ -30,9 +30,11 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
 BUG = PlantedBug(
     name="duplicate-before-commit",
     summary="A duplicate is acknowledged although the original is not durable yet.",
+    category=Category.LOSS,
     replaces="the sequencer's append",
     named_by=("A1",),
+    trial=Trial(scenario="reset_then_power_loss"),
+    medium=Medium.POWER_LOSS,
     focus=(Action.DISK_SLOW,),
-    shown_in=frozenset({Shown.SIMULATOR}),
     core=make_core,
 )

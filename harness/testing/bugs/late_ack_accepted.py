@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
@@ -34,9 +34,10 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
 BUG = PlantedBug(
     name="late-ack-accepted",
     summary="A cursor ack of a superseded session is accepted.",
+    category=Category.CURSOR,
     replaces="the core's handling of cursor acks",
     named_by=("A14", "A12", "A11"),
+    trial=Trial(scenario="second_device"),
     focus=(Action.ZOMBIE,),
-    shown_in=frozenset({Shown.SIMULATOR}),
     core=make_core,
 )

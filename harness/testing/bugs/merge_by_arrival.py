@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.testing.bugs.registry import Patch, PlantedBug, Shown
+from harness.testing.bugs.registry import Category, Patch, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core import buckets
 from reference.core.buckets import U32, BucketRow
@@ -33,9 +33,10 @@ def merge_by_arrival(
 BUG = PlantedBug(
     name="merge-by-arrival",
     summary="An inbox read from the store comes bucket by bucket, not in position order.",
+    category=Category.ORDER,
     replaces="reference.core.buckets.merge",
     named_by=("B2", "A6"),
+    trial=Trial(scenario="offline", settings={"bucket_count": "4"}),
     focus=(Action.PROMOTE, Action.RECEIVER_ABORTS),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
-    patches=(Patch(module=buckets, name="merge", replacement=merge_by_arrival),),
+    patches=(Patch(owner=buckets, name="merge", replacement=merge_by_arrival),),
 )

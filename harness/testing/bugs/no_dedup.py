@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
@@ -34,9 +34,10 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
 BUG = PlantedBug(
     name="no-dedup",
     summary="A batch that is sent again is stored again.",
+    category=Category.DUPLICATE,
     replaces="the sequencer's append",
     named_by=("A7",),
+    trial=Trial(scenario="resets"),
     focus=(Action.RESET, Action.SENDER_LEAVES),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
     core=make_core,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, Place, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.client.outcomes import (
     Acknowledged,
@@ -97,9 +97,11 @@ def make_sender() -> Callable[[SenderSettings], SenderMachine | ForgetfulSender]
 BUG = PlantedBug(
     name="producer-id-reused",
     summary="New messages go out under ids that older messages have.",
+    category=Category.LOSS,
+    place=Place.CLIENT,
     replaces="the client's sender",
     named_by=("A1", "A3", "A5"),
+    trial=Trial(scenario="two_lives"),
     focus=(Action.SENDER_CRASHES,),
-    shown_in=frozenset({Shown.SIMULATOR}),
     make_sender=make_sender,
 )

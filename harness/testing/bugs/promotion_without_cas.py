@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.testing.bugs.registry import PlantedBug, Shown
+from harness.testing.bugs.registry import Category, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core.links import Link
 from reference.core.machine import CoreMachine
@@ -31,9 +31,10 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
 BUG = PlantedBug(
     name="promotion-without-cas",
     summary="A repeated promotion undoes a later one.",
+    category=Category.EPOCH,
     replaces="the sequencer's promote",
     named_by=("C7",),
+    trial=Trial(scenario="resize_twice"),
     focus=(Action.PROMOTE, Action.PROMOTE_AND_LOSE_ANSWER),
-    shown_in=frozenset({Shown.SIMULATOR}),
     core=make_core,
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.testing.bugs.registry import Patch, PlantedBug, Shown
+from harness.testing.bugs.registry import Category, Patch, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.core import buckets
 from reference.wire.messages import Run
@@ -24,9 +24,10 @@ def buckets_beside(inbox: str, runs: Sequence[Run], bucket_count: int) -> npt.ND
 BUG = PlantedBug(
     name="wrong-bucket",
     summary="A message lies in another bucket than its hash says.",
+    category=Category.BUCKET,
     replaces="reference.core.buckets.buckets_of",
     named_by=("C1",),
+    trial=Trial(scenario="offline", settings={"bucket_count": "4"}),
     focus=(Action.PROMOTE,),
-    shown_in=frozenset({Shown.SIMULATOR, Shown.REAL_RUN}),
-    patches=(Patch(module=buckets, name="buckets_of", replacement=buckets_beside),),
+    patches=(Patch(owner=buckets, name="buckets_of", replacement=buckets_beside),),
 )
