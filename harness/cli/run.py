@@ -23,6 +23,7 @@ from harness.cli.carry_out import (
 from harness.errors import UsageError
 from harness.report.live import watching
 from harness.report.terminal import make_console, print_result
+from harness.run.planted import refuse_planted
 from harness.run.request import (
     REFERENCE_SYSTEM,
     RunOutcome,
@@ -69,6 +70,7 @@ def run(
     chosen = draw_seed() if seed is None else check_seed(seed)
     parameters = checked_parameters(loaded, profile, assignments, chosen)
     check_keep_history(keep_history)
+    refuse_planted(load_system(system), loaded.scenario.plan_for(parameters))
     _check_abilities(loaded, system)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)

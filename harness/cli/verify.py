@@ -32,6 +32,7 @@ from harness.report.terminal import make_console, print_result, print_suite
 from harness.report.writer import write_suite
 from harness.run import verdict as verdicts
 from harness.run.observer import Observer
+from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.loader import LoadedScenario, find, load_all
 from harness.systems.registry import load_system
@@ -62,10 +63,12 @@ def verify(
     chosen = [(place, find(place)) for place in places] or [
         (loaded.scenario.name, loaded) for loaded in load_all()
     ]
+    under_test = load_system(system)
     for _, loaded in chosen:
-        checked_parameters(loaded, profile, {})
+        parameters = checked_parameters(loaded, profile, {})
+        refuse_planted(under_test, loaded.scenario.plan_for(parameters))
     check_keep_history(keep_history)
-    abilities = load_system(system).abilities
+    abilities = under_test.abilities
     suite_seed = draw_seed() if seed is None else check_seed(seed)
     suite_dir = folder_for(f"{stamp()}-verify-{suite_seed}", out)
     job = _Job(

@@ -35,6 +35,7 @@ class RunRequest:
         run_dir: The folder of the run; exists and is empty.
         command: What the user typed.
         keep_history: "always", "on-failure" or "never".
+        planted_bug: The bug that the self-test plants; every other run refuses one.
     """
 
     loaded: LoadedScenario
@@ -47,6 +48,7 @@ class RunRequest:
     run_dir: Path
     command: str
     keep_history: str = "always"
+    planted_bug: str = ""
 
     @property
     def run_id(self) -> str:

@@ -32,6 +32,7 @@ from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
+from harness.run.planted import refuse_planted
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.verdict import Finding, started
@@ -52,6 +53,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
     """
     system = load_system(request.system)
     plan = request.loaded.scenario.plan_for(request.parameters)
+    refuse_planted(system, plan, request.planted_bug)
     _check_abilities(request, system)
     for text in plan.limits:
         limits.parse(text)
