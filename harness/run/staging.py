@@ -26,6 +26,7 @@ from harness.run.aftermath import Aftermath
 from harness.run.coverage import compare_coverage
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
 from harness.run.observer import Observer, Progress
+from harness.run.planted import refuse_deployed
 from harness.run.request import RunRequest
 from harness.run.stage import Stage
 from harness.run.verdict import Finding
@@ -81,6 +82,7 @@ async def on_stage(
         # Each load process is a client group with proxies of its own.
         topology = replace(plan.topology, client_groups=plan.load_processes + 1)
         deployment = await system.deploy(topology, links, run_dir, request.seed)
+        refuse_deployed(deployment.config, request.planted_bug)
         nemesis = Nemesis(
             targets=RunTargets(links, deployment.targets()),
             now_ns=now_ns,
