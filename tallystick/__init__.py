@@ -13,7 +13,7 @@ from harness.faults.link_reset import LinkReset
 from harness.faults.mix import random_mix
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
-from harness.faults.schedule import at, every
+from harness.faults.schedule import Planned, at, every
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -58,8 +58,8 @@ __all__ = [
     "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "Connector", "DamagedHistory",
     "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkCut", "LinkLatency",
     "LinkReset", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
-    "Parameters", "PayloadSpec", "Phase", "Plan", "PresenceView", "ProcessKill", "ProcessPause",
-    "Promise", "Promote", "Read", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages",
-    "Scenario", "Send", "Sender", "SessionLogin", "SetupError", "Storm", "Stream", "System",
-    "Topology", "UsageError", "at", "every", "random_mix",
+    "Parameters", "PayloadSpec", "Phase", "Plan", "Planned", "PresenceView", "ProcessKill",
+    "ProcessPause", "Promise", "Promote", "Read", "Receiver", "Requires", "Resized", "Restart",
+    "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin", "SetupError", "Storm", "Stream",
+    "System", "Topology", "UsageError", "at", "every", "random_mix",
 ]  # fmt: skip

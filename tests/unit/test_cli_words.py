@@ -13,9 +13,10 @@ import pytest
 
 from harness.cli.main import VERBS, run_cli
 from harness.report import codec
+from harness.scenario.loader import own_names
 from harness.testing import example_results as examples
 
-OWN = ["global_fan_in", "hotkey_bucketing", "offline_messaging"]
+OWN = own_names()
 
 USERS_OWN = '''
 """Late login: a reader that comes late finds everything.

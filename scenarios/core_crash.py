@@ -1,0 +1,96 @@
+"""Core crash: the core is killed again and again while messages are being acknowledged.
+
+Method: senders in three regions write batches to a VIP's inbox of several buckets and single
+messages to users, and everybody reads. The core is killed (SIGKILL) at even intervals and started
+again, so each kill finds commits, acknowledgements and cursors under way. Senders send again what
+was not answered, receivers resume behind the last position they have. Then every inbox is read to
+its confirmed end, and once more from the start. SIGKILL leaves the page cache alone: what an
+`fsync` is worth is tried by the power-loss tests, not here.
+"""
+
+from tallystick import (
+    Ability,
+    AskPresence,
+    Drain,
+    Load,
+    Login,
+    Parameter,
+    Parameters,
+    Plan,
+    ProcessKill,
+    Promote,
+    Requires,
+    Scenario,
+    Stream,
+    Topology,
+    at,
+)
+
+
+def plan(p: Parameters) -> Plan:
+    """Return the plan for these parameters."""
+    vip = "vip"
+    users = tuple(f"user_{index}" for index in range(p.users))
+    gap_s = p.duration_s / p.kills
+    kills = tuple(
+        at((index + 0.5) * gap_s, ProcessKill(duration_s=p.away_s), on="core")
+        for index in range(p.kills)
+    )
+    promised = int(p.rate_per_s * p.duration_s * 0.9)
+    return Plan(
+        topology=Topology(edges=("us-east", "eu-west", "apac")),
+        phases=(
+            Promote(inbox=vip, bucket_count=p.bucket_count),
+            Login(inboxes=(vip, *users)),
+            Load(
+                duration_s=p.duration_s,
+                streams=(
+                    Stream(to=(vip,), producers=6, rate_per_s=0.8 * p.rate_per_s, batch_count=100),
+                    Stream(to=users, producers=6, rate_per_s=0.2 * p.rate_per_s),
+                ),
+                faults=kills,
+                presence_every_s=0.5,
+            ),
+            AskPresence(users=(vip, *users)),
+            Drain(within_s=120.0),
+        ),
+        requires=Requires(
+            sends_ok=promised, delivered=promised, resizes=1, fault_effects=len(kills)
+        ),
+    )
+
+
+SCENARIO = Scenario(
+    name="core_crash",
+    claim="However often the core is killed under load, what it acknowledged is there once and in "
+    "order, and no confirmed cursor goes back.",
+    plan=plan,
+    needs=frozenset({Ability.KILL, Ability.RESIZE}),
+    checks=("A1", "A7", "A9", "A12", "A13", "B2", "B4", "C1", "D6"),
+    smoke=True,
+    parameters=(
+        Parameter(
+            name="duration_s", default=20.0, smoke=6.0, nightly=600.0, unit="s", minimum=1.0,
+            help="How long the load lasts.",
+        ),
+        Parameter(
+            name="kills", default=8, smoke=2, nightly=200, unit="kills", minimum=1, maximum=10_000,
+            help="SIGKILLs of the core, spread evenly over the load.",
+        ),
+        Parameter(
+            name="away_s", default=0.2, unit="s", minimum=0.0,
+            help="How long the core stays away before it is started again.",
+        ),
+        Parameter(
+            name="rate_per_s", default=6_000.0, smoke=3_000.0, unit="messages/s", minimum=100.0,
+            help="Messages per second of all senders together, by schedule.",
+        ),
+        Parameter(
+            name="bucket_count", default=5, unit="buckets", minimum=1, maximum=1_024,
+            help="Buckets of the VIP's inbox.",
+        ),
+        Parameter(
+            name="users", default=6, unit="users", minimum=1, maximum=500, help="Normal users.",
+        ),
+    ),
+)  # fmt: skip
