@@ -25,6 +25,9 @@ OUTBOX_BYTES_MAX = 8 * 1024 * 1024
 
 HOST = "127.0.0.1"
 
+LINEAGE_LOST = "lineage_lost"
+"""Why nothing more is sent: core and outbox disagree about what they had agreed on."""
+
 
 class ReferenceConnector:
     """Makes senders and receivers that reach an edge through the proxy of their group."""
@@ -73,10 +76,14 @@ class ReferenceConnector:
             fresh_producer=True,
             pulse=self._pulse,
         )
-        client = SenderClient(
-            self._hub, settings, outcomes=lambda o: outcomes(_outcome(o)), lost=lost
-        )
-        return ReferenceSender(client, self, group)
+
+        def tell(outcome: out.SenderOutcome) -> None:
+            # A lost lineage is told batch by batch too: each is refused or stays unknown.
+            if not isinstance(outcome, out.LineageLost):
+                outcomes(_outcome(outcome))
+
+        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost)
+        return ReferenceSender(client, self, group, outcomes)
 
     def receiver(
         self,
@@ -140,13 +147,26 @@ def _link(edge: str, group: int) -> str:
 class ReferenceSender:
     """A sender of the reference."""
 
-    def __init__(self, client: SenderClient, connector: ReferenceConnector, group: int) -> None:
+    def __init__(
+        self,
+        client: SenderClient,
+        connector: ReferenceConnector,
+        group: int,
+        outcomes: Callable[[Outcome], None],
+    ) -> None:
         self._client = client
         self._connector = connector
         self._group = group
+        self._outcomes = outcomes
 
     async def connect(self, edge: str) -> None:
-        """Log in through an edge and go on with what is unanswered."""
+        """Log in through an edge and go on with what is unanswered.
+
+        Raises:
+            ConnectionError: It did not come up in time, or the lineage is lost for good.
+        """
+        if self._client.machine.lost:
+            raise ConnectionError(LINEAGE_LOST)
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
         await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
@@ -157,7 +177,10 @@ class ReferenceSender:
         await self._client.disconnect()
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch into the outbox."""
+        """Take a batch into the outbox; of a lineage that has ended it is refused at once."""
+        if self._client.machine.ended(batch.inbox):
+            self._outcomes(_refused(batch))
+            return
         segment = m.Segment(
             inbox=batch.inbox,
             producer=batch.producer,
@@ -207,6 +230,19 @@ class ReferenceReceiver:
     async def logout(self) -> None:
         """End the session in order."""
         await self._client.logout()
+
+
+def _refused(batch: Batch) -> Outcome:
+    """Return what became of a batch that was never handed to an edge."""
+    return Outcome(
+        inbox=batch.inbox,
+        producer=batch.producer,
+        n_first=batch.n_first,
+        count=batch.count,
+        outcome="fail",
+        attempts=0,
+        error=LINEAGE_LOST,
+    )
 
 
 def _delivery(delivery: m.Delivery) -> Delivery:
@@ -265,4 +301,4 @@ def _outcome(outcome: out.SenderOutcome) -> Outcome:
                 error="unanswered at the end",
             )
         case _:
-            raise RuntimeError(f"the sender's lineage is broken: {outcome}")
+            raise RuntimeError(f"no outcome of a batch: {outcome}")
