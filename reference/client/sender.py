@@ -153,6 +153,11 @@ class SenderMachine:
         lane = self._lanes.get(inbox)
         return lane.n_next if lane is not None else 0
 
+    def ended(self, inbox: str) -> bool:
+        """Tell whether nothing can be sent to an inbox under this producer id any more."""
+        lane = self._lanes.get(inbox)
+        return self.lost or (lane is not None and lane.dead)
+
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
         return [*self._dialer.start(), *self._done(now_ns)]
@@ -270,7 +275,7 @@ class SenderMachine:
                 ErrorCode.TOO_LARGE, f"a message has at most {MESSAGE_BYTES_MAX} bytes"
             )
         lane = self._lanes.get(segment.inbox)
-        if self.lost or (lane is not None and lane.dead):
+        if self.ended(segment.inbox):
             raise LocalProtocolError(
                 ErrorCode.PRODUCER_REUSED, "this lineage has ended: take a fresh producer id"
             )
