@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """What a receiver takes before it acknowledges."""
 
 READY = r"^ready \{"
+
+LIMIT_SUFFIX = "_limit"
+"""A node's gauge `X_limit` is the named limit of its gauge `X`."""
 
 
 class ReferenceDeployment:
@@ -178,7 +182,9 @@ class ReferenceDeployment:
                 values = await admin.gauges()
             except (ConnectionError, Refusal):
                 continue
-            found += [(role, index, name, value, -1) for name, value in sorted(values.items())]
+            for name, value in sorted(values.items()):
+                if not name.endswith(LIMIT_SUFFIX):
+                    found.append((role, index, name, value, values.get(name + LIMIT_SUFFIX, -1)))
         return found
 
     def usage(self) -> list[NodeUsage]:
@@ -211,8 +217,9 @@ async def deploy(
 ) -> ReferenceDeployment:
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
-    Options of the topology: ``core_links`` per edge, ``launcher``
-    (a module that is run instead of ``reference.node``, with its arguments, for planted bugs).
+    Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
+    machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
+    ``reference.node``, with its arguments, for disks and planted bugs).
 
     Raises:
         HarnessError: A node did not come up.
@@ -221,6 +228,8 @@ async def deploy(
     launcher = [str(word) for word in options.pop("launcher", ["reference.node"])]
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
+    core_options = _settings_of("core", options.pop("core", {}), CoreSettings)
+    edge_options = _settings_of("edge", options.pop("edge", {}), EdgeSettings)
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
     table = links.table
@@ -233,6 +242,7 @@ async def deploy(
             retention=retention,
             heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
             heartbeat_deadline_ms=HEARTBEAT_DEADLINE_MS,
+            **core_options,
         ),
         database=str(run_dir / "core.sqlite"),
         port=core_port,
@@ -259,6 +269,7 @@ async def deploy(
                 admin_token=admin_token,
                 core_links=core_links,
                 pulse=pulse,
+                **edge_options,
             ),
             core_port=to_core.listen_port,
             port=port,
@@ -292,6 +303,8 @@ async def deploy(
         "edges": list(topology.edges),
         "latency_ms": dict(topology.latency_ms),
         "core_links": core_links,
+        "core": core_options,
+        "edge": edge_options,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
         "launcher": launcher,
         "planted_bug": planted_bug(ready_lines),
@@ -300,6 +313,19 @@ async def deploy(
     for index, port in enumerate(edge_ports):
         admins["edge", index] = AdminClient(HOST, port, admin_token)
     return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config)
+
+
+def _settings_of(role: str, wanted: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Return settings of a machine that a topology asks for.
+
+    Raises:
+        HarnessError: One is not a plain number of it; names those that are.
+    """
+    known = {field.name for field in fields(kind) if field.type in ("int", int)}
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise HarnessError(f"{role} has no setting {unknown[0]!r}; {', '.join(sorted(known))}")
+    return dict(wanted)
 
 
 def planted_bug(ready_lines: Iterable[str]) -> str | None:
