@@ -24,7 +24,7 @@ class ReferenceSystem:
 
     name = "reference"
     version = f"protocol {PROTOCOL_VERSION}"
-    promises = frozenset(Promise) - {Promise.LIMITS, Promise.MERGE_WATERMARK, Promise.TOTAL_ORDER}
+    promises = frozenset(Promise) - {Promise.MERGE_WATERMARK, Promise.TOTAL_ORDER}
     abilities = frozenset(Ability)
     presence_bound_s = HEARTBEAT_DEADLINE_MS / 1000 + 1.0
     route = "splitmix64-xxh3"
