@@ -76,7 +76,8 @@ class EdgeMachine:
     def gauges(self) -> dict[str, int]:
         """Return what an observer may want to know, each with its limit where it has one."""
         return {
-            "connections": len(self._lines),
+            # Those that are being refused are over the limit, and on their way out.
+            "connections": sum(line.stage is not Stage.CLOSING for line in self._lines.values()),
             "connections_limit": self._settings.connections_max,
             "sessions": len(self._sessions),
             "links_ready": sum(link.dialer.ready for link in self._links),
