@@ -1,0 +1,117 @@
+"""Rebucketing under fire: promotions and demotions while nodes crash and links break.
+
+Method: one inbox goes from one bucket to many and back, again and again, while messages flow into
+it and its reader reads. Kills of the core lie around the moments of a change, so that some requests
+are cut off and asked for again under the epoch that they expect; resets and cuts of edges' links
+lie between them. Each new count must begin at one position, nothing may move, and where every
+message lies is compared with the published hash of the count in force there.
+"""
+
+from tallystick import (
+    Ability,
+    Drain,
+    LinkCut,
+    LinkReset,
+    Load,
+    Login,
+    Parameter,
+    Parameters,
+    Plan,
+    Planned,
+    ProcessKill,
+    Promote,
+    Requires,
+    Scenario,
+    Stream,
+    Topology,
+    at,
+)
+
+BUCKET_COUNTS = (5, 50, 1, 7, 100, 2)
+EDGES = ("us-east", "eu-west")
+
+
+def plan(p: Parameters) -> Plan:
+    """Return the plan for these parameters."""
+    vip = "vip_rebucketed"
+    gap_s = p.duration_s / p.changes
+    changes = tuple(
+        (
+            (index + 0.5) * gap_s,
+            Promote(inbox=vip, bucket_count=BUCKET_COUNTS[index % len(BUCKET_COUNTS)]),
+        )
+        for index in range(p.changes)
+    )
+    rng = p.rng("strikes")
+    faults: list[Planned] = []
+    for index, (change_s, _) in enumerate(changes):
+        edge = EDGES[index % len(EDGES)]
+        match index % 3:
+            case 0:
+                # From a little before the change to a little behind it.
+                near_s = change_s + rng.uniform(-0.05, 0.05)
+                faults.append(at(near_s, ProcessKill(), on="core"))
+            case 1:
+                faults.append(at(change_s, LinkReset(), on=f"edge-core:{edge}"))
+            case _:
+                cut = LinkCut(duration_s=0.4 * gap_s)
+                faults.append(at(change_s - 0.1 * gap_s, cut, on=f"edge-core:{edge}"))
+    promised = int(p.rate_per_s * p.duration_s * 0.9)
+    return Plan(
+        topology=Topology(edges=EDGES),
+        phases=(
+            Login(inboxes=(vip,)),
+            Load(
+                duration_s=p.duration_s,
+                streams=(
+                    Stream(
+                        to=(vip,),
+                        producers=p.senders,
+                        rate_per_s=p.rate_per_s,
+                        batch_count=p.batch_count,
+                    ),
+                ),
+                faults=tuple(faults),
+                during=changes,
+            ),
+            Drain(within_s=120.0),
+        ),
+        # A change whose request was cut off has happened without being confirmed.
+        requires=Requires(
+            sends_ok=promised,
+            delivered=promised,
+            resizes=(p.changes + 1) // 2,
+            fault_effects=len(faults),
+        ),
+    )
+
+
+SCENARIO = Scenario(
+    name="rebucket_under_fire",
+    claim="A bucket count that changes amid crashes and cuts changes at one position: nothing is "
+    "lost, doubled, moved or reordered, and every message lies where its epoch's hash says.",
+    plan=plan,
+    needs=frozenset({Ability.RESIZE, Ability.INSPECT, Ability.KILL}),
+    checks=("A1", "A7", "B2", "B4", "C1", "C2", "C3", "C4", "C5", "C6", "C7"),
+    parameters=(
+        Parameter(
+            name="duration_s", default=24.0, smoke=6.0, nightly=900.0, unit="s", minimum=1.0,
+            help="How long the load lasts.",
+        ),
+        Parameter(
+            name="changes", default=12, smoke=3, nightly=300, unit="changes", minimum=1,
+            maximum=10_000, help="Promotions and demotions, spread evenly over the load.",
+        ),
+        Parameter(
+            name="rate_per_s", default=6_000.0, smoke=3_000.0, unit="messages/s", minimum=100.0,
+            help="Messages per second of all senders together, by schedule.",
+        ),
+        Parameter(
+            name="batch_count", default=50, unit="messages", minimum=1, maximum=65_536,
+            help="Messages per batch.",
+        ),
+        Parameter(
+            name="senders", default=8, unit="senders", minimum=1, maximum=256, help="Senders.",
+        ),
+    ),
+)  # fmt: skip
