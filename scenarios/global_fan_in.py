@@ -39,7 +39,7 @@ def plan(p: Parameters) -> Plan:
     inboxes = (vip, *users)
     vip_rate = p.rate_per_s * p.vip_share
     faults = [
-        at(0.15 * p.duration_s, LinkReset(), on="client-edge:eu-west:0"),
+        at(0.15 * p.duration_s, LinkReset(), on="client-edge:eu-west:*"),
         at(0.24 * p.duration_s, LinkReset(), on="edge-core:us-east"),
         at(0.45 * p.duration_s, LinkCut(duration_s=p.cut_s), on="edge-core:apac"),
     ]

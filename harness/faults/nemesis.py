@@ -20,6 +20,11 @@ from harness.report.result import Fault as JournalEntry
 FAULT_WITHIN_S = 60.0
 """Deadline for injecting or healing one fault; a core that recovers a long log is the longest."""
 
+IN_USE_WITHIN_S = 2.0
+"""How long a fault on a pattern of client links waits for the first of them to be in use."""
+
+POLL_S = 0.02
+
 REQUESTED = "requested"
 CONFIRMED = "confirmed"
 HEALED = "healed"
@@ -94,9 +99,22 @@ class Nemesis:
 
     async def _carry_out(self, item: Planned, due_s: float) -> None:
         await anyio.sleep_until(due_s)
+        targets = await self._find(item.on)
         async with anyio.create_task_group() as tasks:
-            for target in self._targets.resolve(item.on):
+            for target in targets:
                 tasks.start_soon(self._strike, item.fault, target)
+
+    async def _find(self, on: str) -> Sequence[Target]:
+        """Return what a name or pattern strikes now: of many client links those in use.
+
+        If nobody is connected for so long, one of them is struck, and shows no effect.
+        """
+        named = self._targets.resolve(on)
+        with anyio.move_on_after(IN_USE_WITHIN_S):
+            while not (found := self._targets.in_use(named)):
+                await anyio.sleep(POLL_S)
+            return found
+        return named[:1]
 
     async def _strike(self, fault: Fault, target: Target) -> None:
         strike = _Strike(

@@ -23,7 +23,20 @@ class Planned:
     Attributes:
         at_s: Seconds after the begin of the phase.
         fault: What is done.
-        on: Name of the target, or a pattern ("edge-core:*") for every one that fits.
+        on: Name of the target, or a pattern (`fnmatch`) for every one that fits.
+
+    Processes are "core", "edge:eu-west" and "load:reader", "load:sender-1"; links are
+    "edge-core:eu-west" and "client-edge:EDGE:ACTOR". Actors are "sender-0", "sender-1", … in the
+    order of the plan and "reader-INBOX"; with more than 64 of them a link is that of a load
+    process, "client-edge:EDGE:load-1".
+
+    - one actor on one edge: ``client-edge:eu-west:sender-3``
+    - one actor wherever it is connected: ``client-edge:*:sender-3``
+    - everybody at an edge: ``client-edge:eu-west:*``, its senders ``client-edge:eu-west:sender-*``
+    - every client: ``client-edge:*``
+
+    Each actor has a link to every edge and uses one at a time, so a pattern of client links strikes
+    those that hold a connection at that moment; whoever comes later is not touched.
     """
 
     at_s: float

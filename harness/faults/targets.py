@@ -17,6 +17,10 @@ from harness.processes.signals import let_run, stop_running
 AnyTarget: TypeAlias = "Link | ProcessTarget"
 
 
+CLIENT_LINKS = "client-edge:"
+"""How the names of the links of clients begin; each client has one to every edge, most idle."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessTarget:
     """A process of the system under test, as its deployment offers it.
@@ -89,6 +93,9 @@ class Targets(Protocol):
             UsageError: None does; says which there are.
         """
 
+    def in_use(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """Return those of several client links that hold a connection now, and all else."""
+
     async def heal(self) -> None:
         """Bring everything back to rest, whatever was done to it, and verify that.
 
@@ -113,6 +120,18 @@ class RunTargets:
         if not found:
             raise UsageError(f"no target {on!r}; there are: {', '.join(self._all())}")
         return found
+
+    def in_use(self, targets: Sequence[Target]) -> Sequence[Target]:
+        """Leave out client links without a connection, unless one link alone was asked for."""
+        clients = [
+            target
+            for target in targets
+            if isinstance(target, Link) and target.name.startswith(CLIENT_LINKS)
+        ]
+        if len(clients) < 2:
+            return targets
+        idle = {link.name for link in clients} - {link.name for link in self._links.in_use(clients)}
+        return [target for target in targets if target.name not in idle]
 
     async def heal(self) -> None:
         """Wake stopped processes, start those that are gone, bring links to rest, verify."""

@@ -10,10 +10,13 @@ TCP_TABLE = Path("/proc/net/tcp")
 SNMP_TABLE = Path("/proc/net/snmp")
 
 _ESTABLISHED = re.compile(r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 01 ", re.MULTILINE)
+_HALF_CLOSED = re.compile(r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 0[18] ", re.MULTILINE)
 
 
-def count_all_open() -> Counter[int] | None:
+def count_all_open(*, half_closed: bool = False) -> Counter[int] | None:
     """Return how many accepted connections both sides hold open, by local IPv4 port.
+
+    With `half_closed` those too that the other side has closed (CLOSE_WAIT).
 
     None where the kernel publishes no such table.
     """
@@ -21,7 +24,8 @@ def count_all_open() -> Counter[int] | None:
         table = TCP_TABLE.read_text()
     except FileNotFoundError:
         return None
-    return Counter(int(port, 16) for port in _ESTABLISHED.findall(table))
+    states = _HALF_CLOSED if half_closed else _ESTABLISHED
+    return Counter(int(port, 16) for port in states.findall(table))
 
 
 def count_open(port: int) -> int | None:

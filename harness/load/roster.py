@@ -9,6 +9,7 @@ import random
 
 import msgspec
 
+from harness.load.groups import Groups, reader_name, sender_name
 from harness.scenario.phases import Stream
 
 
@@ -19,7 +20,7 @@ class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
     producer: int
     inbox: str
     edge: str
-    group: int
+    group: str
     rate_per_s: float
     count: int
     batch_count: int
@@ -32,7 +33,7 @@ class ReaderSeat(msgspec.Struct, frozen=True, kw_only=True):
     reader: str
     inbox: str
     edge: str
-    group: int
+    group: str
 
 
 def seat_senders(
@@ -40,12 +41,13 @@ def seat_senders(
     edges: tuple[str, ...],
     worker_count: int,
     rng: random.Random,
+    groups: Groups,
     serial_first: int = 0,
 ) -> list[list[SenderSeat]]:
     """Return the senders of each load process, spread evenly over edges and processes.
 
     A producer id is a fresh 64-bit number: an id belongs to one outbox, and the phase that asks
-    for senders makes new outboxes. Senders of a process share a group, so a proxy per edge.
+    for senders makes new outboxes. The first load process has the number 1.
     """
     seats: list[list[SenderSeat]] = [[] for _ in range(worker_count)]
     serial = serial_first
@@ -56,11 +58,11 @@ def seat_senders(
             period_s = stream.batch_count / rate if rate else 0.0
             seats[worker].append(
                 SenderSeat(
-                    name=f"sender-{serial}",
+                    name=sender_name(serial),
                     producer=rng.getrandbits(64),
                     inbox=stream.to[index % len(stream.to)],
                     edge=edges[serial % len(edges)],
-                    group=worker,
+                    group=groups.of(sender_name(serial), worker + 1),
                     rate_per_s=rate,
                     count=stream.count,
                     batch_count=stream.batch_count,
@@ -72,15 +74,15 @@ def seat_senders(
 
 
 def seat_readers(
-    inboxes: tuple[str, ...], edges: tuple[str, ...], edge: str, group: int
+    inboxes: tuple[str, ...], edges: tuple[str, ...], edge: str, groups: Groups
 ) -> list[ReaderSeat]:
-    """Return one reader per inbox, at `edge` or spread over all edges."""
+    """Return one reader per inbox, at `edge` or spread over all edges, in the last process."""
     return [
         ReaderSeat(
-            reader=f"reader-{inbox}",
+            reader=reader_name(inbox),
             inbox=inbox,
             edge=edge or edges[index % len(edges)],
-            group=group,
+            group=groups.of(reader_name(inbox), groups.processes),
         )
         for index, inbox in enumerate(inboxes)
     ]

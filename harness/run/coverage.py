@@ -25,6 +25,8 @@ def compare_coverage(
     rows: list[LinkCoverage] = []
     for name, link in seen.items():
         connections, bytes_read = counted.get(name, (0, 0))
+        if name.startswith("client-edge") and not (link.connections or connections or link.probes):
+            continue  # Every client has a link to every edge, and few ever use them all.
         covered = link.connections >= connections and (
             name in reset or link.bytes_down >= bytes_read
         )

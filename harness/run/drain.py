@@ -13,8 +13,9 @@ import anyio
 import msgspec
 
 from harness.history.records import PhaseMarked
+from harness.load.groups import process_group, reader_name
 from harness.load.roster import ReaderSeat, seat_readers
-from harness.run.stage import Stage, reader_name
+from harness.run.stage import Stage
 from harness.scenario.phases import Drain
 from harness.systems.promises import Ability
 
@@ -44,9 +45,8 @@ async def drain(stage: Stage, phase: Drain) -> None:
         await close_senders(stage)
     stage.recorder.write_now((PhaseMarked(t_ns=stage.now_ns(), name="quiet", begins=True),))
     edges = stage.plan.topology.edges
-    group = len(stage.crew.senders)
     with stage.phase("read_to_end"):
-        seats = seat_readers(tuple(stage.inboxes), edges, "", group)
+        seats = seat_readers(tuple(stage.inboxes), edges, "", stage.groups)
         reached = await _read_to_end(stage, seats, left_s, phase.stuck_after_s)
     if reached:
         stage.recorder.write_now((PhaseMarked(t_ns=stage.now_ns(), name="drained", begins=True),))
@@ -57,7 +57,7 @@ async def drain(stage: Stage, phase: Drain) -> None:
                         reader=f"audit-{inbox}",
                         inbox=inbox,
                         edge=edges[index % len(edges)],
-                        group=group,
+                        group=process_group(stage.groups.processes),
                     )
                     for index, inbox in enumerate(stage.inboxes)
                 ]

@@ -10,9 +10,10 @@ import msgspec
 from harness.errors import HarnessError
 from harness.history.records import FAIL, INFO, OK, PresenceSeen, ResizeCompleted, ResizeInvoked
 from harness.load.churn import ChurnPlan
+from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
-from harness.run.stage import Stage, reader_name
+from harness.run.stage import Stage
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
@@ -161,7 +162,12 @@ async def _begin_senders(
         stage.note_inboxes(stream.to)
     hands = stage.crew.senders
     seats = seat_senders(
-        streams, stage.plan.topology.edges, len(hands), stage.rng, stage.sender_serial
+        streams,
+        stage.plan.topology.edges,
+        len(hands),
+        stage.rng,
+        stage.groups,
+        stage.sender_serial,
     )
     stage.sender_serial += sum(map(len, seats))
     plan = None
@@ -252,8 +258,7 @@ async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
 async def _login(stage: Stage, phase: Login) -> None:
     stage.note_inboxes(phase.inboxes)
     stage.seated.update(dict.fromkeys(phase.inboxes))
-    group = len(stage.crew.senders)
-    seats = seat_readers(phase.inboxes, stage.plan.topology.edges, phase.edge, group)
+    seats = seat_readers(phase.inboxes, stage.plan.topology.edges, phase.edge, stage.groups)
     reply = await stage.crew.readers.command(
         "login",
         seats=msgspec.to_builtins(seats),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from harness.faults.nemesis import Nemesis
 from harness.history.recorder import Recorder
 from harness.history.records import PhaseMarked
+from harness.load.groups import Groups
 from harness.run.crew import Crew
 from harness.run.observer import Observer
 from harness.scenario.scenario import Plan
@@ -22,6 +23,7 @@ class Stage:
     """A deployed system, its load processes and the runner's own recorder.
 
     Attributes:
+        groups: Which proxies each sender and receiver goes through.
         t0_ns: The host's monotonic clock at the start of the run.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
         inboxes: Every inbox that anything was sent to or promoted.
@@ -34,6 +36,7 @@ class Stage:
     """
 
     plan: Plan
+    groups: Groups
     seed: int
     t0_ns: int
     system: System
@@ -67,8 +70,3 @@ class Stage:
     def note_inboxes(self, inboxes: tuple[str, ...]) -> None:
         """Remember inboxes that the drain has to read."""
         self.inboxes.update(dict.fromkeys(inboxes))
-
-
-def reader_name(inbox: str) -> str:
-    """Return the name of the consumer lineage that reads an inbox during the run."""
-    return f"reader-{inbox}"

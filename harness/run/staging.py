@@ -18,6 +18,7 @@ from harness.faults.targets import RunTargets
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
 from harness.links.links import Links
+from harness.load.groups import groups_of
 from harness.load.worker import Job
 from harness.processes.environment import child_environment
 from harness.processes.table import ProcessTable, end_leftovers
@@ -79,8 +80,8 @@ async def on_stage(
     nemesis: Nemesis | None = None
     crew = Crew([])
     try:
-        # Each load process is a client group with proxies of its own.
-        topology = replace(plan.topology, client_groups=plan.load_processes + 1)
+        groups = groups_of(plan)
+        topology = replace(plan.topology, client_groups=groups.names)
         deployment = await system.deploy(topology, links, run_dir, request.seed)
         refuse_deployed(deployment.config, request.planted_bug)
         nemesis = Nemesis(
@@ -101,6 +102,7 @@ async def on_stage(
                     await hand.reply_to(0)
             stage = Stage(
                 plan=plan,
+                groups=groups,
                 seed=request.seed,
                 t0_ns=t0_ns,
                 system=system,

@@ -161,11 +161,13 @@ class Connector(Protocol):
         self,
         *,
         producer: int,
-        group: int,
+        group: str,
         outcomes: Callable[[Outcome], None],
         lost: Callable[[str], None],
     ) -> Sender:
-        """Return a sender that is not connected yet. `group` picks its proxy.
+        """Return a sender that is not connected yet.
+
+        It reaches an edge through the proxy `topology.client_link(edge, group)`.
 
         `lost(cause)` reports that the connection ended without our doing; the harness then calls
         `connect` again, maybe with another edge.
@@ -175,7 +177,7 @@ class Connector(Protocol):
         self,
         *,
         inbox: str,
-        group: int,
+        group: str,
         deliveries: Callable[[Delivery], None],
         acks: Callable[[int, int, str], None],
         lost: Callable[[int, str], None],

@@ -14,7 +14,8 @@ class Topology:
     Attributes:
         edges: Names of the regions, one edge each.
         latency_ms: One-way latency of each region's edge-core link, added by the proxy.
-        client_groups: How many separate client groups per edge get a proxy of their own.
+        client_groups: Names of the client groups; each gets a proxy of its own to every edge. The
+            runner fills them in (`harness.load.groups`): an actor each, or a load process.
         retention: "run": the system keeps everything to the end of the run; "ack": it drops what
             was acknowledged.
         options: Settings for the system, each adapter documents its own.
@@ -22,6 +23,16 @@ class Topology:
 
     edges: tuple[str, ...]
     latency_ms: Mapping[str, int] = field(default_factory=dict)
-    client_groups: int = 1
+    client_groups: tuple[str, ...] = ("all",)
     retention: Literal["run", "ack"] = "run"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def client_link(edge: str, group: str) -> str:
+    """Return the name of the proxy through which a client group reaches an edge."""
+    return f"client-edge:{edge}:{group}"
+
+
+def client_links(topology: Topology, edge: str) -> list[str]:
+    """Return the names of all proxies in front of an edge, which must exist before clients come."""
+    return [client_link(edge, group) for group in topology.client_groups]

@@ -13,6 +13,7 @@ import msgpack
 
 from harness.links.ports import LOOPBACK
 from harness.systems.port import Batch, Delivery, Login, OutboxFull, Outcome, RunOfMessages
+from harness.systems.topology import client_link
 from harness.testing.queue_server import LENGTH_BYTES, pack, read_frame
 
 CONNECT_WITHIN_S = 3.0
@@ -98,7 +99,7 @@ class QueueConnector:
         self,
         *,
         producer: int,
-        group: int,
+        group: str,
         outcomes: Callable[[Outcome], None],
         lost: Callable[[str], None],
     ) -> QueueSender:
@@ -109,7 +110,7 @@ class QueueConnector:
         self,
         *,
         inbox: str,
-        group: int,
+        group: str,
         deliveries: Callable[[Delivery], None],
         acks: Callable[[int, int, str], None],
         lost: Callable[[int, str], None],
@@ -117,13 +118,13 @@ class QueueConnector:
         """Return a receiver."""
         return QueueReceiver(self, inbox, group, deliveries, acks, lost)
 
-    async def dial(self, edge: str, group: int, first: bytes) -> tuple[Line, list[Any]]:
+    async def dial(self, edge: str, group: str, first: bytes) -> tuple[Line, list[Any]]:
         """Connect, say `first`, and return the line and the answer.
 
         Raises:
             ConnectionError: There was no answer within `CONNECT_WITHIN_S`.
         """
-        link = f"client-edge:{edge}:{group}"
+        link = client_link(edge, group)
         try:
             with anyio.fail_after(CONNECT_WITHIN_S):
                 reader, writer = await asyncio.open_connection(LOOPBACK, self._ports[link])
@@ -154,7 +155,7 @@ class QueueSender:
     def __init__(
         self,
         connector: QueueConnector,
-        group: int,
+        group: str,
         outcomes: Callable[[Outcome], None],
         lost: Callable[[str], None],
     ) -> None:
@@ -243,7 +244,7 @@ class QueueReceiver:
         self,
         connector: QueueConnector,
         inbox: str,
-        group: int,
+        group: str,
         deliveries: Callable[[Delivery], None],
         acks: Callable[[int, int, str], None],
         lost: Callable[[int, str], None],

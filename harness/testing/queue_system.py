@@ -19,10 +19,10 @@ from anyio.from_thread import start_blocking_portal
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record
-from harness.links.links import Links
+from harness.links.links import Links, LinkWanted
 from harness.systems.port import NodeUsage, PresenceView, Resized
 from harness.systems.promises import Ability, Promise
-from harness.systems.topology import Topology
+from harness.systems.topology import Topology, client_links
 from harness.testing.queue_clients import QueueConnector
 from harness.testing.queue_server import Queue, pack, serving
 
@@ -125,16 +125,19 @@ class QueueSystem:
         if topology.options:
             raise HarnessError(f"unknown options of the queue: {', '.join(topology.options)}")
         port = links.ports.take()
-        ports: dict[str, int] = {}
-        for edge in topology.edges:
-            for group in range(topology.client_groups):
-                link = await links.open(
-                    f"client-edge:{edge}:{group}",
-                    port,
+        opened = await links.open_all(
+            [
+                LinkWanted(
+                    name=link,
+                    upstream_port=port,
                     latency_ms=topology.latency_ms.get(edge, 0),
                     probe=pack("hello"),
                 )
-                ports[link.name] = link.listen_port
+                for edge in topology.edges
+                for link in client_links(topology, edge)
+            ]
+        )
+        ports = {link.name: link.listen_port for link in opened}
         queue = Queue(lose_every=self._lose_every, doubles=self._doubles)
         with ExitStack() as starting:
             portal = starting.enter_context(start_blocking_portal())

@@ -73,12 +73,16 @@ class Things:
     def __init__(self, *names: str) -> None:
         self.things = [Thing(name) for name in names]
         self.heals = 0
+        self.idle: list[Thing] = []
 
     def resolve(self, on: str) -> Sequence[Target]:
         found = [thing for thing in self.things if on in ("*", thing.name)]
         if not found:
             raise UsageError(f"no target {on!r}")
         return found
+
+    def in_use(self, targets: Sequence[Target]) -> Sequence[Target]:
+        return [target for target in targets if target not in self.idle]
 
     async def heal(self) -> None:
         self.heals += 1

@@ -2,11 +2,13 @@
 
 import random
 
+from harness.load.groups import Groups
 from harness.load.roster import SenderSeat, seat_readers, seat_senders
 from harness.load.schedule import due_batches
 from harness.scenario.phases import Stream
 
 EDGES = ("a", "b", "c")
+APART = Groups(actors=frozenset({"sender-0", "sender-1", "reader-x"}), processes=3)
 
 
 def seats(seed: int = 1, workers: int = 2) -> list[list[SenderSeat]]:
@@ -14,7 +16,7 @@ def seats(seed: int = 1, workers: int = 2) -> list[list[SenderSeat]]:
         Stream(to=("vip",), producers=4, rate_per_s=400.0, batch_count=50),
         Stream(to=("u0", "u1"), producers=3, rate_per_s=30.0),
     )
-    return seat_senders(streams, EDGES, workers, random.Random(seed))
+    return seat_senders(streams, EDGES, workers, random.Random(seed), APART)
 
 
 def test_everybody_has_one_seat_spread_over_processes_and_edges():
@@ -24,6 +26,8 @@ def test_everybody_has_one_seat_spread_over_processes_and_edges():
     assert len({seat.producer for seat in everyone}) == 7
     assert {seat.edge for seat in everyone} == set(EDGES)
     assert sum(seat.rate_per_s for seat in everyone) == 430.0
+    assert [seat.group for seat in by_worker[0]] == ["sender-0", "load-1", "load-1", "load-1"]
+    assert [seat.group for seat in by_worker[1]] == ["sender-1", "load-2", "load-2"]
     assert sorted(seat.inbox for seat in everyone) == ["u0", "u0", "u1", *["vip"] * 4]
 
 
@@ -33,13 +37,15 @@ def test_the_seed_alone_decides():
 
 
 def test_readers_are_spread_unless_an_edge_is_named():
-    assert [s.edge for s in seat_readers(("x", "y"), EDGES, "", 0)] == ["a", "b"]
-    assert [s.edge for s in seat_readers(("x", "y"), EDGES, "c", 0)] == ["c", "c"]
+    readers = seat_readers(("x", "y"), EDGES, "", APART)
+    assert [s.edge for s in readers] == ["a", "b"]
+    assert [s.group for s in readers] == ["reader-x", "load-3"]
+    assert [s.edge for s in seat_readers(("x", "y"), EDGES, "c", APART)] == ["c", "c"]
 
 
 def seat(**changes: object) -> SenderSeat:
     values = {
-        "name": "s", "producer": 1, "inbox": "x", "edge": "a", "group": 0, "rate_per_s": 100.0,
+        "name": "s", "producer": 1, "inbox": "x", "edge": "a", "group": "g", "rate_per_s": 100.0,
         "count": 0, "batch_count": 10, "offset_s": 0.05,
     }  # fmt: skip
     return SenderSeat(**{**values, **changes})

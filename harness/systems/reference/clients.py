@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.systems.port import Batch, Delivery, Login, OutboxFull, Outcome, RunOfMessages
+from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
@@ -62,7 +63,7 @@ class ReferenceConnector:
         self,
         *,
         producer: int,
-        group: int,
+        group: str,
         outcomes: Callable[[Outcome], None],
         lost: Callable[[str], None],
     ) -> ReferenceSender:
@@ -89,7 +90,7 @@ class ReferenceConnector:
         self,
         *,
         inbox: str,
-        group: int,
+        group: str,
         deliveries: Callable[[Delivery], None],
         acks: Callable[[int, int, str], None],
         lost: Callable[[int, str], None],
@@ -119,18 +120,18 @@ class ReferenceConnector:
             self._settle(client)
         return {link: (self._opened[link], self._bytes_read[link]) for link in self._opened}
 
-    def port_of(self, edge: str, group: int) -> int:
+    def port_of(self, edge: str, group: str) -> int:
         """Return where the proxy of a group to an edge listens."""
-        return self._ports[_link(edge, group)]
+        return self._ports[client_link(edge, group)]
 
-    def dialling(self, client: SenderClient | ReceiverClient, edge: str, group: int) -> None:
+    def dialling(self, client: SenderClient | ReceiverClient, edge: str, group: str) -> None:
         """Note that whatever the client reads from now on comes over this link."""
         self._settle(client)
-        self._on_link[client] = _link(edge, group)
+        self._on_link[client] = client_link(edge, group)
 
-    def opened(self, edge: str, group: int) -> None:
+    def opened(self, edge: str, group: str) -> None:
         """Note that a connection came up."""
-        self._opened[_link(edge, group)] += 1
+        self._opened[client_link(edge, group)] += 1
 
     def _settle(self, client: SenderClient | ReceiverClient) -> None:
         """Book what the client's ended connections have read since the last time."""
@@ -140,10 +141,6 @@ class ReferenceConnector:
         self._booked[client] = read
 
 
-def _link(edge: str, group: int) -> str:
-    return f"client-edge:{edge}:{group}"
-
-
 class ReferenceSender:
     """A sender of the reference."""
 
@@ -151,7 +148,7 @@ class ReferenceSender:
         self,
         client: SenderClient,
         connector: ReferenceConnector,
-        group: int,
+        group: str,
         outcomes: Callable[[Outcome], None],
     ) -> None:
         self._client = client
@@ -202,7 +199,7 @@ class ReferenceSender:
 class ReferenceReceiver:
     """A receiver of the reference."""
 
-    def __init__(self, client: ReceiverClient, connector: ReferenceConnector, group: int) -> None:
+    def __init__(self, client: ReceiverClient, connector: ReferenceConnector, group: str) -> None:
         self._client = client
         self._connector = connector
         self._group = group

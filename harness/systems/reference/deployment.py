@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import numpy as np
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record, Stored, StoredEnd
-from harness.links.links import Links
+from harness.links.links import Links, LinkWanted
 from harness.processes.environment import child_environment
 from harness.processes.process import Process
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
-from harness.systems.topology import Topology
+from harness.systems.topology import Topology, client_links
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
 from reference.node.admin import AdminClient, Refusal
@@ -252,16 +252,11 @@ async def deploy(
     pulse = PulseSettings(silence_ms=HEARTBEAT_INTERVAL_MS, deadline_ms=HEARTBEAT_DEADLINE_MS)
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
-    edge_ports: list[int] = []
-    for name in topology.edges:
-        to_core = await links.open(
-            f"edge-core:{name}",
-            core_port,
-            latency_ms=topology.latency_ms.get(name, 0),
-            probe=_hello("edge", token),
-        )
-        port = links.ports.take()
-        edge_ports.append(port)
+    edge_ports = [links.ports.take() for _ in topology.edges]
+    opened = await links.open_all([*_links(topology, core_port, edge_ports, token)])
+    listening = {link.name: link.listen_port for link in opened}
+    for name, port in zip(topology.edges, edge_ports, strict=True):
+        client_ports |= {link: listening[link] for link in client_links(topology, name)}
         settings = EdgeNodeSettings(
             edge=EdgeSettings(
                 name=name,
@@ -271,16 +266,11 @@ async def deploy(
                 pulse=pulse,
                 **edge_options,
             ),
-            core_port=to_core.listen_port,
+            core_port=listening[f"edge-core:{name}"],
             port=port,
             lifeline=True,
         )
         edges[name] = _process(f"edge-{name}", launcher, "edge", settings, run_dir, table)
-        for group in range(topology.client_groups):
-            link = await links.open(
-                f"client-edge:{name}:{group}", port, probe=_hello("client", token)
-            )
-            client_ports[link.name] = link.listen_port
     ready_lines: list[str] = []
 
     async def start(node: Process) -> None:
@@ -313,6 +303,21 @@ async def deploy(
     for index, port in enumerate(edge_ports):
         admins["edge", index] = AdminClient(HOST, port, admin_token)
     return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config)
+
+
+def _links(
+    topology: Topology, core_port: int, edge_ports: Sequence[int], token: str
+) -> Iterator[LinkWanted]:
+    """Yield the links of every edge: one to the core, one from each client group."""
+    for name, port in zip(topology.edges, edge_ports, strict=True):
+        yield LinkWanted(
+            name=f"edge-core:{name}",
+            upstream_port=core_port,
+            latency_ms=topology.latency_ms.get(name, 0),
+            probe=_hello("edge", token),
+        )
+        for link in client_links(topology, name):
+            yield LinkWanted(name=link, upstream_port=port, probe=_hello("client", token))
 
 
 def _settings_of(role: str, wanted: Mapping[str, Any], kind: type) -> dict[str, Any]:
