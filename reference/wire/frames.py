@@ -84,6 +84,7 @@ _PLAIN: dict[Opcode, type[msgspec.Struct]] = {
     Opcode.HEARTBEAT_OK: m.HeartbeatOk,
     Opcode.ERROR: m.Error,
 }
+_OPCODES = {opcode.value: opcode for opcode in Opcode}
 _OPCODE_OF: dict[type, Opcode] = {kind: opcode for opcode, kind in _PLAIN.items()}
 _DECODERS = {opcode: msgspec.msgpack.Decoder(kind) for opcode, kind in _PLAIN.items()}
 _BATCH_HEADS = msgspec.msgpack.Decoder(tuple[_BatchHead, ...])
@@ -213,6 +214,11 @@ class FrameParser:
         """Bytes that were fed and did not come out as a message yet."""
         return self._held_bytes
 
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes at least have to be fed before another message can come out."""
+        return max(self._need_bytes - self._held_bytes, 1)
+
     def feed(self, data: bytes) -> Iterator[m.Message]:
         """Take bytes, and return an iterator over the messages that are complete now.
 
@@ -252,8 +258,7 @@ class FrameParser:
     def _next(self) -> m.Message | None:
         """Return the next message if it is complete, else find out how much it needs."""
         if self._pieces:
-            rest = memoryview(self._buffer)[self._at :]
-            self._buffer, self._at = b"".join((rest, *self._pieces)), 0
+            self._buffer, self._at = self._joined(), 0
             self._pieces.clear()
         (length,) = _LENGTH.unpack_from(self._buffer, self._at)
         _check_length(length)
@@ -267,6 +272,13 @@ class FrameParser:
         if not self._held_bytes:
             self._buffer, self._at = b"", 0
         return message
+
+    def _joined(self) -> bytes:
+        """Return what is held as one piece."""
+        first = self._pieces[0]
+        if len(self._pieces) == 1 and self._at == len(self._buffer) and isinstance(first, bytes):
+            return first
+        return b"".join((memoryview(self._buffer)[self._at :], *self._pieces))
 
 
 def _check_length(length: int) -> None:
@@ -289,10 +301,9 @@ def decode(buffer: bytes, at: int) -> m.Message:
         raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"a header of {header_bytes} bytes")
     if begin + header_bytes > end:
         raise RemoteProtocolError(ErrorCode.BAD_FRAME, "the header is longer than its frame")
-    try:
-        opcode = Opcode(code)
-    except ValueError:
-        raise RemoteProtocolError(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{code:02x}") from None
+    opcode = _OPCODES.get(code)
+    if opcode is None:
+        raise RemoteProtocolError(ErrorCode.UNKNOWN_OPCODE, f"opcode 0x{code:02x}")
     header = memoryview(buffer)[begin : begin + header_bytes]
     columns_at = begin + header_bytes
     try:
