@@ -6,6 +6,9 @@ environment (HTTP_PROXY) would be asked for 127.0.0.1. So its `APIConsumer` is u
 subclass per server, each call gets time-outs and no outside proxy, runs in a worker thread below a
 deadline of our own, and has its answer checked. Everything that goes wrong is a `HarnessError`
 that names the proxy.
+
+It is imported when a server is first called: load processes know links, and call no server, and
+with the HTTP library behind it this import is a quarter of their start.
 """
 
 from __future__ import annotations
@@ -18,8 +21,6 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
-from toxiproxy.api import APIConsumer
-from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from harness.errors import HarnessError
 from harness.links.ports import LOOPBACK
@@ -69,6 +70,8 @@ class ToxiproxyApi:
     """Calls to one Toxiproxy server on loopback. Safe to use from many tasks at once."""
 
     def __init__(self, port: int) -> None:
+        from toxiproxy.api import APIConsumer
+
         self.port = port
         self._consumer: Any = type("Consumer", (APIConsumer,), {"host": LOOPBACK, "port": port})
         self._threads = anyio.CapacityLimiter(CALLS_AT_ONCE)
@@ -128,7 +131,12 @@ class ToxiproxyApi:
         await self._call("delete", _path(name), name)
 
     async def add(self, name: str, toxic: Toxic) -> None:
-        """Add a toxic to all present and later connections of a proxy."""
+        """Add a toxic to all present and later connections of a proxy.
+
+        One of that name that is there already stays as it is, and is no error.
+        """
+        from toxiproxy.exceptions import ProxyExists
+
         body = {
             "name": toxic.name,
             "type": toxic.type,
@@ -136,7 +144,11 @@ class ToxiproxyApi:
             "toxicity": toxic.toxicity,
             "attributes": dict(toxic.attributes),
         }
-        await self._call("post", f"{_path(name)}/toxics", name, body)
+        try:
+            await self._call("post", f"{_path(name)}/toxics", name, body)
+        except HarnessError as error:
+            if not isinstance(error.__cause__, ProxyExists):
+                raise
 
     async def remove(self, name: str, toxic: str) -> None:
         """Remove a toxic; what it held is passed on first. One that is not there is no error.
@@ -144,6 +156,8 @@ class ToxiproxyApi:
         Raises:
             HarnessError: The server did not finish in time. Bytes may be stuck in that proxy.
         """
+        from toxiproxy.exceptions import NotFound
+
         path = f"{_path(name)}/toxics/{quote(toxic, safe='')}"
         try:
             await self._call("delete", path, name, within_s=REMOVE_WITHIN_S)
@@ -160,6 +174,8 @@ class ToxiproxyApi:
         *,
         within_s: float = CALL_WITHIN_S,
     ) -> str:
+        from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+
         arguments: dict[str, Any] = {"timeout": within_s, "proxies": {"http": ""}}
         if body is not None:
             arguments["json"] = body

@@ -26,6 +26,10 @@ ATTEMPTS_MAX = 5
 
 POLL_S = 0.01
 
+COLLECTOR = {"GOGC": "800"}
+"""Lets the server's heap grow to some 32 MB before it is collected, not 4: every 32 KB that pass it
+are a new piece of memory, and collecting them was 0.3 of 1.0 µs CPU per 100-byte message."""
+
 
 class ToxiproxyServer:
     """A running server: its process, its API and its log."""
@@ -55,7 +59,7 @@ class ToxiproxyServer:
                 argv=[str(binary), "-host", LOOPBACK, "-port", str(port), "-proxy-metrics"],
                 log=log,
                 # The counts of connections are read from its log, so its level is not the user's.
-                env={**os.environ, "LOG_LEVEL": "info"},
+                env={**COLLECTOR, **os.environ, "LOG_LEVEL": "info"},
                 table=table,
                 watches_lifeline=False,
             )
