@@ -7,9 +7,15 @@ stay stable within a major version; everything else may move.
 from __future__ import annotations
 
 from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
+from harness.faults.link_bandwidth import LinkBandwidth
 from harness.faults.link_cut import LinkCut
+from harness.faults.link_cut_one_way import LinkCutOneWay
 from harness.faults.link_latency import LinkLatency
+from harness.faults.link_limit_data import LinkLimitData
+from harness.faults.link_pause import LinkPause
 from harness.faults.link_reset import LinkReset
+from harness.faults.link_slicer import LinkSlicer
+from harness.faults.link_slow_close import LinkSlowClose
 from harness.faults.mix import random_mix
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
@@ -56,8 +62,9 @@ from harness.systems.topology import Topology
 
 __all__ = [
     "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "Connector", "DamagedHistory",
-    "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkCut", "LinkLatency",
-    "LinkReset", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
+    "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkBandwidth", "LinkCut",
+    "LinkCutOneWay", "LinkLatency", "LinkLimitData", "LinkPause", "LinkReset", "LinkSlicer",
+    "LinkSlowClose", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
     "Parameters", "PayloadSpec", "Phase", "Plan", "Planned", "PresenceView", "ProcessKill",
     "ProcessPause", "Promise", "Promote", "Read", "Receiver", "Requires", "Resized", "Restart",
     "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin", "SetupError", "Storm", "Stream",

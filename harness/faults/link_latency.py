@@ -1,4 +1,4 @@
-"""A link becomes slower in both directions for a time."""
+"""A link becomes slower, in one direction or both, for a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.faults.fault import Effect, Target
+from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
+from harness.links.directions import BOTH, ways
 
 EFFECT_SHARE_MIN = 0.8
 """Share of the added round trip that a probe must see; the rest is granted to timers."""
+
+_NAME = "fault-latency"
 
 
 @fault("link_latency")
@@ -19,9 +23,15 @@ EFFECT_SHARE_MIN = 0.8
 class LinkLatency:
     """Delay what goes over a link, beside its latency at rest.
 
+    Beyond 1,024 chunks on the way in one direction Toxiproxy lets a connection wait, so this bounds
+    throughput too.
+
+    Observed: the round trip of a greeting on a fresh connection, before and after.
+
     Attributes:
-        latency_ms: Added to each direction.
+        latency_ms: Added to each direction that is named.
         jitter_ms: How much each chunk's delay varies at random, not from the seed.
+        direction: "upstream", "downstream" or "both".
         duration_s: How long it holds.
     """
 
@@ -30,26 +40,29 @@ class LinkLatency:
 
     latency_ms: int = 100
     jitter_ms: int = 0
+    direction: str = BOTH
     duration_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        ways(self.direction)
+        at_least(0, latency_ms=self.latency_ms, jitter_ms=self.jitter_ms)
 
     async def inject(self, target: Target) -> Effect:
         """Add it; observe the round trip of a probe before and after (-1: no probe came back)."""
         link = as_link(target)
-        if not link.can_probe:
-            await link.add_latency(self.latency_ms, self.jitter_ms)
-            return {"added_rtt_min_ms": self._added_rtt_min_ms}
-        before_ms = await link.round_trip_ms()
-        await link.add_latency(self.latency_ms, self.jitter_ms)
-        after_ms = await link.round_trip_ms()
-        return {
-            "added_rtt_min_ms": self._added_rtt_min_ms,
-            "rtt_before_ms": -1 if before_ms is None else before_ms,
-            "rtt_after_ms": -1 if after_ms is None else after_ms,
-        }
+        before_ms = await link.round_trip_ms() if link.can_probe else None
+        attributes = {"latency": self.latency_ms, "jitter": self.jitter_ms}
+        await link.impose(_NAME, "latency", attributes, ways(self.direction))
+        effect = {"added_rtt_min_ms": self._added_rtt_min_ms}
+        if link.can_probe:
+            after_ms = await link.round_trip_ms()
+            effect["rtt_before_ms"] = -1 if before_ms is None else before_ms
+            effect["rtt_after_ms"] = -1 if after_ms is None else after_ms
+        return effect
 
     @property
     def _added_rtt_min_ms(self) -> float:
-        return 2 * max(0, self.latency_ms - self.jitter_ms)
+        return len(ways(self.direction)) * max(0, self.latency_ms - self.jitter_ms)
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A probe took longer by nearly what was added; never so on a link without a probe."""
@@ -61,5 +74,5 @@ class LinkLatency:
 
     async def heal(self, target: Target) -> Effect:
         """Remove it."""
-        await as_link(target).remove_latency()
+        await as_link(target).lift(_NAME)
         return {}

@@ -11,7 +11,7 @@ only 1 is used (and 0, for the linger alone).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -19,6 +19,7 @@ import anyio
 from harness.errors import HarnessError
 from harness.links.coverage import ServerLog
 from harness.links.ports import LOOPBACK
+from harness.links.probe import Probe, ProbeWords, greet
 from harness.links.proxies import BOTH, DOWNSTREAM, ProxyState, Toxic, ToxiproxyApi
 from harness.links.sockets import count_open, count_resets_sent
 
@@ -81,6 +82,7 @@ class Link:
         resets: Whether every close of its connections is a TCP reset.
         rest: The toxics that it has when no fault holds, by name.
         probes: Connections that the harness itself made through it.
+        parked: Probes that a fault left open until it is healed, by its kind.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Link:
         listen_port: int,
         upstream_port: int,
         rest: Mapping[str, Toxic],
-        probe: bytes,
+        words: ProbeWords,
     ) -> None:
         self.name = name
         self.listen_port = listen_port
@@ -102,7 +104,8 @@ class Link:
         self._api = api
         self._log = log
         self.rest = dict(rest)
-        self._probe = probe
+        self._words = words
+        self.parked: dict[str, Probe] = {}
         self._lock = anyio.Lock()
 
     def connections(self) -> int | None:
@@ -155,58 +158,36 @@ class Link:
             await self._api.enable(self.name, True)
             return cut
 
-    async def add_latency(self, latency_ms: int, jitter_ms: int = 0) -> None:
-        """Delay each direction by `latency_ms` ± `jitter_ms`, beside what it has at rest.
+    async def impose(
+        self, fault: str, toxic_type: str, attributes: Mapping[str, int], ways: Collection[str]
+    ) -> None:
+        """Put a toxic on one or both directions, for present and later connections.
 
-        Beyond 1,024 chunks on the way in one direction a connection blocks, so this also bounds
-        the throughput of a link.
+        Idempotent: under a name that is there already nothing changes. Of the types that are used,
+        `latency` blocks a connection beyond 1,024 chunks on the way in one direction, `bandwidth`
+        0 holds all bytes and loses none, `timeout` 0 swallows them.
+
+        Args:
+            fault: Name under which `lift` takes it away again.
+            toxic_type: A type of Toxiproxy's.
+            attributes: In Toxiproxy's own units.
+            ways: Of `BOTH`.
         """
         async with self._lock:
-            for toxic in _latency("fault", latency_ms, jitter_ms):
+            for way in ways:
+                toxic = Toxic(
+                    name=f"{fault}-{way}", type=toxic_type, stream=way, attributes=attributes
+                )
                 await self._api.add(self.name, toxic)
 
-    async def remove_latency(self) -> None:
-        """Undo `add_latency`. Idempotent."""
-        async with self._lock:
-            for way in BOTH:
-                await self._api.remove(self.name, f"fault-latency-{way}")
+    async def lift(self, fault: str) -> None:
+        """Undo `impose`; what was held is passed on first. Idempotent.
 
-    async def pause(self) -> None:
-        """Hold all bytes in both directions; connections stay open and nothing is lost."""
-        async with self._lock:
-            for way in BOTH:
-                held = Toxic(
-                    name=f"fault-pause-{way}",
-                    type="bandwidth",
-                    stream=way,
-                    attributes={"rate": 0},
-                )
-                await self._api.add(self.name, held)
-
-    async def resume(self) -> None:
-        """Let the held bytes through. Idempotent."""
-        async with self._lock:
-            for way in BOTH:
-                await self._api.remove(self.name, f"fault-pause-{way}")
-
-    async def cut_one_way(self, direction: str) -> None:
-        """Swallow all bytes in one direction ("upstream" or "downstream").
-
-        Connections look open to both ends, as behind a network that drops one way.
+        Lifting a `timeout` closes the connections that lost bytes by it.
         """
         async with self._lock:
-            swallow = Toxic(
-                name=f"fault-swallow-{direction}",
-                type="timeout",
-                stream=direction,
-                attributes={"timeout": 0},
-            )
-            await self._api.add(self.name, swallow)
-
-    async def restore_one_way(self, direction: str) -> None:
-        """Undo `cut_one_way`; this closes the connections that lost bytes. Idempotent."""
-        async with self._lock:
-            await self._api.remove(self.name, f"fault-swallow-{direction}")
+            for way in BOTH:
+                await self._api.remove(self.name, f"{fault}-{way}")
 
     async def heal(self) -> None:
         """Bring it back to rest, whatever was done to it, and verify that. Idempotent.
@@ -241,11 +222,11 @@ class Link:
 
     @property
     def can_probe(self) -> bool:
-        """Whether `round_trip_ms` has something to send."""
-        return bool(self._probe)
+        """Whether there is something to greet the server with."""
+        return bool(self._words.greeting)
 
     async def round_trip_ms(self, *, within_s: float = PROBE_WITHIN_S) -> float | None:
-        """Connect, send the link's probe and return how long the first byte of the reply took.
+        """Connect, greet and return how long the first byte of the reply took.
 
         None when nothing came back in time or the connection was refused or cut.
 
@@ -254,17 +235,26 @@ class Link:
         """
         if not self.can_probe:
             raise HarnessError(f"link {self.name!r} was opened without a probe")
+        probe = await self.open_probe(within_s=within_s)
+        if probe is None:
+            return None
+        await probe.close()
+        return probe.greeted_ms
+
+    async def open_probe(self, *, within_s: float = PROBE_WITHIN_S) -> Probe | None:
+        """Return a connection of the harness's own through the link, greeted and answered.
+
+        None when there is no such connection in time, or nothing to greet with.
+        """
+        if not self.can_probe:
+            return None
         with anyio.move_on_after(within_s):
             try:
                 stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
-                async with stream:
-                    self.probes += 1
-                    begun = time.perf_counter()
-                    await stream.send(self._probe)
-                    await stream.receive(1)
-                    return (time.perf_counter() - begun) * 1000
-            except (OSError, anyio.EndOfStream, anyio.BrokenResourceError):
+            except OSError:
                 return None
+            self.probes += 1
+            return await greet(stream, self._words)
         return None
 
     async def is_refusing(self) -> bool:

@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
 from harness.links.link import Link, rest_toxics
 from harness.links.ports import PortBlock
+from harness.links.probe import ProbeWords
 from harness.links.proxies import DOWNSTREAM, UPSTREAM
 from harness.links.server import ToxiproxyServer
 from harness.links.sockets import count_all_open
@@ -32,6 +33,8 @@ class LinkWanted:
         jitter_ms: How much that delay varies.
         probe: Bytes to which the server on a fresh connection answers with at least one byte,
             for measuring round trips. A link without one cannot show the effect of latency.
+        ping: Bytes that it answers afterwards, as often as they come, with as many bytes. Without
+            them only latency, cuts and resets can show an effect.
     """
 
     name: str
@@ -39,6 +42,7 @@ class LinkWanted:
     latency_ms: int = 0
     jitter_ms: int = 0
     probe: bytes = b""
+    ping: bytes = b""
 
 
 SETTLE_WITHIN_S = 2.0
@@ -112,6 +116,7 @@ class Links:
         latency_ms: int = 0,
         jitter_ms: int = 0,
         probe: bytes = b"",
+        ping: bytes = b"",
     ) -> Link:
         """Open a link to a port on loopback; nobody needs to listen there yet.
 
@@ -120,8 +125,8 @@ class Links:
             upstream_port: Where the server listens or will listen.
             latency_ms: Delay of each direction at rest; it outlives healing.
             jitter_ms: How much that delay varies.
-            probe: Bytes to which the server on a fresh connection answers with at least one byte,
-                for measuring round trips. A link without one cannot show the effect of latency.
+            probe: See `LinkWanted`.
+            ping: See `LinkWanted`.
 
         Raises:
             HarnessError: The name is used, no port is left, or Toxiproxy refuses.
@@ -132,6 +137,7 @@ class Links:
             latency_ms=latency_ms,
             jitter_ms=jitter_ms,
             probe=probe,
+            ping=ping,
         )
         return (await self.open_all([wanted]))[0]
 
@@ -167,7 +173,7 @@ class Links:
                 jitter_ms=wanted.jitter_ms,
                 resets=any(fnmatchcase(wanted.name, pattern) for pattern in self._resets),
             ),
-            probe=wanted.probe,
+            words=ProbeWords(greeting=wanted.probe, ping=wanted.ping),
         )
 
     def in_use(self, links: Sequence[Link]) -> list[Link]:

@@ -12,7 +12,22 @@ from harness.faults.registry import fault, faults, from_json, make
 from harness.faults.schedule import at, to_json
 
 UNITS = ("_s", "_ms", "_bytes", "_count", "_per_s")
-NEEDED = {"link_cut", "link_latency", "link_reset", "process_kill", "process_pause"}
+WORDS = {"direction"}
+"""Parameters that are no quantities."""
+
+NEEDED = {
+    "link_bandwidth",
+    "link_cut",
+    "link_cut_one_way",
+    "link_latency",
+    "link_limit_data",
+    "link_pause",
+    "link_reset",
+    "link_slicer",
+    "link_slow_close",
+    "process_kill",
+    "process_pause",
+}
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +58,9 @@ def test_a_fault_is_a_frozen_value_with_defaults_and_units(kind: str) -> None:
     assert made.__doc__
     assert made == make(kind, {field.name: getattr(made, field.name) for field in fields})
     for field in fields:
-        assert field.name.endswith(UNITS), f"{kind}.{field.name} does not say its unit"
+        named = field.name in WORDS or field.name.endswith(UNITS)
+        assert named, f"{kind}.{field.name} does not say its unit"
+        assert f"        {field.name}: " in (made.__doc__ or ""), f"{kind}: {field.name} untold"
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, field.name, 1)
 
@@ -73,12 +90,51 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_latency", {"added_rtt_min_ms": 200}),
         ("link_latency", {"added_rtt_min_ms": 200, "rtt_before_ms": 3, "rtt_after_ms": 20}),
         ("link_latency", {"added_rtt_min_ms": 200, "rtt_before_ms": 3, "rtt_after_ms": -1}),
+        ("link_latency", {"added_rtt_min_ms": 100, "rtt_before_ms": 3, "rtt_after_ms": 70}),
+        ("link_bandwidth", {}),
+        ("link_bandwidth", {"before_bytes_per_s": 9e6, "after_bytes_per_s": 90_000}),
+        ("link_bandwidth", {"before_bytes_per_s": 60_000, "after_bytes_per_s": 60_000}),
+        ("link_bandwidth", {"before_bytes_per_s": 9e6, "after_bytes_per_s": -1}),
+        ("link_slicer", {}),
+        ("link_slicer", {"pieces_before": 1, "pieces_after": 2}),
+        ("link_slicer", {"pieces_before": 16, "pieces_after": 17}),
+        ("link_slicer", {"pieces_before": -1, "pieces_after": 17}),
+        ("link_pause", {}),
+        ("link_pause", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
+        ("link_pause", {"sent_bytes": 48, "replied_bytes": 0, "ended": 1}),
+        ("link_cut_one_way", {}),
+        ("link_cut_one_way", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
+        ("link_slow_close", {"added_close_ms": 1000}),
+        ("link_slow_close", {"added_close_ms": 1000, "close_before_ms": 3, "close_after_ms": 700}),
+        ("link_slow_close", {"added_close_ms": 1000, "close_before_ms": 3, "close_after_ms": -1}),
+        ("link_limit_data", {}),
+        ("link_limit_data", {"closed": 0, "sent_bytes": 131_072, "replied_bytes": 9}),
+        ("link_limit_data", {"closed": 1, "sent_bytes": 131_072, "replied_bytes": 70_000}),
         ("process_kill", {"gone": 0}),
         ("process_pause", {"stopped": 0}),
     ],
 )
 def test_what_shows_nothing_is_not_effective(kind: str, nothing: dict[str, float]) -> None:
     assert not make(kind, {}).is_effective(nothing)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("link_latency", {"latency_ms": -1}),
+        ("link_latency", {"direction": "sideways"}),
+        ("link_bandwidth", {"rate_bytes_per_s": 0}),
+        ("link_bandwidth", {"rate_bytes_per_s": 1_500}),
+        ("link_slicer", {"size_avg_bytes": 10, "size_variation_bytes": 10}),
+        ("link_pause", {"direction": "up"}),
+        ("link_cut_one_way", {"direction": "both"}),
+        ("link_slow_close", {"delay_ms": 0}),
+        ("link_limit_data", {"limit_bytes": 10_000_000}),
+    ],
+)
+def test_a_mistake_in_a_parameter_is_told_before_a_run(kind: str, wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        make(kind, wrong)
 
 
 def test_a_kind_belongs_to_one_class() -> None:

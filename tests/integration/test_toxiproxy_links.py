@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import BLOCK_PORTS, LOOPBACK
-from harness.links.proxies import DOWNSTREAM, UPSTREAM, Toxic, ToxiproxyApi
+from harness.links.proxies import BOTH, DOWNSTREAM, UPSTREAM, Toxic, ToxiproxyApi
 from harness.testing.echo import echo_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -76,14 +76,14 @@ async def test_a_pause_holds_everything_and_loses_nothing(links: Links) -> None:
     async with echo_server(links.ports.take()) as echo:
         link = await links.open("paused", echo.port)
         reader, writer = await connect(link)
-        await link.pause()
+        await link.impose("p", "bandwidth", {"rate": 0}, BOTH)
         writer.write(body)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.25)
         assert echo.bytes_in == 5
-        await link.resume()
+        await link.lift("p")
         assert await asyncio.wait_for(reader.readexactly(len(body)), 5) == body
-        await link.resume()
+        await link.lift("p")
         writer.close()
 
 
@@ -93,7 +93,7 @@ async def test_latency_is_added_in_both_directions_and_healing_leaves_what_is_at
     async with echo_server(links.ports.take()) as echo:
         link = await links.open("slow", echo.port, latency_ms=20, probe=b"?")
         at_rest_ms = await link.round_trip_ms()
-        await link.add_latency(60)
+        await link.impose("l", "latency", {"latency": 60, "jitter": 0}, BOTH)
         slower_ms = await link.round_trip_ms()
         await link.heal()
         healed_ms = await link.round_trip_ms()
@@ -109,17 +109,17 @@ async def test_bytes_vanish_in_one_direction_only(links: Links) -> None:
     async with echo_server(links.ports.take()) as echo:
         link = await links.open("one-way", echo.port)
         reader, writer = await connect(link)
-        await link.cut_one_way(DOWNSTREAM)
+        await link.impose("s", "timeout", {"timeout": 0}, [DOWNSTREAM])
         writer.write(b"there")
         await until(lambda: echo.bytes_in == 10)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
-        await link.restore_one_way(DOWNSTREAM)
+        await link.lift("s")
         assert await asyncio.wait_for(reader.read(1), 2) == b""
         writer.close()
         # The other way round nothing arrives at the server any more.
         reader, writer = await connect(link)
-        await link.cut_one_way(UPSTREAM)
+        await link.impose("s", "timeout", {"timeout": 0}, [UPSTREAM])
         writer.write(b"lost")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
@@ -131,9 +131,9 @@ async def test_bytes_vanish_in_one_direction_only(links: Links) -> None:
 async def test_heal_undoes_everything_at_once_and_can_be_repeated(links: Links) -> None:
     async with echo_server(links.ports.take()) as echo:
         link = await links.open("reset-all", echo.port, latency_ms=1, jitter_ms=1)
-        await link.add_latency(5, 2)
-        await link.pause()
-        await link.cut_one_way(UPSTREAM)
+        await link.impose("l", "latency", {"latency": 5, "jitter": 2}, BOTH)
+        await link.impose("p", "bandwidth", {"rate": 0}, BOTH)
+        await link.impose("s", "timeout", {"timeout": 0}, [UPSTREAM])
         await link.cut()
         for _ in range(2):
             await links.heal()
@@ -229,7 +229,7 @@ async def test_many_links_are_opened_at_once_and_healed_together(links: Links) -
         first, last = opened[0], opened[-1]
         assert (first.resets, last.resets) == (True, False)
         assert links.in_use(opened) == []
-        await last.pause()
+        await last.impose("p", "bandwidth", {"rate": 0}, BOTH)
         await first.cut()
         await links.heal()
         states = await links.server.api.show_all()

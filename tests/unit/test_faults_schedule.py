@@ -70,7 +70,8 @@ def test_every_has_no_drift_and_a_bound() -> None:
 def test_a_planned_fault_reads_as_one_line() -> None:
     planned = at(4.5, LinkLatency(latency_ms=80), on="edge-core:apac")
     assert str(planned) == (
-        "    4.500 s  link_latency(latency_ms=80, jitter_ms=0, duration_s=2.0) on edge-core:apac"
+        "    4.500 s  link_latency(latency_ms=80, jitter_ms=0, direction=both, duration_s=2.0)"
+        " on edge-core:apac"
     )
 
 
@@ -85,7 +86,7 @@ def test_the_links_to_be_reset_are_named_once() -> None:
 
 
 def test_unknown_faults_and_parameters_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="no fault 'flood'; there are: link_cut, "):
+    with pytest.raises(UsageError, match="no fault 'flood'; there are: link_bandwidth, "):
         make("flood", {})
     with pytest.raises(UsageError, match=r"link_cut.*colour"):
         make("link_cut", {"colour": 1})

@@ -31,7 +31,7 @@ from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
 from reference.wire.frames import encode
 from reference.wire.limits import PROTOCOL_VERSION
-from reference.wire.messages import Hello
+from reference.wire.messages import Heartbeat, Hello
 
 HOST = "127.0.0.1"
 HEARTBEAT_INTERVAL_MS = 500
@@ -42,6 +42,9 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """What a receiver takes before it acknowledges."""
 
 READY = r"^ready \{"
+
+PING = b"".join(encode(Heartbeat(0)))
+"""What every node answers, as often as it comes, with as many bytes."""
 
 LIMIT_SUFFIX = "_limit"
 """A node's gauge `X_limit` is the named limit of its gauge `X`."""
@@ -315,9 +318,12 @@ def _links(
             upstream_port=core_port,
             latency_ms=topology.latency_ms.get(name, 0),
             probe=_hello("edge", token),
+            ping=PING,
         )
         for link in client_links(topology, name):
-            yield LinkWanted(name=link, upstream_port=port, probe=_hello("client", token))
+            yield LinkWanted(
+                name=link, upstream_port=port, probe=_hello("client", token), ping=PING
+            )
 
 
 def _settings_of(role: str, wanted: Mapping[str, Any], kind: type) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""The end of a connection is passed on late: a peer that is gone still looks connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.faults.fault import Effect, Target
+from harness.faults.fields import at_least, at_most
+from harness.faults.registry import fault
+from harness.faults.targets import as_link
+from harness.links.directions import BOTH, ways
+
+EFFECT_SHARE_MIN = 0.8
+"""Share of the delay that a probe must see; the rest is granted to timers."""
+
+CLOSE_WITHIN_S = 3.0
+"""Deadline for a close to come back beside the delay."""
+
+DELAY_MS_MAX = 20_000
+
+_NAME = "fault-slow-close"
+
+
+@fault("link_slow_close")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSlowClose:
+    """Delay the end of every connection of a link.
+
+    What came before the end is passed on at once.
+
+    Observed: how long it takes from a probe's half-close until the other end is seen closed, before
+    and after; the delay counts once for each direction that is named.
+
+    Attributes:
+        delay_ms: How much later the end of a connection is passed on.
+        direction: "upstream" (the client's end reaches the server late), "downstream" or "both".
+        duration_s: How long it holds.
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str] = "link"
+
+    delay_ms: int = 500
+    direction: str = BOTH
+    duration_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        ways(self.direction)
+        at_least(1, delay_ms=self.delay_ms)
+        at_most(DELAY_MS_MAX, delay_ms=self.delay_ms)
+
+    async def inject(self, target: Target) -> Effect:
+        """Delay ends; observe how long a close takes before and after (-1: it never came)."""
+        link = as_link(target)
+        ways_ms = self.delay_ms * len(ways(self.direction))
+        before = await link.open_probe()
+        effect: Effect = {"added_close_ms": ways_ms}
+        if before is not None:
+            took_ms = await before.half_close_ms(within_s=CLOSE_WITHIN_S)
+            await before.close()
+            effect["close_before_ms"] = -1 if took_ms is None else took_ms
+        await link.impose(_NAME, "slow_close", {"delay": self.delay_ms}, ways(self.direction))
+        after = await link.open_probe()
+        if after is not None:
+            took_ms = await after.half_close_ms(within_s=CLOSE_WITHIN_S + ways_ms / 1000)
+            await after.close()
+            effect["close_after_ms"] = -1 if took_ms is None else took_ms
+        return effect
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """A close took longer by nearly the delay; never so on a link without a probe."""
+        before_ms = effect.get("close_before_ms", -1)
+        after_ms = effect.get("close_after_ms", -1)
+        if before_ms < 0 or after_ms < 0:
+            return False
+        return after_ms - before_ms >= EFFECT_SHARE_MIN * effect["added_close_ms"]
+
+    async def heal(self, target: Target) -> Effect:
+        """Pass ends on at once again."""
+        await as_link(target).lift(_NAME)
+        return {}

@@ -1,0 +1,160 @@
+"""Every fault of Toxiproxy's on a real link: its effect is measured, and healing leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from harness.faults.fault import Fault
+from harness.faults.link_bandwidth import LinkBandwidth
+from harness.faults.link_cut_one_way import LinkCutOneWay
+from harness.faults.link_latency import LinkLatency
+from harness.faults.link_limit_data import LinkLimitData
+from harness.faults.link_pause import LinkPause
+from harness.faults.link_slicer import LinkSlicer
+from harness.faults.link_slow_close import LinkSlowClose
+from harness.links.link import Link
+from harness.links.links import Links
+from harness.links.ports import LOOPBACK
+from harness.links.proxies import BOTH, DOWNSTREAM, UPSTREAM
+from harness.testing.echo import echo_server
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+WAYS = (UPSTREAM, DOWNSTREAM, "both")
+
+
+@pytest.fixture
+async def link(links: Links) -> AsyncIterator[Link]:
+    async with echo_server(links.ports.take()) as echo:
+        yield await links.open("edge-core:eu", echo.port, probe=b"?", ping=b"0123456789ab")
+
+
+async def strike(links: Links, link: Link, fault: Fault) -> dict[str, float]:
+    """Inject and heal a fault twice each, as an interrupted run may; return what was observed."""
+    effect = await fault.inject(link)
+    effective = fault.is_effective(effect)
+    healing = await fault.heal(link)
+    state = await links.server.api.show(link.name)
+    assert link.is_rest(state), "healing left something behind"
+    assert not link.parked
+    assert await link.round_trip_ms() is not None
+    assert await fault.heal(link) == {}
+    assert effective, effect
+    return effect | healing
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_latency(links: Links, link: Link, direction: str) -> None:
+    effect = await strike(links, link, LinkLatency(latency_ms=50, direction=direction))
+    assert effect["added_rtt_min_ms"] == (100 if direction == "both" else 50)
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_bandwidth(links: Links, link: Link, direction: str) -> None:
+    fault = LinkBandwidth(rate_bytes_per_s=40_000, direction=direction)
+    effect = await strike(links, link, fault)
+    assert 10_000 < effect["after_bytes_per_s"] <= 50_000 < effect["before_bytes_per_s"]
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_slicer(links: Links, link: Link, direction: str) -> None:
+    effect = await strike(links, link, LinkSlicer(delay_ms=4, direction=direction))
+    assert effect["pieces_before"] < 4 <= effect["pieces_after"]
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_a_pause_delivers_what_it_held(links: Links, link: Link, direction: str) -> None:
+    effect = await strike(links, link, LinkPause(direction=direction))
+    assert effect["replied_bytes"] == 0
+    assert effect["read_after_bytes"] == effect["sent_bytes"] == 48
+    assert effect["ended_after"] == 0
+
+
+@pytest.mark.parametrize("direction", BOTH)
+async def test_a_cut_one_way_swallows_and_ends(links: Links, link: Link, direction: str) -> None:
+    effect = await strike(links, link, LinkCutOneWay(direction=direction))
+    assert effect["replied_bytes"] == 0
+    assert (effect["read_after_bytes"], effect["ended_after"]) == (0, 1)
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_slow_close(links: Links, link: Link, direction: str) -> None:
+    effect = await strike(links, link, LinkSlowClose(delay_ms=150, direction=direction))
+    assert effect["close_before_ms"] < 100
+    assert effect["close_after_ms"] >= (300 if direction == "both" else 150)
+
+
+@pytest.mark.parametrize("direction", WAYS)
+async def test_limit_data(links: Links, link: Link, direction: str) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+    writer.write(b"x" * 100)
+    await reader.readexactly(100)
+    fault = LinkLimitData(limit_bytes=5_000, direction=direction)
+    effect = await fault.inject(link)
+    assert fault.is_effective(effect)
+    if direction == DOWNSTREAM:
+        assert effect["replied_bytes"] == 5_000
+    # A connection that was open before is closed by it too, counted from the injection.
+    writer.write(b"x" * 6_000)
+    assert len(await asyncio.wait_for(reader.read(-1), 3)) <= 5_000
+    writer.close()
+    await fault.heal(link)
+    await links.heal()
+    assert await link.round_trip_ms() is not None
+
+
+NEVER_SHOWN = (
+    LinkLatency(latency_ms=30),
+    LinkBandwidth(rate_bytes_per_s=40_000),
+    LinkSlicer(delay_ms=2),
+    LinkPause(),
+    LinkCutOneWay(),
+    LinkSlowClose(delay_ms=50),
+    LinkLimitData(limit_bytes=500),
+)
+
+
+@pytest.mark.parametrize("fault", NEVER_SHOWN, ids=lambda fault: fault.kind)
+async def test_without_a_toxic_there_is_no_effect(
+    link: Link, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def impose(*_arguments: object) -> None: ...
+
+    monkeypatch.setattr(link, "impose", impose)
+    # What ends only by its deadline need not be waited for in full here.
+    monkeypatch.setattr("harness.faults.link_limit_data.ENDS_WITHIN_S", 0.2)
+    monkeypatch.setattr("harness.faults.silence.ANSWERED_WITHIN_S", 0.05)
+    assert not fault.is_effective(await fault.inject(link))
+    await fault.heal(link)
+
+
+@pytest.mark.parametrize("fault", NEVER_SHOWN, ids=lambda fault: fault.kind)
+async def test_a_link_to_nobody_shows_no_effect(links: Links, fault: Fault) -> None:
+    link = await links.open("nobody", links.ports.take(), probe=b"?", ping=b"?")
+    begun = time.monotonic()
+    assert not fault.is_effective(await fault.inject(link))
+    await fault.heal(link)
+    assert time.monotonic() - begun < 3
+    assert link.is_rest(await links.server.api.show(link.name))
+
+
+@pytest.mark.parametrize("fault", NEVER_SHOWN, ids=lambda fault: fault.kind)
+async def test_a_link_without_a_probe_shows_no_effect(links: Links, fault: Fault) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("blind", echo.port)
+        assert not fault.is_effective(await fault.inject(link))
+        await fault.heal(link)
+        assert link.is_rest(await links.server.api.show(link.name))
+
+
+async def test_a_fault_that_struck_twice_is_healed_once(links: Links, link: Link) -> None:
+    fault = LinkPause()
+    for _ in range(2):
+        await fault.inject(link)
+    await fault.heal(link)
+    assert not link.parked
+    assert link.is_rest(await links.server.api.show(link.name))
