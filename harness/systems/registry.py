@@ -11,13 +11,19 @@ from harness.systems.port import System
 
 ENTRY_POINT_GROUP = "tallystick.systems"
 
-_OWN = {"reference": "harness.systems.reference.adapter:SYSTEM"}
+OWN = {
+    "nats": "harness.systems.nats.adapter:SYSTEM",
+    "reference": "harness.systems.reference.adapter:SYSTEM",
+}
 """Places of our own systems; imported only when asked for, so each may need extra packages."""
+
+EXTRAS = frozenset({"nats", "valkey", "kafka"})
+"""Those whose packages come with the extra of the same name."""
 
 
 def names() -> list[str]:
     """Return the names of the systems that can be asked for, sorted."""
-    return sorted({*_OWN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*OWN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def load_system(place: str) -> System:
@@ -27,7 +33,7 @@ def load_system(place: str) -> System:
         UsageError: There is none, its module cannot be imported, or what is there is no system.
     """
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    where = _OWN.get(place) or others.get(place) or place
+    where = OWN.get(place) or others.get(place) or place
     if ":" not in where:
         near = difflib.get_close_matches(place, names(), n=1, cutoff=0.0)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -35,6 +41,9 @@ def load_system(place: str) -> System:
     module_name, _, attribute = where.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        missing = f"; pip install 'tallystick[{place}]' brings it" if place in EXTRAS else ""
+        raise UsageError(f"system {place!r}: {error}{missing}") from error
     except (ImportError, AttributeError) as error:
         raise UsageError(f"system {place!r}: {error}") from error
     if isinstance(found, type) or not hasattr(found, "deploy"):

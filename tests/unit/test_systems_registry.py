@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
+from harness.systems import registry
 from harness.systems.promises import Promise
 from harness.systems.registry import load_system, names
 from harness.testing import queue_system
@@ -22,7 +23,7 @@ def test_a_place_names_an_object_of_a_module():
     assert Promise.BUCKETS not in queue_system.SYSTEM.promises
 
 
-@pytest.mark.parametrize("wrong", ["referense", "Reference", "kafka"])
+@pytest.mark.parametrize("wrong", ["referense", "Reference", "ference"])
 def test_a_wrong_name_is_answered_with_the_nearest(wrong: str):
     with pytest.raises(UsageError, match=rf"no system '{wrong}'; did you mean 'reference'\?"):
         load_system(wrong)
@@ -40,3 +41,9 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str):
 def test_a_place_without_a_system_says_what_is_there(place: str, says: str):
     with pytest.raises(UsageError, match=f"system '{place}': .*{says}"):
         load_system(place)
+
+
+def test_a_system_whose_packages_are_missing_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(registry.OWN, "nats", "no_such_module_here:SYSTEM")
+    with pytest.raises(UsageError, match=r"pip install 'tallystick\[nats\]'"):
+        load_system("nats")

@@ -1,0 +1,117 @@
+"""A running broker: one server of our own on loopback, every client link behind its proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.faults.targets import ProcessTarget
+from harness.links.links import Links
+from harness.processes.identity import children
+from harness.processes.process import Process
+from harness.systems.port import NodeUsage
+from harness.systems.topology import Topology, client_links
+
+CORE = "core"
+"""What scenarios call the node that stores: for a broker, its server."""
+
+
+async def open_client_links(
+    topology: Topology, links: Links, upstream_port: int, probe: bytes
+) -> dict[str, int]:
+    """Open a proxy to the broker for every edge and client group; return link → port.
+
+    A broker has no edges: each is a region, and the latency that the topology gives it lies on the
+    clients' own links.
+    """
+    ports: dict[str, int] = {}
+    for edge in topology.edges:
+        for name in client_links(topology, edge):
+            link = await links.open(
+                name,
+                upstream_port,
+                latency_ms=topology.latency_ms.get(edge, 0),
+                probe=probe,
+            )
+            ports[name] = link.listen_port
+    return ports
+
+
+class BrokerDeployment:
+    """A server that the harness started. It can be killed, stopped, paused and started again."""
+
+    def __init__(
+        self, server: Process, connect: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> None:
+        self._server = server
+        self._expected_down = False
+        self._torn_down = False
+        self.connect = connect
+        self.config = config
+
+    def targets(self) -> Sequence[ProcessTarget]:
+        """Return the server, under the name "core"."""
+
+        async def kill() -> None:
+            await self.kill(CORE, 0)
+
+        async def start() -> None:
+            await self.start(CORE, 0)
+
+        return [ProcessTarget(name=CORE, kill=kill, start=start, pid=self._pid)]
+
+    def _pid(self) -> int | None:
+        """Return the server's own id: what runs below our lifeline, which is not to be paused."""
+        pid = self._server.pid
+        return None if pid is None else next(iter(children(pid)), pid)
+
+    async def kill(self, role: str, index: int) -> None:
+        """SIGKILL the server."""
+        self._find(role, index)
+        self._expected_down = True
+        await self._server.kill()
+
+    async def stop(self, role: str, index: int) -> None:
+        """SIGTERM the server."""
+        self._find(role, index)
+        self._expected_down = True
+        if not await self._server.stop():
+            raise HarnessError(f"{self._server.name} did not stop by itself after SIGTERM")
+
+    async def start(self, role: str, index: int) -> None:
+        """Start the server again on what it stored."""
+        self._find(role, index)
+        await self._server.start()
+        self._expected_down = False
+
+    def _find(self, role: str, index: int) -> None:
+        if (role, index) != (CORE, 0):
+            raise HarnessError(f"a broker has no {role} number {index}")
+
+    async def gauges(self) -> list[tuple[str, int, str, int, int]]:
+        """Return none."""
+        return []
+
+    def usage(self) -> list[NodeUsage]:
+        """Return what the server has used."""
+        used = self._server.usage()
+        return [
+            NodeUsage(
+                role=CORE,
+                index=0,
+                cpu_s=used.cpu_s,
+                rss_max_bytes=used.rss_max_bytes,
+                restarts=used.restarts,
+            )
+        ]
+
+    def find_dead(self) -> list[str]:
+        """Return the server's name if it ended without our doing."""
+        gone = not self._server.running and not self._expected_down and not self._torn_down
+        return [self._server.name] if gone else []
+
+    async def teardown(self) -> None:
+        """Stop the server. Idempotent."""
+        self._torn_down = True
+        await self._server.stop()

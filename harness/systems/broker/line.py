@@ -1,0 +1,98 @@
+"""What an adapter has to write for its broker: a connection that publishes and fetches.
+
+Everything else that `harness.systems.port` asks for (an outbox that resends, sessions, windows,
+deadlines, link coverage) is made from it in `clients.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.systems.port import Batch
+
+ANSWER_WITHIN_S = 5.0
+"""A connection on which an answer is owed and nothing comes for so long is given up."""
+
+CONNECT_WITHIN_S = 5.0
+"""How long one edge is tried before the harness may choose another."""
+
+
+class Unavailable(ConnectionError):
+    """Raised for every error that ends the use of a connection: what was asked for is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ears:
+    """What a line tells on its own.
+
+    Attributes:
+        answered: ``answered(inbox, n_first, count, pos_first)``: these messages are stored as
+            safely as the broker promises; pos_first is -1 if the broker does not say where.
+        refused: ``refused(inbox, n_first, count, error)``: these will definitely never be stored.
+        lost: ``lost(cause)``: the connection has ended, or what was published on it must be
+            published again on another one.
+    """
+
+    answered: Callable[[str, int, int, int], None]
+    refused: Callable[[str, int, int, str], None]
+    lost: Callable[[str], None]
+
+
+class Line(Protocol):
+    """A client of the broker's own library on its own connections, all through one proxy.
+
+    Its methods may be called while others of them are under way. All that are `async` raise
+    `Unavailable` when the broker does not do it or the connection has ended.
+    """
+
+    in_flight_max: int
+    """Messages that may be published and unanswered at the same time."""
+
+    @property
+    def connections(self) -> int:
+        """How many connections it has opened so far."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes it has read so far; never more than went through the proxy."""
+
+    async def publish(self, batch: Batch, index_first: int) -> None:
+        """Hand over the messages of a batch from an index on; `Ears.answered` tells the rest."""
+
+    async def open_inbox(self, inbox: str) -> int:
+        """Prepare to read an inbox and return its durable cursor (-1: none)."""
+
+    async def fetch(self, next_pos: int) -> list[tuple[int, bytes]]:
+        """Return messages of the inbox from a position on, as (position, stored message), rising.
+
+        Waits a moment for the first if there is none yet; may then return nothing. A call
+        continues where the last one ended.
+        """
+
+    async def end(self) -> int:
+        """Return the position of the inbox's last message now (-1: none)."""
+
+    async def commit(self, pos: int) -> None:
+        """Store the inbox's durable cursor."""
+
+    async def ping(self) -> None:
+        """Return when the broker has answered."""
+
+    def abort(self) -> None:
+        """Cut its connections now, whatever is under way; nothing is told any more. Idempotent."""
+
+    async def close(self) -> None:
+        """Close its connections behind what was sent. Idempotent."""
+
+
+class Dialler(Protocol):
+    """Opens lines; made inside a load process from `Deployment.connect`."""
+
+    async def dial(self, port: int, ears: Ears) -> Line:
+        """Open a line to the broker through a port on loopback.
+
+        Raises:
+            Unavailable: It did not come up.
+        """

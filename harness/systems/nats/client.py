@@ -1,0 +1,409 @@
+"""A JetStream client on one connection: nats-py, dialled through our proxy and nowhere else.
+
+An inbox is a stream of its own, so its sequence is dense; position = sequence - 1. A message is
+published with the header ``Nats-Msg-Id`` made of producer and n, so that a resend within the
+stream's duplicate window is answered with the first one's sequence. The cursor is a key of a
+key-value bucket, written with compare-and-set. Reading is an ephemeral pull consumer that begins
+behind the position the reader names; it needs no acknowledgements.
+
+nats-py opens a further connection by itself only when it reconnects, and then also to addresses
+that servers have advertised. Here it may not reconnect, and its transport dials the proxy whatever
+address it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import ParseResult
+
+import anyio
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.kv import KeyValue
+
+from harness.links.ports import LOOPBACK
+from harness.systems.broker.codec import pack
+from harness.systems.broker.line import Ears, Unavailable
+from harness.systems.port import Batch
+
+IN_FLIGHT_MAX = 1_024
+"""Messages that one sender publishes ahead of their acknowledgements; many senders together must
+stay below the server's `max_buffered_msgs` per stream."""
+
+FETCH_MESSAGES = 512
+"""Messages that one pull asks for."""
+
+FETCH_WITHIN_S = 1.0
+"""How long a pull waits at the server for the first message."""
+
+FETCH_GRACE_S = 4.0
+"""What the answer to a pull may take beyond that before the connection counts as gone."""
+
+REQUEST_WITHIN_S = 4
+"""Deadline of one request to the server's JetStream API."""
+
+DUPLICATE_WINDOW_S = 24 * 3_600.0
+"""How long a stream recognises message ids; longer than any run."""
+
+CONSUMER_FORGOTTEN_S = 60.0
+"""After this long without a pull the server removes a consumer."""
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
+_NO_RESPONDERS = "503"
+_PULL_OVER = ("404", "408")
+
+RETRIED = {
+    10077: "the store refused (maximum messages or bytes)",
+    10023: "insufficient resources",
+    10167: "too many requests",
+    10008: "JetStream temporarily unavailable",
+}
+"""Errors in acknowledgements after which the same ids are published again."""
+
+TERMINAL = {10054: "message larger than the stream allows"}
+"""Errors in acknowledgements after which a message will definitely never be stored."""
+
+
+class ProxyTransport(TcpTransport):
+    """Dials one port on loopback, whatever the address, and counts what it reads."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes_read = 0
+        self.connections = 0
+        self._port = port
+
+    def __bool__(self) -> bool:
+        # nats-py replaces a transport that says it is not connected yet.
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Dial the proxy."""
+        await super().connect(
+            uri._replace(netloc=f"{LOOPBACK}:{self._port}"), buffer_size, connect_timeout
+        )
+        self.connections += 1
+
+    async def read(self, buffer_size: int) -> bytes:
+        """Read and count."""
+        found: bytes = await super().read(buffer_size)
+        self.bytes_read += len(found)
+        return found
+
+    async def readline(self) -> bytes:
+        """Read a line and count."""
+        found: bytes = await super().readline()  # type: ignore[no-untyped-call]
+        self.bytes_read += len(found)
+        return found
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """Write, unless the connection was cut: then there is nobody to write to."""
+        if self._io_writer is not None and not self._io_writer.is_closing():
+            super().writelines(payload)  # type: ignore[no-untyped-call]
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
+
+
+class NatsDialler:
+    """Opens lines from `Deployment.connect`."""
+
+    def __init__(self, connect: Mapping[str, Any]) -> None:
+        self._connect = connect
+
+    async def dial(self, port: int, ears: Ears) -> NatsLine:
+        """Open a line.
+
+        Raises:
+            Unavailable: The server did not take us in.
+        """
+        line = NatsLine(port, ears, self._connect)
+        try:
+            await line.open()
+        except BaseException:
+            line.abort()
+            raise
+        return line
+
+
+class NatsLine:
+    """One nats-py client."""
+
+    in_flight_max = IN_FLIGHT_MAX
+
+    def __init__(self, port: int, ears: Ears, connect: Mapping[str, Any]) -> None:
+        self._ears = ears
+        self._prefix: str = connect["prefix"]
+        self._token: str = connect["token"]
+        self._trims: bool = connect["trims"]
+        self._transport = ProxyTransport(port)
+        self._client = Client()
+        self._client._transport = self._transport
+        self._manager = self._client.jsm(timeout=REQUEST_WITHIN_S)
+        self._left = False
+        self._answers = self._client.new_inbox()
+        self._inboxes: list[str] = []
+        self._pulls = self._client.new_inbox()
+        self._pulled: asyncio.Queue[Msg] = asyncio.Queue()
+        self._owed = 0
+        """Messages that the pull under way may still bring."""
+        self._inbox = ""
+        self._consumer = ""
+        self._cursors: KeyValue | None = None
+        self._revision = 0
+        self._committing = asyncio.Lock()
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections opened: one."""
+        return self._transport.connections
+
+    @property
+    def bytes_read(self) -> int:
+        """Every byte read from the socket."""
+        return self._transport.bytes_read
+
+    async def open(self) -> None:
+        """Connect."""
+
+        async def closed() -> None:
+            if not self._left:
+                self._left = True
+                self._ears.lost(str(self._client.last_error or "closed by the server"))
+
+        async def ignore(_error: Exception) -> None:
+            """Take no notice: what ends the connection comes through `closed` as well."""
+
+        try:
+            await self._client.connect(
+                "nats://broker:4222",  # The transport knows where to go.
+                token=self._token or None,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                closed_cb=closed,
+                error_cb=ignore,
+                ping_interval=3_600,  # We ask for signs of life ourselves.
+            )
+            await self._client.subscribe(
+                f"{self._answers}.*.*", cb=self._answered, pending_msgs_limit=0,
+                pending_bytes_limit=0,
+            )  # fmt: skip
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+    # Publishing
+
+    async def publish(self, batch: Batch, index_first: int) -> None:
+        """Publish every message with its id; each is acknowledged by itself."""
+        try:
+            stream = await self._stream(batch.inbox)
+            number = self._inboxes.index(batch.inbox)
+            for n, message in pack(batch, index_first):
+                await self._client.publish(
+                    stream,
+                    message,
+                    reply=f"{self._answers}.{number}.{n}",
+                    headers={"Nats-Msg-Id": f"{batch.producer:x}-{n}"},
+                )
+        except nats.errors.MaxPayloadError:
+            self._ears.refused(batch.inbox, batch.n_first, batch.count, "message too large")
+        except nats.errors.Error as error:
+            raise Unavailable(str(error)) from error
+
+    async def _stream(self, inbox: str) -> str:
+        """Return the stream of an inbox, which is also its subject, made if there is none."""
+        name = self._prefix + _plain(inbox)
+        if inbox not in self._inboxes:
+            await self._manager.add_stream(
+                StreamConfig(
+                    name=name,
+                    subjects=[name],
+                    storage=StorageType.FILE,
+                    retention=RetentionPolicy.LIMITS,
+                    duplicate_window=DUPLICATE_WINDOW_S,
+                )
+            )
+            self._inboxes.append(inbox)
+        return name
+
+    async def _answered(self, msg: Msg) -> None:
+        if self._left:
+            return
+        _, number, n = msg.subject.rsplit(".", 2)
+        inbox = self._inboxes[int(number)]
+        if (msg.headers or {}).get("Status") == _NO_RESPONDERS:
+            self._give_up("nobody answers for the stream")
+            return
+        answer = json.loads(msg.data)
+        error = answer.get("error")
+        if error is None:
+            self._ears.answered(inbox, int(n), 1, answer["seq"] - 1)
+        elif error.get("err_code") in TERMINAL:
+            self._ears.refused(inbox, int(n), 1, error["description"])
+        else:
+            self._give_up(f"refused: {error.get('description', error)}")
+
+    def _give_up(self, cause: str) -> None:
+        """End the line after a refusal: what follows must not overtake what was refused."""
+        self.abort()
+        self._ears.lost(cause)
+
+    # Reading
+
+    async def open_inbox(self, inbox: str) -> int:
+        """Return the cursor of the inbox."""
+        self._inbox = inbox
+        try:
+            await self._stream(inbox)
+            await self._client.subscribe(
+                self._pulls, cb=self._take_pulled, pending_msgs_limit=0, pending_bytes_limit=0
+            )
+            self._cursors = await self._client.jetstream(timeout=REQUEST_WITHIN_S).create_key_value(
+                KeyValueConfig(bucket=f"{self._prefix}cursors", storage=StorageType.FILE)
+            )
+            return await self._read_cursor()
+        except nats.errors.Error as error:
+            raise Unavailable(str(error)) from error
+
+    async def _read_cursor(self) -> int:
+        assert self._cursors is not None  # Set by `open_inbox`, which comes first.
+        try:
+            entry = await self._cursors.get(_plain(self._inbox))
+        except nats.js.errors.KeyNotFoundError:
+            self._revision = 0
+            return -1
+        self._revision = entry.revision or 0
+        return int(entry.value or b"-1")
+
+    async def _take_pulled(self, msg: Msg) -> None:
+        self._pulled.put_nowait(msg)
+
+    async def fetch(self, next_pos: int) -> list[tuple[int, bytes]]:
+        """Pull from the consumer, which is made at the first call."""
+        try:
+            if not self._consumer:
+                self._consumer = await self._make_consumer(next_pos)
+            return await self._pull_some()
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(str(error) or "no answer to a pull") from error
+
+    async def _make_consumer(self, next_pos: int) -> str:
+        made = await self._manager.add_consumer(
+            self._prefix + _plain(self._inbox),
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=next_pos + 1,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=CONSUMER_FORGOTTEN_S,
+                mem_storage=True,
+            ),
+        )
+        return str(made.name)
+
+    async def _pull_some(self) -> list[tuple[int, bytes]]:
+        """Return what has come; ask for more when all that was asked for has come."""
+        if not self._owed and self._pulled.empty():
+            self._owed = FETCH_MESSAGES
+            wanted = {"batch": FETCH_MESSAGES, "expires": int(FETCH_WITHIN_S * 1e9)}
+            stream = self._prefix + _plain(self._inbox)
+            await self._client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._consumer}",
+                json.dumps(wanted).encode(),
+                reply=self._pulls,
+            )
+        found: list[tuple[int, bytes]] = []
+        with anyio.fail_after(FETCH_WITHIN_S + FETCH_GRACE_S):
+            self._sort(await self._pulled.get(), found)
+        while not self._pulled.empty():
+            self._sort(self._pulled.get_nowait(), found)
+        return found
+
+    def _sort(self, msg: Msg, found: list[tuple[int, bytes]]) -> None:
+        if msg.reply:
+            self._owed -= 1
+            # $JS.ACK.stream.consumer.deliveries.stream sequence.…, in front of it perhaps a domain.
+            sequence = int(msg.reply.split(".")[-4])
+            found.append((sequence - 1, msg.data))
+            return
+        headers = msg.headers or {}
+        if headers.get("Status") not in _PULL_OVER:
+            raise Unavailable(f"a pull was answered {headers}")
+        self._owed = 0
+
+    async def end(self) -> int:
+        """Return the last sequence of the stream, as a position."""
+        try:
+            info = await self._manager.stream_info(self._prefix + _plain(self._inbox))
+        except nats.errors.Error as error:
+            raise Unavailable(str(error)) from error
+        return int(info.state.last_seq) - 1
+
+    async def commit(self, pos: int) -> None:
+        """Write the cursor's key, unless a later one lies there; then drop what was acknowledged.
+
+        Compare-and-set, since a write of a connection that was cut may still arrive.
+        """
+        assert self._cursors is not None  # Set by `open_inbox`, which comes first.
+        key = _plain(self._inbox)
+        async with self._committing:
+            try:
+                while True:
+                    try:
+                        self._revision = await self._cursors.update(
+                            key, str(pos).encode(), last=self._revision
+                        )
+                        break
+                    except nats.js.errors.KeyWrongLastSequenceError:
+                        if await self._read_cursor() >= pos:
+                            break
+                if self._trims:
+                    await self._manager.purge_stream(self._prefix + key, seq=pos + 2)
+            except nats.errors.Error as error:
+                raise Unavailable(str(error)) from error
+
+    async def ping(self) -> None:
+        """Make a round trip."""
+        try:
+            await self._client.flush(timeout=REQUEST_WITHIN_S)
+        except (nats.errors.Error, ConnectionError) as error:
+            raise Unavailable(str(error)) from error
+
+    # The end
+
+    def abort(self) -> None:
+        """Cut the connection, and let nats-py end its tasks."""
+        self._left = True
+        self._transport.abort()
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._client.close())
+
+    async def close(self) -> None:
+        """Close the connection behind what was sent."""
+        self._left = True
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._client.close())
+        await asyncio.shield(self._ending)
+
+
+def _plain(inbox: str) -> str:
+    """Return an inbox' name with what subjects and keys do not take written as =hex."""
+    return _NOT_PLAIN.sub(lambda found: f"={ord(found[0]):x}", inbox)
