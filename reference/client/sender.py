@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final
 
-import numpy as np
-
+from reference.client.admission import Admission
 from reference.client.lane import Lane, Parcel
 from reference.client.outcomes import (
     Acknowledged,
@@ -49,13 +48,7 @@ from reference.wire.errors import (
     RemoteProtocolError,
     Scope,
 )
-from reference.wire.limits import (
-    BATCH_BYTES_MAX,
-    BATCH_COUNT_MAX,
-    INBOX_NAME_BYTES_MAX,
-    LOGIN_INBOXES_MAX,
-    MESSAGE_BYTES_MAX,
-)
+from reference.wire.limits import LOGIN_INBOXES_MAX
 
 PIECE_BYTES: Final = 1024 * 1024
 """About how much a sender hands over as one piece; the rest waits until that was written."""
@@ -111,6 +104,7 @@ class SenderMachine:
             pulse=settings.pulse,
         )
         self._dialer = Dialer(dial)
+        self._admission = Admission()
         self._lanes: dict[str, Lane] = {}
         self._turns: deque[Lane] = deque()
         self._newcomers: dict[str, Lane] = {}
@@ -256,24 +250,7 @@ class SenderMachine:
     def _check(self, segment: m.Segment) -> None:
         if segment.producer != self._settings.producer:
             raise LocalProtocolError(ErrorCode.UNEXPECTED_MESSAGE, "a batch of another producer")
-        name_bytes = len(segment.inbox.encode("utf-8", "surrogatepass"))
-        if not 0 < name_bytes <= INBOX_NAME_BYTES_MAX or not segment.inbox.isprintable():
-            raise LocalProtocolError(
-                ErrorCode.BAD_NAME,
-                f"the name of an inbox has 1 to {INBOX_NAME_BYTES_MAX} bytes of printable text",
-            )
-        if not 0 < segment.count <= BATCH_COUNT_MAX or len(segment.body) > BATCH_BYTES_MAX:
-            raise LocalProtocolError(
-                ErrorCode.TOO_LARGE,
-                f"a batch has 1 to {BATCH_COUNT_MAX} messages and at most {BATCH_BYTES_MAX} bytes",
-            )
-        lengths = np.frombuffer(segment.lengths, dtype="<u4")
-        if len(lengths) != segment.count or int(lengths.sum(dtype=np.int64)) != len(segment.body):
-            raise LocalProtocolError(ErrorCode.BAD_HEADER, "the lengths do not fit the body")
-        if int(lengths.max()) > MESSAGE_BYTES_MAX:
-            raise LocalProtocolError(
-                ErrorCode.TOO_LARGE, f"a message has at most {MESSAGE_BYTES_MAX} bytes"
-            )
+        self._admission.check(segment)
         lane = self._lanes.get(segment.inbox)
         if self.ended(segment.inbox):
             raise LocalProtocolError(
