@@ -26,7 +26,9 @@ from harness.report.junit import write_junit
 from harness.report.result import INTEGER_LIMIT, Result
 from harness.report.summary import write_summary
 from harness.report.writer import RESULT_NAME, describe_artifacts, write_result
-from harness.run import limits, verdict
+from harness.run import verdict
+from harness.run.limits import parse as parse_limit
+from harness.run.limits import parse_option
 from harness.run.observer import Observer
 from harness.run.request import RunOutcome, RunRequest
 from harness.scenario.loader import LoadedScenario
@@ -113,6 +115,7 @@ def make_request(
     run_dir: Path,
     command: str,
     keep_history: str,
+    limits: tuple[str, ...] = (),
 ) -> RunRequest:
     """Return the request of a run.
 
@@ -130,6 +133,7 @@ def make_request(
         run_dir=run_dir,
         command=command,
         keep_history=keep_history,
+        limits=limits,
     )
 
 
@@ -143,8 +147,22 @@ def checked_parameters(
     """
     parameters = resolve(loaded.scenario.parameters, profile, assignments, seed)
     for text in loaded.scenario.plan_for(parameters).limits:
-        limits.parse(text)
+        parse_limit(text)
     return parameters
+
+
+def checked_limits(texts: list[str]) -> tuple[str, ...]:
+    """Return ``--limit`` options as limits.
+
+    Raises:
+        UsageError: One is none, or a metric is limited twice in one direction.
+    """
+    found = [parse_option(text) for text in texts]
+    sides = [(one.metric, one.op[0]) for one in map(parse_limit, found)]
+    for side in sides:
+        if sides.count(side) > 1:
+            raise UsageError(f"--limit {side[0]} is given twice")
+    return tuple(found)
 
 
 def parse_assignments(texts: list[str]) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +16,19 @@ from harness.cli.carry_out import (
     carry_out,
     check_keep_history,
     check_seed,
+    checked_limits,
     checked_parameters,
     make_request,
     mark_interrupted,
     parse_assignments,
     under_signals,
 )
-from harness.errors import UsageError
+from harness.cli.options import REPEAT_MAX, FailFast, Junit, LimitTexts, Markdown, Repeat, UntilFail
+from harness.cli.reports import Reports
+from harness.cli.suite import Planned, SuiteJob, new_suite
+from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
+from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
 from harness.run.planted import refuse_planted
 from harness.run.request import (
@@ -32,6 +39,7 @@ from harness.run.request import (
     new_folder,
     stamp,
 )
+from harness.run.verdict import broken
 from harness.scenario.loader import LoadedScenario, find
 from harness.scenario.parameters import Parameters
 from harness.scenario.phases import Load
@@ -60,6 +68,12 @@ def run(
         bool, typer.Option("--dry-run", help="Show the plan and the faults; start nothing.")
     ] = False,
     keep_history: Annotated[str, typer.Option(help="always, on-failure or never.")] = "always",
+    repeat: Repeat = 1,
+    until_fail: UntilFail = False,
+    fail_fast: FailFast = False,
+    limit: LimitTexts = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
 ) -> None:
     """Run one scenario and judge it.
 
@@ -70,11 +84,35 @@ def run(
     chosen = draw_seed() if seed is None else check_seed(seed)
     parameters = checked_parameters(loaded, profile, assignments, chosen)
     check_keep_history(keep_history)
+    limits = checked_limits(limit or [])
     refuse_planted(load_system(system), loaded.scenario.plan_for(parameters))
     _check_abilities(loaded, system)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return
+    reports = Reports(junit=junit, markdown=markdown).check()
+    if until_fail and repeat == 1:
+        repeat = REPEAT_MAX
+    if repeat > 1:
+        plan = Planned(
+            loaded=loaded,
+            place=scenario,
+            folder="",
+            seed=chosen,
+            assignments=assignments,
+            system=system,
+        )
+        suite_dir = folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}-repeated", out)
+        job = SuiteJob(
+            suite_dir=suite_dir,
+            suite=new_suite(suite_dir, profile, chosen),
+            keep_history=keep_history,
+            limits=limits,
+            stop_at_failure=until_fail or fail_fast,
+            reports=reports,
+        )
+        sys.stderr.write(f"{repeat} runs at most, results in {suite_dir}\n")
+        raise typer.Exit(job.run_all(_repeats(plan, repeat, fresh=seed is None)))
     request = make_request(
         loaded,
         scenario,
@@ -85,8 +123,17 @@ def run(
         run_dir=folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}", out),
         command=shlex.join(["tallystick", *sys.argv[1:]]),
         keep_history=keep_history,
+        limits=limits,
     )
-    raise typer.Exit(_run_and_report(request))
+    raise typer.Exit(_run_and_report(request, reports))
+
+
+def _repeats(plan: Planned, repeat: int, *, fresh: bool) -> Iterator[Planned]:
+    name = plan.loaded.scenario.name
+    yield replace(plan, folder=f"{name}-1")
+    for number in range(2, repeat + 1):
+        seed = draw_seed() if fresh else plan.seed
+        yield replace(plan, folder=f"{name}-{number}", seed=seed)
 
 
 def folder_for(name: str, out: Path | None) -> Path:
@@ -101,22 +148,30 @@ def folder_for(name: str, out: Path | None) -> Path:
         raise UsageError(f"--out: {error}; name a new or empty folder") from error
 
 
-def _run_and_report(request: RunRequest) -> int:
+def _run_and_report(request: RunRequest, reports: Reports) -> int:
     sys.stderr.write(f"seed {request.seed}, results in {request.run_dir}\n")
+    name = request.loaded.scenario.name
 
     async def work() -> RunOutcome:
         return await carry_out(request, observer)
 
-    with watching(sys.stderr, f"{request.loaded.scenario.name}, seed {request.seed}") as observer:
-        ended = under_signals(work)
-    console = make_console(sys.stdout)
+    with watching(sys.stderr, f"{name}, seed {request.seed}") as observer:
+        try:
+            ended = under_signals(work)
+        except HarnessError as error:
+            reports.add_broken(name, name, broken(str(error)), 0.0)
+            reports.write_run()
+            raise
     if ended.value is not None:
-        print_result(console, ended.value.result, request.run_dir)
-        return ended.value.result.verdict.exit_code
-    code = ended.interrupted_by or 0
-    marked = mark_interrupted(request.run_dir, code)
-    if marked is not None:
-        print_result(console, marked, request.run_dir)
+        result: Result | None = ended.value.result
+        code = ended.value.result.verdict.exit_code
+    else:
+        code = ended.interrupted_by or 0
+        result = mark_interrupted(request.run_dir, code)
+    if result is not None:
+        print_result(make_console(sys.stdout), result, request.run_dir)
+        reports.add(name, result, request.run_dir)
+        reports.write_run()
     return code
 
 

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from harness.report import words
-from harness.report.result import Check, CheckStatus, Limit, Result, Status
+from harness.report.result import Check, CheckStatus, Limit, Result, Status, Verdict
 from harness.report.writer import write_atomically
 
 JUNIT_NAME = "junit.xml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One run as a suite of test cases; without a result it broke (`verdict`) or did not run.
+
+    Attributes:
+        label: Names it among the runs of a suite.
+        result: What it came to.
+        run_dir: Where it lies, for commands.
+        scenario: Its scenario, where there is no result.
+        verdict: Why there is no result.
+        skipped: Why it did not run.
+        duration_s: How long it took, where there is no result.
+    """
+
+    label: str
+    result: Result | None = None
+    run_dir: str = ""
+    scenario: str = ""
+    verdict: Verdict | None = None
+    skipped: str = ""
+    duration_s: float = 0.0
 
 
 def write_junit(run_dir: Path, result: Result) -> Path:
@@ -18,37 +43,69 @@ def write_junit(run_dir: Path, result: Result) -> Path:
 
 
 def junit(result: Result) -> bytes:
-    """Return the XML: one case per check and limit, and one for the verdict itself.
+    """Return the XML of one run."""
+    return junit_document([Case(label=result.run.scenario, result=result)])
+
+
+def junit_document(cases: Sequence[Case]) -> bytes:
+    """Return the XML: per run one case per check and limit, and one for the verdict itself.
 
     FAIL is a failure, ERROR and UNKNOWN are errors (a promise that was not judged is no success),
-    NOT_APPLICABLE is skipped; a missed limit is a failure of its own case.
+    NOT_APPLICABLE is skipped, as is a run that did not take place; a missed limit is a failure of
+    its own case.
     """
-    cases = [_verdict_case(result)]
-    cases += [_check_case(result, check) for check in result.checks]
-    cases += [_limit_case(result, limit) for limit in result.limits]
-    suite = ET.Element(
-        "testsuite",
-        name=f"tallystick.{result.run.scenario}",
-        tests=str(len(cases)),
-        failures=str(sum(case.find("failure") is not None for case in cases)),
-        errors=str(sum(case.find("error") is not None for case in cases)),
-        skipped=str(sum(case.find("skipped") is not None for case in cases)),
-        time=f"{result.run.duration_s:.3f}",
-        timestamp=result.run.started_at,
-    )
-    properties = ET.SubElement(suite, "properties")
-    for name, value in (
-        ("seed", result.run.seed),
-        ("profile", result.run.profile),
-        ("repeat", result.run.repeat_command),
-    ):
-        ET.SubElement(properties, "property", name=name, value=_clean(str(value)))
-    suite.extend(cases)
     root = ET.Element("testsuites")
-    root.append(suite)
+    for case in cases:
+        root.append(_suite(case) if case.result is None else _result_suite(case, case.result))
     ET.indent(root)
     body: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return body + b"\n"
+
+
+def _result_suite(case: Case, result: Result) -> ET.Element:
+    tests = [_verdict_case(result)]
+    tests += [_check_case(result, check, case.run_dir) for check in result.checks]
+    tests += [_limit_case(result, limit) for limit in result.limits]
+    suite = _counted(case.label, tests, result.run.duration_s)
+    suite.set("timestamp", result.run.started_at)
+    properties = ET.Element("properties")
+    for name, value in (
+        ("seed", result.run.seed),
+        ("profile", result.run.profile),
+        ("system", result.system.name),
+        ("repeat", result.run.repeat_command),
+    ):
+        ET.SubElement(properties, "property", name=name, value=_clean(str(value)))
+    suite.insert(0, properties)
+    return suite
+
+
+def _suite(case: Case) -> ET.Element:
+    only = ET.Element("testcase", classname=f"tallystick.{case.scenario}", name="verdict", time="0")
+    if case.verdict is not None:
+        ET.SubElement(
+            only,
+            "error",
+            type=case.verdict.reason_code,
+            message=_clean(case.verdict.reason),
+        )
+    else:
+        ET.SubElement(only, "skipped", message=_clean(case.skipped))
+    return _counted(case.label, [only], case.duration_s)
+
+
+def _counted(label: str, tests: Sequence[ET.Element], duration_s: float) -> ET.Element:
+    suite = ET.Element(
+        "testsuite",
+        name=_clean(f"tallystick.{label}"),
+        tests=str(len(tests)),
+        failures=str(sum(test.find("failure") is not None for test in tests)),
+        errors=str(sum(test.find("error") is not None for test in tests)),
+        skipped=str(sum(test.find("skipped") is not None for test in tests)),
+        time=f"{duration_s:.3f}",
+    )
+    suite.extend(tests)
+    return suite
 
 
 def _case(result: Result, name: str) -> ET.Element:
@@ -67,7 +124,7 @@ def _verdict_case(result: Result) -> ET.Element:
     return case
 
 
-def _check_case(result: Result, check: Check) -> ET.Element:
+def _check_case(result: Result, check: Check, run_dir: str) -> ET.Element:
     case = _case(result, f"{check.id} {check.name}")
     match check.status:
         case CheckStatus.PASS:
@@ -82,6 +139,8 @@ def _check_case(result: Result, check: Check) -> ET.Element:
             for witness in check.witnesses:
                 lines.append(f"{witness.summary} [{witness.history_ref}]")
                 lines += [f"  {words.record(record)}" for record in witness.records]
+                if witness.message:
+                    lines.append(words.history_command(run_dir or "RESULT", witness.message))
             told.text = _clean("\n".join(lines))
         case CheckStatus.UNKNOWN | CheckStatus.ERROR:
             ET.SubElement(case, "error", type=check.status.value, message=_clean(check.reason))

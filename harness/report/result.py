@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 RESULT_SCHEMA = "tallystick.result/1.1"
-SUITE_SCHEMA = "tallystick.suite/1.0"
+SUITE_SCHEMA = "tallystick.suite/1.1"
 
 INTEGER_LIMIT = 2**53
 """Whole numbers stay below it: beyond it a double, hence JavaScript and jq, loses digits."""
@@ -209,6 +209,20 @@ class Latencies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     delivery: Latency | None = None
 
 
+class LoadLatency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Latencies of the watched inboxes in all loads of one label together (E2).
+
+    Watched are the inboxes that were sent to in loads labelled "baseline"; the ratios are those of
+    p99 to the baseline's, null for the baseline itself.
+    """
+
+    label: str
+    ack: Latency | None = None
+    delivery: Latency | None = None
+    ack_p99_ratio: float | None = None
+    delivery_p99_ratio: float | None = None
+
+
 class Throughput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Messages per second over the time in which there were any."""
 
@@ -348,6 +362,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     counts: Counts = Counts()
     bound: Bound | None = None
     latency_ms: Latencies = Latencies()
+    load_latency_ms: list[LoadLatency] = []
     throughput_per_s: Throughput = Throughput()
     checks: list[Check] = []
     findings: list[Trouble] = []
@@ -379,9 +394,12 @@ class NotApplicable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`suite.json`: several scenarios, one folder each beside it."""
+    """`suite.json`: several runs, one folder each beside it.
 
-    schema: Literal["tallystick.suite/1.0"] = "tallystick.suite/1.0"
+    `not_run` lists what an earlier failure left out (`--fail-fast`, `--until-fail`).
+    """
+
+    schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1"] = "tallystick.suite/1.1"
     complete: bool
     verdict: Verdict
     profile: str
@@ -389,3 +407,4 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     environment: Environment
     scenarios: list[SuiteScenario] = []
     not_applicable: list[NotApplicable] = []
+    not_run: list[NotApplicable] = []

@@ -309,7 +309,7 @@ class _Teller:
         return story
 
     def _life(self) -> tuple[int, int]:
-        """Return the time in which a fault could matter: up to both its fates, if both are known."""
+        """Return the time in which a fault could matter: until both fates, if both are known."""
         times = [event.t_ns for event in self._story.events]
         begin = self._sent_ns if self._sent_ns >= 0 else min(times)
         fates = (self._completed_ns, self._delivered_ns)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.report import bars, words
-from harness.report.result import Check, CheckStatus, Result, Suite
+from harness.report.result import Check, CheckStatus, Result, Suite, SuiteScenario, Verdict
 from harness.report.writer import write_atomically
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -24,13 +24,23 @@ def write_suite_summary(suite_dir: Path, suite: Suite) -> Path:
     return write_atomically(suite_dir / SUMMARY_NAME, suite_markdown(suite).encode())
 
 
-def result_markdown(result: Result) -> str:
-    """Return a run as Markdown."""
-    return "\n".join(_result_lines(result)) + "\n"
+def result_markdown(result: Result, run_dir: str = "RESULT") -> str:
+    """Return a run as Markdown; `run_dir` stands in the commands to type."""
+    return "\n".join(_result_lines(result, run_dir)) + "\n"
+
+
+def broken_markdown(label: str, verdict: Verdict) -> str:
+    """Return a run of which there is no result as Markdown."""
+    return f"# {verdict.status.value}: {label}\n\n{_escape(verdict.reason)}\n"
 
 
 def suite_markdown(suite: Suite) -> str:
-    """Return a suite as Markdown."""
+    """Return a suite as Markdown, with links to its results."""
+    return suite_table(suite, links=True)
+
+
+def suite_table(suite: Suite, *, links: bool) -> str:
+    """Return a suite as a table; without links for a page that lies elsewhere."""
     verdict = suite.verdict
     lines = [
         f"# {verdict.status.value}: Tallystick suite, {suite.profile}, seed {suite.seed}",
@@ -41,17 +51,23 @@ def suite_markdown(suite: Suite) -> str:
         "|---|---|---|---:|---|",
     ]
     lines += [
-        f"| [{one.name}]({one.result}) | {one.status.value} | {one.limits.value} "
+        f"| {_name(one, links=links)} | {one.status.value} | {one.limits.value} "
         f"| {one.duration_s:.1f} | {_escape(one.reason)} |"
         for one in suite.scenarios
     ]
     lines += [
         f"| {n.name} | not applicable | | | {_escape(n.reason)} |" for n in suite.not_applicable
     ]
+    lines += [f"| {n.name} | not run | | | {_escape(n.reason)} |" for n in suite.not_run]
     return "\n".join(lines) + "\n"
 
 
-def _result_lines(result: Result) -> Iterator[str]:
+def _name(one: SuiteScenario, *, links: bool) -> str:
+    name = one.result.partition("/")[0]
+    return f"[{name}]({one.result})" if links else name
+
+
+def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
     run, verdict = result.run, result.verdict
     yield f"# {verdict.status.value}: {run.scenario}, {run.profile}, seed {run.seed}"
     yield ""
@@ -63,7 +79,7 @@ def _result_lines(result: Result) -> Iterator[str]:
     yield f"{_escape(verdict.reason)}\n"
     explained, doubtful = failed_in_order(result.checks)
     for check in explained:
-        yield from _anomaly(check)
+        yield from _anomaly(check, run_dir)
     if doubtful:
         ids = ", ".join(f"{check.id} {check.name}" for check in doubtful)
         yield f"Not explained, since wrong identities make false ones: {ids}\n"
@@ -72,7 +88,7 @@ def _result_lines(result: Result) -> Iterator[str]:
     yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
 
 
-def _anomaly(check: Check) -> Iterator[str]:
+def _anomaly(check: Check, run_dir: str) -> Iterator[str]:
     yield f"## {_escape(words.anomaly(check))}\n"
     for witness in check.witnesses:
         where = f" `{witness.history_ref}`" if witness.history_ref else ""
@@ -80,7 +96,7 @@ def _anomaly(check: Check) -> Iterator[str]:
         for record in witness.records:
             yield f"  - `{words.record(record)}`"
         if witness.message:
-            yield f"  - `{words.history_command('RESULT', witness.message)}`"
+            yield f"  - `{words.history_command(run_dir, witness.message)}`"
     yield ""
 
 

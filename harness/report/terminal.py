@@ -74,9 +74,13 @@ def print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
     sheet = _Sheet(console)
     for one in suite.scenarios:
         missed = ", limits MISSED" if one.limits is Limits.MISSED else ""
-        sheet.heading(one.status.value, f"{one.name}{missed}", f"{one.duration_s:.1f} s")
+        # The folder is the scenario's name, with a number behind it where it ran several times.
+        name = one.result.partition("/")[0]
+        sheet.heading(one.status.value, f"{name}{missed}", f"{one.duration_s:.1f} s")
     for skipped in suite.not_applicable:
         sheet.heading("N/A", f"{skipped.name}: {skipped.reason}", "")
+    for left in suite.not_run:
+        sheet.heading("NOT RUN", f"{left.name}: {left.reason.removeprefix('not run: ')}", "")
     console.print("-" * console.width)
     verdict = suite.verdict
     unfinished = "" if suite.complete else ", not complete"

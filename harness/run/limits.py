@@ -45,6 +45,20 @@ METRICS: Mapping[str, str] = {
 """Every metric a limit may name, and what it says."""
 
 
+MORE_IS_BETTER = frozenset(
+    {
+        "offered_per_s",
+        "acknowledged_per_s",
+        "delivered_per_s",
+        "acknowledged_messages",
+        "delivered_messages",
+    }
+)
+"""Metrics whose limit is a least; of all others it is a most."""
+
+_BARE = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """A limit before it was measured."""
@@ -68,6 +82,31 @@ def parse(text: str) -> Threshold:
         near = difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.0)[0]
         raise UsageError(f"limit {text!r}: no metric {metric!r}; did you mean {near!r}?")
     return Threshold(metric=metric, op=op, limit=float(number.replace("_", "")))
+
+
+def parse_option(text: str) -> str:
+    """Return what ``--limit`` says in the form that `parse` reads.
+
+    ``metric=number`` is a most (latencies, CPU, memory, time) or a least (rates, messages).
+
+    Raises:
+        UsageError: It is neither that nor ``metric op number``, or the metric does not exist.
+    """
+    bare = _BARE.fullmatch(text)
+    if bare is not None:
+        metric, number = bare.groups()
+        text = f"{metric} {'>=' if metric in MORE_IS_BETTER else '<='} {number}"
+    try:
+        found = parse(text)
+    except UsageError as error:
+        raise UsageError(f"--{error}") from None
+    return f"{found.metric} {found.op} {found.limit:.15g}"
+
+
+def combine(of_plan: Iterable[str], of_user: Sequence[str]) -> list[str]:
+    """Return the limits of a run: the user's replace those of the plan on the same metric."""
+    named = {parse(text).metric for text in of_user}
+    return [*(text for text in of_plan if parse(text).metric not in named), *of_user]
 
 
 def measure(

@@ -35,6 +35,7 @@ class RunRequest:
         run_dir: The folder of the run; exists and is empty.
         command: What the user typed.
         keep_history: "always", "on-failure" or "never".
+        limits: Thresholds from the command line; they replace the plan's on the same metric.
         planted_bug: The bug that the self-test plants; every other run refuses one.
     """
 
@@ -48,6 +49,7 @@ class RunRequest:
     run_dir: Path
     command: str
     keep_history: str = "always"
+    limits: tuple[str, ...] = ()
     planted_bug: str = ""
 
     @property
@@ -62,6 +64,8 @@ class RunRequest:
         words += ["--seed", str(self.seed), "--profile", self.profile]
         for name, value in self.assignments.items():
             words += ["--set", f"{name}={value}"]
+        for limit in self.limits:
+            words += ["--limit", limit]
         if self.system != REFERENCE_SYSTEM:
             words += ["--system", self.system]
         return shlex.join(words)

@@ -222,7 +222,7 @@ def _write_brief(
                 size_bytes_max=plan.payload.size_bytes_max,
             ),
             requires=RequiresBrief(**asdict(plan.requires)),
-            limits=list(plan.limits),
+            limits=limits.combine(plan.limits, request.limits),
             faults=[to_json(planned) for planned in _planned(phases)],
             phases=[repr(phase) for phase in phases],
             route=system.route,

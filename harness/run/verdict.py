@@ -186,6 +186,17 @@ def started() -> Verdict:
     )
 
 
+def broken(reason: str) -> Verdict:
+    """Return the verdict of a run that the harness could not carry out."""
+    return Verdict(
+        status=Status.ERROR,
+        reason_code="harness",
+        reason=reason,
+        limits=Limits.NONE,
+        exit_code=EXIT_ERROR,
+    )
+
+
 def interrupted(partial: Verdict, code: int) -> Verdict:
     """Return the verdict of a run that a signal ended.
 
