@@ -17,6 +17,7 @@ from harness.checkers.check import Check, Clue, Spec, all_checks, broken, conclu
 from harness.checkers.evidence import Placed, find_evidence, witness_of
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
+from harness.checkers.noisy_neighbour import by_label
 from harness.history.records import Record
 from harness.report.result import Check as CheckResult
 from harness.report.result import (
@@ -24,6 +25,7 @@ from harness.report.result import (
     Counts,
     InboxBuckets,
     Latencies,
+    LoadLatency,
     Throughput,
 )
 
@@ -43,6 +45,7 @@ class Judgement:
     clues: list[list[Clue]]
     counts: Counts
     latency_ms: Latencies
+    load_latency_ms: list[LoadLatency]
     throughput_per_s: Throughput
     buckets: list[InboxBuckets]
     commits: int | None
@@ -108,6 +111,7 @@ class Fold:
             clues=clues,
             counts=measures.count(facts),
             latency_ms=measures.latencies(facts),
+            load_latency_ms=by_label(facts),
             throughput_per_s=measures.throughput(facts),
             buckets=measures.bucket_loads(facts),
             commits=self.index.commits,

@@ -48,8 +48,8 @@ def count(facts: Facts) -> Counts:
 def latencies(facts: Facts) -> Latencies:
     """Return exact quantiles over messages, from when each was due to its ok and first delivery."""
     return Latencies(
-        ack=_quantiles(*_since_due(facts, facts.ok_at)),
-        delivery=_quantiles(*_since_due(facts, facts.first_at)),
+        ack=quantiles(*_since_due(facts, facts.ok_at)),
+        delivery=quantiles(*_since_due(facts, facts.first_at)),
     )
 
 
@@ -61,7 +61,8 @@ def _since_due(facts: Facts, reached: Steps) -> tuple[Column, Column]:
     return (reached.values[origin] - due)[known], (ends - begins)[known]
 
 
-def _quantiles(waits: Column, weights: Column) -> Latency | None:
+def quantiles(waits: Column, weights: Column) -> Latency | None:
+    """Return exact quantiles, in ms, of waits in ns that count as often as they weigh."""
     if not len(waits):
         return None
     order = np.argsort(waits, kind="stable")

@@ -61,7 +61,8 @@ def show(
     for profile in PROFILES:
         limits = _limits(loaded, profile)
         if limits:
-            typer.echo(f"\nLimits ({profile}): {'; '.join(limits)}")
+            typer.echo()
+            _paragraph(f"Limits ({profile}): {'; '.join(limits)}", 0)
 
 
 def _known(ids: Iterable[str]) -> list[str]:

@@ -226,8 +226,9 @@ _ANOMALIES = (
     ),
     _anomaly(
         "E2", "NOISY-NEIGHBOUR", "Quiet inboxes became slow while another was hot.",
-        "Their p99 in hot phases against the same inboxes in quiet phases of the same run.",
-        "Counts as a limit.",
+        "Their p99 in loads with a label against the same inboxes in interleaved baseline loads of "
+        "the same run: `load_latency_ms`.",
+        "Never a failure; a scenario bounds it by a limit on `noisy_neighbour_ratio`.",
     ),
 )  # fmt: skip
 

@@ -189,6 +189,7 @@ def _measured(sheet: _Sheet, result: Result) -> None:
     lines = [
         words.latency("ack", latencies.ack),
         words.latency("delivery", latencies.delivery),
+        *(words.latency(f"{one.label}: ack", one.ack) for one in result.load_latency_ms),
     ]
     sheet.rows("latency", [line for line in lines if line is not None])
     sheet.row("per second", words.throughput(result.throughput_per_s))

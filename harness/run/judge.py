@@ -78,6 +78,7 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
         limits.measure(
             counts=counts,
             latency_ms=judgement.latency_ms,
+            load_latency_ms=judgement.load_latency_ms,
             throughput_per_s=judgement.throughput_per_s,
             processes=processes,
             duration_s=ended.run.duration_s,
@@ -89,6 +90,7 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
         counts=counts,
         bound=_bound(judgement, aftermath),
         latency_ms=judgement.latency_ms,
+        load_latency_ms=judgement.load_latency_ms,
         throughput_per_s=judgement.throughput_per_s,
         checks=judgement.checks,
         findings=[

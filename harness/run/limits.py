@@ -8,8 +8,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.checkers.noisy_neighbour import ratio_of
 from harness.errors import UsageError
-from harness.report.result import Counts, Latencies, Latency, Limit, Process, Throughput
+from harness.report.result import (
+    Counts,
+    Latencies,
+    Latency,
+    Limit,
+    LoadLatency,
+    Process,
+    Throughput,
+)
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -40,6 +49,7 @@ METRICS: Mapping[str, str] = {
     "duration_s": "length of the run",
     "cpu_us_per_message": "CPU of all processes per delivered message",
     "core_rss_max_bytes": "largest resident memory of a core",
+    "noisy_neighbour_ratio": "largest p99 of quiet users in a load, against theirs in baselines",
     "edge_rss_max_bytes": "largest resident memory of an edge",
 }
 """Every metric a limit may name, and what it says."""
@@ -116,6 +126,7 @@ def measure(
     throughput_per_s: Throughput,
     processes: Sequence[Process],
     duration_s: float,
+    load_latency_ms: Sequence[LoadLatency] = (),
 ) -> dict[str, float]:
     """Return every metric that was measured; one without a measurement is absent."""
     measured: dict[str, float] = {
@@ -130,6 +141,8 @@ def measure(
     }
     measured.update(_latency_metrics("ack", latency_ms.ack))
     measured.update(_latency_metrics("delivery", latency_ms.delivery))
+    if ratios := [ratio for one in load_latency_ms if (ratio := ratio_of(one)) is not None]:
+        measured["noisy_neighbour_ratio"] = max(ratios)
     if processes and counts.delivered:
         cpu_s = sum(process.cpu_s for process in processes)
         measured["cpu_us_per_message"] = cpu_s * 1e6 / counts.delivered

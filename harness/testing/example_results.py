@@ -85,6 +85,16 @@ def passed() -> r.Result:
         ),
         bound=bound.zero_of_n(messages=517_000, commits=4_210, kills=0),
         latency_ms=r.Latencies(ack=latency, delivery=latency),
+        load_latency_ms=[
+            r.LoadLatency(label="baseline", ack=latency, delivery=latency),
+            r.LoadLatency(
+                label="loud",
+                ack=latency,
+                delivery=latency,
+                ack_p99_ratio=1.0,
+                delivery_p99_ratio=1.0,
+            ),
+        ],
         throughput_per_s=r.Throughput(offered=17_233.0, acknowledged=17_230.0, delivered=17_102.0),
         checks=checks,
         limits=limits,

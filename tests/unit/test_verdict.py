@@ -171,6 +171,7 @@ def test_limits_compare_what_was_measured(text: str, value: float, met: bool) ->
         throughput_per_s=example.throughput_per_s,
         processes=example.processes,
         duration_s=example.run.duration_s,
+        load_latency_ms=example.load_latency_ms,
     )
     assert set(measured) == set(limits.METRICS)
     (limit,) = limits.compare([limits.parse(text)], measured)
