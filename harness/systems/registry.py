@@ -13,6 +13,7 @@ ENTRY_POINT_GROUP = "tallystick.systems"
 
 OWN = {
     "nats": "harness.systems.nats.adapter:SYSTEM",
+    "valkey": "harness.systems.valkey.adapter:SYSTEM",
     "reference": "harness.systems.reference.adapter:SYSTEM",
 }
 """Places of our own systems; imported only when asked for, so each may need extra packages."""

@@ -1,0 +1,1 @@
+"""Valkey or Redis streams as a system under test."""
