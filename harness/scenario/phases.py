@@ -12,6 +12,9 @@ from typing import TypeAlias
 
 from harness.faults.schedule import Planned
 
+DEVICE = "reader"
+"""The receiver of an inbox that phases speak of when they name no other."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
@@ -108,10 +111,14 @@ class Login:
     exactly once; with `from_cursor` it leaves that to the system's durable cursor. Without `reads`
     it takes what its window holds and acknowledges nothing, so the system must hold back the rest,
     until a phase `Read` or the drain.
+
+    Another `device` is a receiver of its own, with a place of its own in the inbox; its login ends
+    the session of the user's other one.
     """
 
     inboxes: tuple[str, ...]
     edge: str = ""
+    device: str = DEVICE
     from_cursor: bool = False
     reads: bool = True
     within_s: float = 20.0
@@ -122,6 +129,7 @@ class Read:
     """Let receivers that logged in without reading begin to read."""
 
     inboxes: tuple[str, ...]
+    device: str = DEVICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +137,7 @@ class CatchUp:
     """Wait until the logged-in receivers have everything that lay in their inboxes at the begin."""
 
     inboxes: tuple[str, ...]
+    device: str = DEVICE
     within_s: float = 60.0
 
 
@@ -147,6 +156,22 @@ class Restart:
     role: str
     index: int = 0
     kill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """Kill a node (SIGKILL); it stays away until a phase `Start`."""
+
+    role: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start a node again that a phase `Kill` has ended."""
+
+    role: str
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +214,8 @@ Phase: TypeAlias = (
     | CatchUp
     | Logout
     | Restart
+    | Kill
+    | Start
     | AskPresence
     | Inspect
     | Drain
