@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.scenario.phases import Load, Login, Promote, Send
+from harness.scenario.phases import DEVICE, Load, Login, Promote, Send
 from harness.scenario.scenario import Plan
 
 ACTORS_APART_MAX = 64
@@ -24,9 +24,9 @@ def sender_name(serial: int) -> str:
     return f"sender-{serial}"
 
 
-def reader_name(inbox: str) -> str:
-    """Return the name of the consumer lineage that reads an inbox during the run."""
-    return f"reader-{inbox}"
+def reader_name(inbox: str, device: str = DEVICE) -> str:
+    """Return the name of the consumer lineage that reads an inbox on a device during the run."""
+    return f"{device}-{inbox}"
 
 
 def process_group(process: int) -> str:
@@ -72,8 +72,8 @@ def groups_of(plan: Plan) -> Groups:
                 inboxes.update(each.inbox for _, each in phase.during if isinstance(each, Promote))
             case Promote():
                 inboxes.add(phase.inbox)
-            case Login():
-                inboxes.update(phase.inboxes)
+            case Login(device=device, inboxes=read) if device == DEVICE:
+                inboxes.update(read)
             case _:
                 pass
     actors = [*map(sender_name, range(senders)), *map(reader_name, inboxes)]
