@@ -10,7 +10,7 @@ import random
 import msgspec
 
 from harness.load.groups import Groups, reader_name, sender_name
-from harness.scenario.phases import Stream
+from harness.scenario.phases import DEVICE, Stream
 
 
 class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,15 +74,19 @@ def seat_senders(
 
 
 def seat_readers(
-    inboxes: tuple[str, ...], edges: tuple[str, ...], edge: str, groups: Groups
+    inboxes: tuple[str, ...],
+    edges: tuple[str, ...],
+    edge: str,
+    groups: Groups,
+    device: str = DEVICE,
 ) -> list[ReaderSeat]:
     """Return one reader per inbox, at `edge` or spread over all edges, in the last process."""
     return [
         ReaderSeat(
-            reader=reader_name(inbox),
+            reader=reader_name(inbox, device),
             inbox=inbox,
             edge=edge or edges[index % len(edges)],
-            group=groups.of(reader_name(inbox), groups.processes),
+            group=groups.of(reader_name(inbox, device), groups.processes),
         )
         for index, inbox in enumerate(inboxes)
     ]
