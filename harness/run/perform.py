@@ -20,6 +20,7 @@ from harness.scenario.phases import (
     Churn,
     Drain,
     Inspect,
+    Kill,
     Load,
     Login,
     Logout,
@@ -28,6 +29,7 @@ from harness.scenario.phases import (
     Read,
     Restart,
     Send,
+    Start,
     Storm,
 )
 from harness.systems.port import Resized
@@ -82,7 +84,7 @@ async def perform(stage: Stage, phase: Phase) -> None:
                 await _login(stage, phase)
         case Read():
             with stage.phase("read"):
-                readers = [reader_name(inbox) for inbox in phase.inboxes]
+                readers = [reader_name(inbox, phase.device) for inbox in phase.inboxes]
                 await stage.crew.readers.command("read", readers=readers)
         case CatchUp():
             with stage.phase("catch_up"):
@@ -94,6 +96,12 @@ async def perform(stage: Stage, phase: Phase) -> None:
         case Restart():
             with stage.phase("restart"):
                 await _restart(stage, phase)
+        case Kill():
+            with stage.phase("kill"):
+                await stage.deployment.kill(phase.role, phase.index)
+        case Start():
+            with stage.phase("start"):
+                await stage.deployment.start(phase.role, phase.index)
         case AskPresence():
             with stage.phase("ask_presence"):
                 await _ask_presence(stage, phase)
@@ -258,7 +266,8 @@ async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
 async def _login(stage: Stage, phase: Login) -> None:
     stage.note_inboxes(phase.inboxes)
     stage.seated.update(dict.fromkeys(phase.inboxes))
-    seats = seat_readers(phase.inboxes, stage.plan.topology.edges, phase.edge, stage.groups)
+    edges = stage.plan.topology.edges
+    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device)
     reply = await stage.crew.readers.command(
         "login",
         seats=msgspec.to_builtins(seats),
@@ -271,7 +280,7 @@ async def _login(stage: Stage, phase: Login) -> None:
 
 
 async def _catch_up(stage: Stage, phase: CatchUp) -> None:
-    readers = [reader_name(inbox) for inbox in phase.inboxes]
+    readers = [reader_name(inbox, phase.device) for inbox in phase.inboxes]
     hand = stage.crew.readers
     ends = await hand.command("end", readers=readers)
     if "error" in ends:
