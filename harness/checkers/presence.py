@@ -19,7 +19,7 @@ from harness.checkers.facts import Facts
 from harness.history.records import Closed, Opened, PresenceSeen
 from harness.systems.promises import Promise
 
-DISTURBING_PHASES = ("restart", "heal")
+DISTURBING_PHASES = ("restart", "kill", "start", "heal")
 """Phases in which nodes stop or links change, so connections may end unseen."""
 
 
