@@ -17,6 +17,7 @@ from harness.load.groups import process_group, reader_name
 from harness.load.roster import ReaderSeat, seat_readers
 from harness.run.stage import Stage
 from harness.scenario.phases import Drain
+from harness.systems.port import as_inspectable
 from harness.systems.promises import Ability
 
 POLL_S = 0.05
@@ -66,7 +67,8 @@ async def drain(stage: Stage, phase: Drain) -> None:
     await stage.crew.readers.command("logout", readers=readers)
     if phase.inspect and Ability.INSPECT in stage.system.abilities:
         with stage.phase("inspect"):
-            async for record in stage.deployment.audit(tuple(stage.inboxes), stage.now_ns):
+            audit = as_inspectable(stage.deployment).audit(tuple(stage.inboxes), stage.now_ns)
+            async for record in audit:
                 stage.recorder.write(record)
             stage.recorder.flush()
 

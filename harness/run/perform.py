@@ -32,7 +32,13 @@ from harness.scenario.phases import (
     Start,
     Storm,
 )
-from harness.systems.port import Resized
+from harness.systems.port import (
+    Resized,
+    as_inspectable,
+    as_presence_aware,
+    as_resizable,
+    as_restartable,
+)
 
 LOAD = "load"
 """The phase mark of a load; one with a label is "load:" and the label."""
@@ -98,10 +104,10 @@ async def perform(stage: Stage, phase: Phase) -> None:
                 await _restart(stage, phase)
         case Kill():
             with stage.phase("kill"):
-                await stage.deployment.kill(phase.role, phase.index)
+                await as_restartable(stage.deployment).kill(phase.role, phase.index)
         case Start():
             with stage.phase("start"):
-                await stage.deployment.start(phase.role, phase.index)
+                await as_restartable(stage.deployment).start(phase.role, phase.index)
         case AskPresence():
             with stage.phase("ask_presence"):
                 await _ask_presence(stage, phase)
@@ -144,7 +150,9 @@ async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
         )
     )
     with anyio.fail_after(ADMIN_WITHIN_S):
-        resized = await stage.deployment.resize(phase.inbox, expected, phase.bucket_count)
+        resized = await as_resizable(stage.deployment).resize(
+            phase.inbox, expected, phase.bucket_count
+        )
     stage.recorder.write_now(
         (
             ResizeCompleted(
@@ -245,7 +253,7 @@ async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
     t_invoked_ns = stage.now_ns()
     try:
         with anyio.fail_after(ADMIN_WITHIN_S):
-            views = await stage.deployment.presence(users)
+            views = await as_presence_aware(stage.deployment).presence(users)
     except (ConnectionError, TimeoutError):
         return
     stage.recorder.write_now(
@@ -304,11 +312,12 @@ async def wait_until(condition: Callable[[], Awaitable[bool]], *, within_s: floa
 
 
 async def _restart(stage: Stage, phase: Restart) -> None:
+    nodes = as_restartable(stage.deployment)
     if phase.kill:
-        await stage.deployment.kill(phase.role, phase.index)
+        await nodes.kill(phase.role, phase.index)
     else:
-        await stage.deployment.stop(phase.role, phase.index)
-    await stage.deployment.start(phase.role, phase.index)
+        await nodes.stop(phase.role, phase.index)
+    await nodes.start(phase.role, phase.index)
 
 
 async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
@@ -326,6 +335,6 @@ async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
 
 async def inspect(stage: Stage, inboxes: tuple[str, ...]) -> None:
     """Record where every message of the inboxes is stored."""
-    async for record in stage.deployment.audit(inboxes, stage.now_ns):
+    async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
         stage.recorder.write(record)
     stage.recorder.flush()

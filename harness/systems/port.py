@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record
 from harness.links.links import Links
@@ -237,26 +238,12 @@ class Deployment(Protocol):
     def targets(self) -> Sequence[ProcessTarget]:
         """Return the processes that faults can be done to: "core", "edge:us-east", …."""
 
-    async def kill(self, role: str, index: int) -> None:
-        """SIGKILL a node and wait until it is gone (ability KILL)."""
-
-    async def stop(self, role: str, index: int) -> None:
-        """SIGTERM a node and wait until it is gone (ability RESTART)."""
-
-    async def start(self, role: str, index: int) -> None:
-        """Start a node that was killed or stopped and wait until it is ready."""
-
-    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
-        """Promote or demote an inbox (ability RESIZE)."""
-
-    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
-        """Ask who is online (ability PRESENCE)."""
-
-    def audit(self, inboxes: Sequence[str], now_ns: Callable[[], int]) -> AsyncIterator[Record]:
-        """Yield `Stored` and `StoredEnd` records of everything that lies in the store (INSPECT)."""
-
     async def gauges(self) -> list[tuple[str, int, str, int, int]]:
-        """Return (role, index, name, value, limit) of each node's own gauges."""
+        """Return (role, index, name, value, limit) of each node's own gauges.
+
+        An edge that dials a core through ``edge-core:NAME`` may count that link in the gauges named
+        in `harness.run.coverage`; they are compared with what its proxy saw.
+        """
 
     def usage(self) -> list[NodeUsage]:
         """Return what each node has used; also after `teardown`."""
@@ -266,6 +253,81 @@ class Deployment(Protocol):
 
     async def teardown(self) -> None:
         """Stop everything that was started. Idempotent."""
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """A deployment whose nodes can be ended and started (abilities KILL and RESTART)."""
+
+    async def kill(self, role: str, index: int) -> None:
+        """SIGKILL a node and wait until it is gone."""
+
+    async def stop(self, role: str, index: int) -> None:
+        """SIGTERM a node and wait until it is gone."""
+
+    async def start(self, role: str, index: int) -> None:
+        """Start a node that was killed or stopped and wait until it is ready."""
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """A deployment whose inboxes have bucket counts (ability RESIZE)."""
+
+    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
+        """Promote or demote an inbox."""
+
+
+@runtime_checkable
+class PresenceAware(Protocol):
+    """A deployment that knows who is online (ability PRESENCE)."""
+
+    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
+        """Ask who is online."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A deployment whose store can be read (ability INSPECT)."""
+
+    def audit(self, inboxes: Sequence[str], now_ns: Callable[[], int]) -> AsyncIterator[Record]:
+        """Yield `Stored` and `StoredEnd` records of everything that lies in the store."""
+
+
+def as_restartable(deployment: Deployment) -> Restartable:
+    """Return a deployment that can end and start nodes, as its system's abilities say.
+
+    Raises:
+        HarnessError: It cannot; so of the other functions below.
+    """
+    if isinstance(deployment, Restartable):
+        return deployment
+    raise _lacking(deployment, Ability.RESTART)
+
+
+def as_resizable(deployment: Deployment) -> Resizable:
+    """Return a deployment that can resize."""
+    if isinstance(deployment, Resizable):
+        return deployment
+    raise _lacking(deployment, Ability.RESIZE)
+
+
+def as_presence_aware(deployment: Deployment) -> PresenceAware:
+    """Return a deployment that knows who is online."""
+    if isinstance(deployment, PresenceAware):
+        return deployment
+    raise _lacking(deployment, Ability.PRESENCE)
+
+
+def as_inspectable(deployment: Deployment) -> Inspectable:
+    """Return a deployment whose store can be read."""
+    if isinstance(deployment, Inspectable):
+        return deployment
+    raise _lacking(deployment, Ability.INSPECT)
+
+
+def _lacking(deployment: Deployment, ability: Ability) -> HarnessError:
+    kind = type(deployment).__name__
+    return HarnessError(f"{kind} has no methods for {ability.value!r}; see `needs` of a scenario")
 
 
 class System(Protocol):
@@ -292,3 +354,21 @@ class System(Protocol):
 
     def connector(self, connect: Mapping[str, Any]) -> Connector:
         """Return what makes clients from `Deployment.connect`."""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A system that takes options: ``--system 'NAME?key=value&…'``, or ``-o key=value``.
+
+    Attributes:
+        options: What each option means, by its name.
+    """
+
+    options: Mapping[str, str]
+
+    def configure(self, chosen: Mapping[str, str]) -> System:
+        """Return the system with these settings; its promises and abilities may differ.
+
+        Raises:
+            UsageError: A value is not one. (An unknown name does not come here.)
+        """

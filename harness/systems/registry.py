@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 from importlib.metadata import entry_points
+from urllib.parse import parse_qsl
 
 from harness.errors import UsageError
-from harness.systems.port import System
+from harness.systems.port import Configurable, System
 
 ENTRY_POINT_GROUP = "tallystick.systems"
 
@@ -28,11 +29,34 @@ def names() -> list[str]:
 
 
 def load_system(place: str) -> System:
-    """Return the system called or placed so.
+    """Return the system called or placed so, with what stands behind a ``?`` as its settings.
+
+    The settings are part of the place, so that load processes and repeated runs have the same.
 
     Raises:
-        UsageError: There is none, its module cannot be imported, or what is there is no system.
+        UsageError: There is none, its module cannot be imported, what is there is no system, or it
+            does not take these settings.
     """
+    name, _, query = place.partition("?")
+    found = _find(name)
+    return _configured(found, name, query) if query else found
+
+
+def _configured(system: System, name: str, query: str) -> System:
+    if not isinstance(system, Configurable):
+        raise UsageError(f"system {name!r} takes no options, and no endpoint")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        raise UsageError(f"system {name!r}: {query!r} is not key=value&key=value") from None
+    for key, _ in pairs:
+        if key not in system.options:
+            allowed = ", ".join(sorted(system.options))
+            raise UsageError(f"system {name!r} has no option {key!r}; it has {allowed}")
+    return system.configure(dict(pairs))
+
+
+def _find(place: str) -> System:
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     where = OWN.get(place) or others.get(place) or place
     if ":" not in where:

@@ -8,7 +8,7 @@ system (`QueueDeployment`), and the `QueueSystem` that ties them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from anyio.from_thread import start_blocking_portal
 
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
-from harness.history.records import Record
 from harness.links.links import Links, LinkWanted
-from harness.systems.port import NodeUsage, PresenceView, Resized
+from harness.systems.port import NodeUsage
 from harness.systems.promises import Ability, Promise
 from harness.systems.topology import Topology, client_links
 from harness.testing.queue_clients import QueueConnector
@@ -39,33 +38,6 @@ class QueueDeployment:
         """Return none: the queue has no process of its own."""
         return ()
 
-    async def kill(self, role: str, index: int) -> None:
-        """Refuse."""
-        raise _unable(Ability.KILL)
-
-    async def stop(self, role: str, index: int) -> None:
-        """Refuse."""
-        raise _unable(Ability.RESTART)
-
-    async def start(self, role: str, index: int) -> None:
-        """Refuse."""
-        raise _unable(Ability.RESTART)
-
-    async def resize(self, inbox: str, expected_epoch: int, bucket_count: int) -> Resized:
-        """Refuse."""
-        raise _unable(Ability.RESIZE)
-
-    async def presence(self, users: Sequence[str]) -> list[PresenceView]:
-        """Refuse."""
-        raise _unable(Ability.PRESENCE)
-
-    async def audit(
-        self, inboxes: Sequence[str], now_ns: Callable[[], int]
-    ) -> AsyncIterator[Record]:
-        """Refuse."""
-        raise _unable(Ability.INSPECT)
-        yield  # Makes this an iterator, as the port has it.
-
     async def gauges(self) -> list[tuple[str, int, str, int, int]]:
         """Return none."""
         return []
@@ -81,10 +53,6 @@ class QueueDeployment:
     async def teardown(self) -> None:
         """Stop the server and its thread. Idempotent."""
         await anyio.to_thread.run_sync(self._running.close)
-
-
-def _unable(ability: Ability) -> HarnessError:
-    return HarnessError(f"the queue lacks the ability {ability.value!r}; see `needs` of a scenario")
 
 
 class QueueSystem:
