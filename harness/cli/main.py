@@ -71,6 +71,11 @@ VERBS = (
         help="Print the JSON Schema of result or suite files.",
     ),
     Verb(
+        name="selftest",
+        place="harness.cli.selftest:selftest",
+        help="Plant bugs, and see the checks name each of them.",
+    ),
+    Verb(
         name="setup",
         place="harness.cli.setup:setup",
         help="Bring the Toxiproxy server, which pip cannot install.",
