@@ -34,7 +34,7 @@ BUG = PlantedBug(
     category=Category.EPOCH,
     replaces="the sequencer's promote",
     named_by=("C7",),
-    trial=Trial(scenario="resize_twice"),
+    trial=Trial(scenario="resize", settings={"at_once": "true"}),
     focus=(Action.PROMOTE, Action.PROMOTE_AND_LOSE_ANSWER),
     core=make_core,
 )

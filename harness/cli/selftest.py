@@ -1,0 +1,110 @@
+"""`tallystick selftest`: is what the checks claim to see really seen?"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from harness.cli.carry_out import check_seed, under_signals
+from harness.cli.run import folder_for
+from harness.errors import UsageError
+from harness.report.terminal import make_console
+from harness.report.writer import write_atomically
+from harness.run.request import stamp
+
+SEED = 20_251
+"""The seed of every run unless another is asked for."""
+
+REPORT_NAME = "selftest.json"
+
+EXIT_ESCAPED = 1
+"""A bug was not found, or the reference raised an alarm without one."""
+
+
+def selftest(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this bug; may be repeated.", metavar="NAME"),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the bugs and the checks that may name them.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report to this file too.", metavar="FILE")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Runs at the same time; each is six processes.", min=1, max=8)
+    ] = 1,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folders of all runs, not only of escapes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The seed of every run.", metavar="N")] = SEED,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the self-test; new or empty.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Plant one bug after the other into the reference, and see a check name it.
+
+    A green verdict means something only if the checks see what they claim to see. Each planted
+    bug replaces one part of the reference when its process starts; a small scenario runs over real
+    processes and Toxiproxy (over a disk that loses power where a kill cannot show the bug); and one
+    of the checks that the bug's entry names must fail. Every scenario runs once without a bug
+    first and must PASS, so a FAIL is due to the bug.
+
+    \b
+    Examples:
+      tallystick selftest                        all of them, minutes
+      tallystick selftest --list                 which there are
+      tallystick selftest --only no-dedup        one, and its baseline
+      tallystick selftest --only no-dedup --keep its run stays to look at
+
+    Ends with 0 when every bug was found and no baseline raised an alarm, 1 when one escaped or
+    an alarm was false, 2 wrong usage, 70 ERROR. The report is selftest.json in the folder.
+    """  # noqa: D301 - the character that keeps typer from filling the examples
+    # The registry imports the whole reference and its simulator, which no other verb needs.
+    from harness.selftest.campaign import campaign, report_of
+    from harness.selftest.table import line_of, print_report
+    from harness.selftest.trial import Seen
+    from harness.testing.bugs.registry import all_bugs, find_bug
+
+    try:
+        names = [name for text in only or [] for name in text.split(",") if name]
+        bugs = [find_bug(name) for name in names] or list(all_bugs().values())
+    except KeyError as error:
+        raise UsageError(str(error.args[0])) from None
+    if list_:
+        for bug in bugs:
+            typer.echo(f"{bug.name}  {bug.category}, {bug.place}: {' '.join(bug.named_by)}")
+            typer.echo(f"    {bug.summary}")
+            typer.echo(f"    {bug.trial}, {bug.medium}")
+        return
+    check_seed(seed)
+    folder = folder_for(f"{stamp()}-selftest-{seed}", out)
+    sys.stderr.write(f"seed {seed}, {len(bugs)} bugs, results in {folder}\n")
+    begun = time.monotonic()
+    so_far: list[Seen] = []
+
+    def tell(seen: Seen, done: int, wanted: int) -> None:
+        so_far.append(seen)
+        sys.stderr.write(line_of(seen, done, wanted) + "\n")
+
+    async def work() -> list[Seen]:
+        return await campaign(bugs, seed=seed, folder=folder, keep=keep, jobs=jobs, tell=tell)
+
+    ended = under_signals(work)
+    complete = ended.value is not None
+    seen = so_far if ended.value is None else ended.value
+    report = report_of(seed, seen, time.monotonic() - begun, complete=complete)
+    data = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+    write_atomically(folder / REPORT_NAME, data)
+    if json is not None:
+        json.write_bytes(data)
+    print_report(make_console(sys.stdout), report)
+    if ended.interrupted_by is not None:
+        raise typer.Exit(ended.interrupted_by)
+    raise typer.Exit(0 if report.passed else EXIT_ESCAPED)

@@ -1,0 +1,55 @@
+"""The self-test for people: bug → check that named it → time."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.selftest.campaign import Report
+from harness.selftest.trial import Seen
+
+
+def line_of(seen: Seen, done: int, wanted: int) -> str:
+    """Return one line of progress."""
+    name = seen.bug or f"no bug, {seen.trial}"
+    return f"[{done:>2}/{wanted}] {name}: {_outcome(seen)} in {seen.duration_s:.1f} s"
+
+
+def _outcome(seen: Seen) -> str:
+    if not seen.bug:
+        alarm = f"{seen.verdict or 'no verdict'} ({', '.join(seen.failed) or seen.reason})"
+        return "no alarm" if seen.as_it_should_be else f"ALARM: {alarm}"
+    if seen.found_by:
+        return f"found by {', '.join(seen.found_by)}"
+    others = f"; failed: {', '.join(seen.failed)}" if seen.failed else f"; {seen.reason}"
+    return f"ESCAPED (expected {' or '.join(seen.expected)}{others})"
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Print the table, and what escaped."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for heading in ("bug", "kind", "in", "scenario", "found by", "also"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("s", justify="right")
+    for seen in report.bugs:
+        also = [check for check in seen.failed if check not in seen.found_by]
+        table.add_row(
+            seen.bug,
+            seen.category,
+            seen.place,
+            seen.trial,
+            " ".join(seen.found_by) or "ESCAPED",
+            " ".join(also),
+            f"{seen.duration_s:.1f}",
+        )
+    console.print(table)
+    console.print("\nWithout a bug:")
+    for seen in report.baselines:
+        console.print(f"  {seen.trial}: {_outcome(seen)}, {seen.duration_s:.1f} s", soft_wrap=True)
+    found = len(report.bugs) - len(report.escaped)
+    console.print(f"\n{found} of {len(report.bugs)} bugs found in {report.duration_s:.0f} s.")
+    for seen in [*report.bugs, *report.baselines]:
+        if not seen.as_it_should_be:
+            console.print(
+                f"  {seen.bug or seen.trial}: {_outcome(seen)}; see {seen.run_dir}", soft_wrap=True
+            )
