@@ -55,6 +55,11 @@ VERBS = (
         help="Tell everything that was recorded of one message.",
     ),
     Verb(
+        name="compare",
+        place="harness.cli.compare:compare",
+        help="Hold two results, suites or folders of repeats against each other.",
+    ),
+    Verb(
         name="explain",
         place="harness.cli.explain:explain",
         help="Say what an anomaly, a verdict or an exit code means.",

@@ -56,6 +56,11 @@ class Finding:
     reason: str
 
 
+def rank(status: Status) -> int:
+    """Return how bad a status is: a larger number is worse."""
+    return _RANK[status]
+
+
 def merge(statuses: Iterable[Status]) -> Status:
     """Return the worst of them: FAIL > ERROR > UNKNOWN > PASS; UNKNOWN if there is none."""
     return max(statuses, key=_RANK.__getitem__, default=Status.UNKNOWN)

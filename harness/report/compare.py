@@ -1,0 +1,395 @@
+"""Two sets of results side by side: what changed, and whether beyond what repeats spread.
+
+A set holds one or more runs of one or more scenarios. With repeats the spread of a figure is its
+range over them, and a change is told as one only where the two ranges do not meet: no distribution
+is assumed, and few repeats can only hide a change, never make one up. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from harness.report.result import Check, CheckStatus, Environment, Limits, Result, Status
+from harness.run import limits, verdict
+
+COMPARISON_SCHEMA = "tallystick.comparison/1.0"
+
+HEADLINES = ("ack_p99_ms", "delivery_p99_ms", "delivered_per_s", "cpu_us_per_message")
+"""What a bare ``--worse-by 10%`` is about."""
+
+METRICS = (
+    "acknowledged_per_s", "delivered_per_s", "ack_p50_ms", "ack_p99_ms", "ack_max_ms",
+    "delivery_p50_ms", "delivery_p99_ms", "delivery_max_ms", "cpu_us_per_message",
+    "core_rss_max_bytes", "edge_rss_max_bytes", "duration_s",
+)  # fmt: skip
+"""Figures that are compared, in this order."""
+
+ANOMALIES = frozenset({"lost", "duplicated", "reordered"})
+"""Counts that are summed over the runs of a side: one in ten runs must not vanish in a median."""
+
+FSYNC_FACTOR = 2.0
+"""Disks whose fsync differ by more than this are another environment."""
+
+_CHECK_RANK = {
+    CheckStatus.PASS: 0,
+    CheckStatus.NOT_APPLICABLE: 1,
+    CheckStatus.UNKNOWN: 2,
+    CheckStatus.ERROR: 3,
+    CheckStatus.FAIL: 4,
+}
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure over the runs of one side that measured it."""
+
+    minimum: float
+    median: float
+    maximum: float
+    runs: int
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure on both sides; a side without a measurement is null.
+
+    `change_percent` is that of the medians, null where A's is 0. `beyond_spread` is null where
+    neither side was repeated, since nothing is known of the spread then. `worse` says which way a
+    change beyond the spread (or of unknown spread) goes. `allowed_percent` is the limit that was
+    given, and `passed` says that it was passed for the worse, and not within the spread.
+    """
+
+    metric: str
+    a: Spread | None
+    b: Spread | None
+    change_percent: float | None
+    beyond_spread: bool | None
+    worse: bool
+    allowed_percent: float | None
+    passed: bool
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each verdict came, e.g. ``{"PASS": 3}``, and whether B's worst is worse."""
+
+    a: dict[str, int]
+    b: dict[str, int]
+    worse: bool
+
+
+class CheckChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A check whose worst status, or whose instances, differ; "" where a side lacks it."""
+
+    id: str
+    name: str
+    a: str
+    b: str
+    instances_a: int
+    instances_b: int
+
+
+class CountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A count of messages: of anomalies the sum over a side's runs, of others their median."""
+
+    name: str
+    a: float
+    b: float
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario on both sides. `differences` tells what makes them hard to compare.
+
+    Verdicts are those of all runs; everything else is taken from the `whole` ones, which reached
+    their end and were judged.
+    """
+
+    scenario: str
+    runs_a: int
+    runs_b: int
+    whole_a: int
+    whole_b: int
+    differences: list[str]
+    verdicts: Verdicts
+    checks: list[CheckChange]
+    counts: list[CountChange]
+    figures: list[Figure]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything side by side. `exit_code` is 4 where a limit was passed, else 0."""
+
+    schema: str = COMPARISON_SCHEMA
+    a: str
+    b: str
+    pairs: list[Pair]
+    only_a: list[str]
+    only_b: list[str]
+    passed: list[str]
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """How much worse B may be, in percent: by metric, and for all headlines (None: no limit)."""
+
+    by_metric: Mapping[str, float]
+    headlines: float | None = None
+
+    def of(self, metric: str) -> float | None:
+        """Return the limit of a metric."""
+        if metric in self.by_metric:
+            return self.by_metric[metric]
+        return self.headlines if metric in HEADLINES else None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit at all; then a worse verdict passes it too."""
+        return bool(self.by_metric) or self.headlines is not None
+
+
+def compare(
+    a: Mapping[str, Sequence[Result]],
+    b: Mapping[str, Sequence[Result]],
+    allowed: Allowed,
+    *,
+    names: tuple[str, str] = ("A", "B"),
+) -> Comparison:
+    """Compare two sets of runs, given by scenario; a set with one scenario each is one pair."""
+    matched = {name: (a[name], b[name], name) for name in a if name in b}
+    if not matched and len(a) == len(b) == 1:
+        ((name_a, of_a),), ((name_b, of_b),) = a.items(), b.items()
+        matched = {name_a: (of_a, of_b, f"{name_a} / {name_b}")}
+        only_a, only_b = [], []
+    else:
+        only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
+    pairs = [_pair(name, of_a, of_b, allowed) for of_a, of_b, name in matched.values()]
+    passed = [line for pair in pairs for line in _passed(pair, allowed)]
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        pairs=pairs,
+        only_a=only_a,
+        only_b=only_b,
+        passed=passed,
+        exit_code=verdict.EXIT_LIMITS_MISSED if passed else verdict.EXIT_PASS,
+    )
+
+
+def _passed(pair: Pair, allowed: Allowed) -> Iterable[str]:
+    if allowed.any and pair.verdicts.worse:
+        yield f"{pair.scenario}: the verdict became worse"
+    for figure in pair.figures:
+        if figure.passed:
+            yield (
+                f"{pair.scenario}: {figure.metric} {_how(figure)}, "
+                f"allowed {figure.allowed_percent:g} %"
+            )
+
+
+def _how(figure: Figure) -> str:
+    if figure.b is None:
+        return "is not measured any more"
+    return "rose from 0" if figure.change_percent is None else f"{figure.change_percent:+.1f} %"
+
+
+def _pair(name: str, a: Sequence[Result], b: Sequence[Result], allowed: Allowed) -> Pair:
+    whole_a, whole_b = _whole(a), _whole(b)
+    both = bool(whole_a and whole_b)
+    return Pair(
+        scenario=name,
+        runs_a=len(a),
+        runs_b=len(b),
+        whole_a=len(whole_a),
+        whole_b=len(whole_b),
+        differences=differences(whole_a or a, whole_b or b, settings=both),
+        verdicts=_verdicts(a, b),
+        checks=_checks(whole_a, whole_b) if both else [],
+        counts=_counts(whole_a, whole_b) if both else [],
+        figures=_figures(whole_a, whole_b, allowed) if both else [],
+    )
+
+
+def _whole(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.complete and result.checks]
+
+
+def _verdicts(a: Sequence[Result], b: Sequence[Result]) -> Verdicts:
+    def tally(results: Sequence[Result]) -> dict[str, int]:
+        words = [_verdict_word(result) for result in results]
+        return {word: words.count(word) for word in dict.fromkeys(words)}
+
+    def worst(results: Sequence[Result]) -> int:
+        return verdict.rank(verdict.merge(result.verdict.status for result in results))
+
+    return Verdicts(a=tally(a), b=tally(b), worse=worst(b) > worst(a))
+
+
+def _verdict_word(result: Result) -> str:
+    missed = result.verdict.limits is Limits.MISSED
+    cut = "" if result.complete else " (cut off)"
+    status = result.verdict.status
+    return f"{status.value}{', limits missed' if missed and status is Status.PASS else ''}{cut}"
+
+
+def _checks(a: Sequence[Result], b: Sequence[Result]) -> list[CheckChange]:
+    def worst(results: Sequence[Result]) -> dict[str, tuple[Check, int]]:
+        found: dict[str, tuple[Check, int]] = {}
+        for check in (check for result in results for check in result.checks):
+            known, instances = found.get(check.id, (check, 0))
+            worse = _CHECK_RANK[check.status] > _CHECK_RANK[known.status]
+            found[check.id] = (check if worse else known, instances + check.instances)
+        return found
+
+    of_a, of_b = worst(a), worst(b)
+    changes = []
+    for check_id in dict.fromkeys([*of_a, *of_b]):
+        one, other = of_a.get(check_id), of_b.get(check_id)
+        change = CheckChange(
+            id=check_id,
+            name=(one or other or ("", 0))[0].name,  # type: ignore[union-attr]
+            a=one[0].status.value if one else "",
+            b=other[0].status.value if other else "",
+            instances_a=one[1] if one else 0,
+            instances_b=other[1] if other else 0,
+        )
+        counts = change.a == CheckStatus.FAIL and change.instances_a != change.instances_b
+        if change.a != change.b or counts:
+            changes.append(change)
+    return changes
+
+
+def _counts(a: Sequence[Result], b: Sequence[Result]) -> list[CountChange]:
+    def values(result: Result) -> dict[str, int]:
+        one = result.counts
+        return {
+            "acknowledged": one.sends.ok,
+            "refused": one.sends.fail,
+            "unknown": one.sends.info,
+            "delivered": one.delivered,
+            "redelivered": one.redelivered,
+            "lost": one.lost.total,
+            "duplicated": one.duplicated,
+            "reordered": one.reordered,
+            "unresolved": one.unresolved,
+            "reconnects": one.reconnects.sender + one.reconnects.receiver,
+        }
+
+    def together(name: str, results: Sequence[dict[str, int]]) -> float:
+        column = [one[name] for one in results]
+        return sum(column) if name in ANOMALIES else median(column)
+
+    of_a, of_b = [values(result) for result in a], [values(result) for result in b]
+    return [
+        CountChange(name=name, a=together(name, of_a), b=together(name, of_b)) for name in of_a[0]
+    ]
+
+
+def _figures(a: Sequence[Result], b: Sequence[Result], allowed: Allowed) -> list[Figure]:
+    of_a, of_b = [_measured(result) for result in a], [_measured(result) for result in b]
+    figures = []
+    for metric in METRICS:
+        before, after = _spread(metric, of_a), _spread(metric, of_b)
+        if before is not None or after is not None:
+            figures.append(_figure(metric, before, after, allowed.of(metric)))
+    return figures
+
+
+def _measured(result: Result) -> dict[str, float]:
+    return limits.measure(
+        counts=result.counts,
+        latency_ms=result.latency_ms,
+        throughput_per_s=result.throughput_per_s,
+        processes=result.processes,
+        duration_s=result.run.duration_s,
+    )
+
+
+def _spread(metric: str, measured: Sequence[Mapping[str, float]]) -> Spread | None:
+    values = [one[metric] for one in measured if metric in one]
+    if not values:
+        return None
+    return Spread(minimum=min(values), median=median(values), maximum=max(values), runs=len(values))
+
+
+def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | None) -> Figure:
+    if a is None or b is None:
+        return Figure(
+            metric=metric, a=a, b=b, change_percent=None, beyond_spread=None,
+            # What was measured before and is no more cannot be said to keep its limit.
+            worse=b is None, allowed_percent=allowed, passed=b is None and allowed is not None,
+        )  # fmt: skip
+    delta = b.median - a.median
+    change = delta / a.median * 100 if a.median else None
+    known = a.runs > 1 or b.runs > 1
+    apart = b.minimum > a.maximum or b.maximum < a.minimum
+    for_the_worse = delta < 0 if metric in limits.MORE_IS_BETTER else delta > 0
+    worse = for_the_worse and (apart or not known)
+    too_far = change is None or (allowed is not None and abs(change) > allowed)
+    return Figure(
+        metric=metric,
+        a=a,
+        b=b,
+        change_percent=None if change is None else round(change, 3),
+        beyond_spread=apart if known else None,
+        worse=worse,
+        allowed_percent=allowed,
+        passed=worse and allowed is not None and too_far,
+    )
+
+
+def differences(a: Sequence[Result], b: Sequence[Result], *, settings: bool = True) -> list[str]:
+    """Return in words how the runs of the two sides differ in what they were asked to do."""
+    told = []
+    facts_a = [_facts(result, settings=settings) for result in a]
+    facts_b = [_facts(result, settings=settings) for result in b]
+    for name in dict.fromkeys(key for facts in (*facts_a, *facts_b) for key in facts):
+        of_a = {_text(facts.get(name)) for facts in facts_a}
+        of_b = {_text(facts.get(name)) for facts in facts_b}
+        if of_a != of_b:
+            told.append(f"{name}: {', '.join(sorted(of_a))} / {', '.join(sorted(of_b))}")
+    fsync_a, fsync_b = _fsync(a), _fsync(b)
+    if fsync_a and fsync_b and max(fsync_a, fsync_b) > FSYNC_FACTOR * min(fsync_a, fsync_b):
+        told.append(f"fsync: {fsync_a:.3g} ms / {fsync_b:.3g} ms")
+    return told
+
+
+def _facts(result: Result, *, settings: bool) -> dict[str, Any]:
+    run, system = result.run, result.system
+    facts: dict[str, Any] = {
+        "scenario": run.scenario,
+        "profile": run.profile,
+        "system": f"{system.name} {system.version}",
+        "planted bug": system.planted_bug or "none",
+        **{f"parameter {name}": value for name, value in run.parameters.items()},
+    }
+    if settings:
+        facts |= {f"setting {name}": value for name, value in system.config.items()}
+    return facts | _machine(result.environment)
+
+
+def _machine(environment: Environment) -> dict[str, Any]:
+    return {
+        "os": environment.os,
+        "python": environment.python,
+        "tallystick": environment.tallystick.version
+        + (f" {environment.tallystick.commit[:12]}" if environment.tallystick.commit else ""),
+        "toxiproxy": environment.toxiproxy.version if environment.toxiproxy else "none",
+        "cpus": environment.cpu_count,
+        "memory GiB": round(environment.memory_bytes / 2**30),
+        "file system": environment.filesystem,
+        "oddities": "; ".join(environment.flags) or "none",
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _fsync(results: Sequence[Result]) -> float:
+    values = [r.environment.fsync_ms_p50 for r in results if r.environment.fsync_ms_p50]
+    return median(values) if values else 0.0

@@ -1,0 +1,199 @@
+"""`compare`: what changed beyond the spread of repeats, and what makes two sides unlike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.cli.compare import parse_allowed
+from harness.cli.main import run_cli
+from harness.errors import UsageError
+from harness.report.compare import Allowed, compare
+from harness.report.result import Result, Suite
+from harness.report.writer import write_result, write_suite
+from harness.testing import example_results as examples
+
+NO_LIMIT = Allowed(by_metric={})
+
+
+def with_ack_p99(ms: float, *, like: Result | None = None, seed: int = 1) -> Result:
+    base = like or examples.passed()
+    assert base.latency_ms.ack is not None
+    ack = msgspec.structs.replace(base.latency_ms.ack, p99=ms)
+    return msgspec.structs.replace(
+        base,
+        latency_ms=msgspec.structs.replace(base.latency_ms, ack=ack),
+        run=msgspec.structs.replace(base.run, seed=seed),
+    )
+
+
+def ack_p99(a: list[float], b: list[float], allowed: Allowed = NO_LIMIT):
+    found = compare(
+        {"x": [with_ack_p99(ms) for ms in a]}, {"x": [with_ack_p99(ms) for ms in b]}, allowed
+    )
+    (pair,) = found.pairs
+    return next(one for one in pair.figures if one.metric == "ack_p99_ms"), found
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "beyond", "worse"),
+    [
+        ([100, 110, 120], [121, 130, 140], True, True),
+        ([100, 110, 120], [120, 130, 140], False, False),
+        ([100, 110, 120], [80, 90, 99], True, False),
+        ([100], [130], None, True),
+        ([100], [121, 130], True, True),
+        ([100, 200], [150], False, False),
+    ],
+)
+def test_a_change_counts_only_where_the_ranges_do_not_meet(a, b, beyond, worse) -> None:
+    figure, found = ack_p99(a, b)
+    assert (figure.beyond_spread, figure.worse) == (beyond, worse)
+    assert found.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("b", "percent", "code"),
+    [([121, 122], 20, 4), ([121, 122], 22, 0), ([99, 125], 1, 0), ([90, 95], 1, 0)],
+)
+def test_a_limit_is_passed_for_the_worse_and_beyond_the_spread_alone(b, percent, code) -> None:
+    figure, found = ack_p99([100, 100], b, Allowed(by_metric={"ack_p99_ms": percent}))
+    assert found.exit_code == code
+    assert figure.passed == (code == 4)
+
+
+def test_a_throughput_gets_worse_by_falling() -> None:
+    def delivering(rate: float) -> Result:
+        base = examples.passed()
+        rates = msgspec.structs.replace(base.throughput_per_s, delivered=rate)
+        return msgspec.structs.replace(base, throughput_per_s=rates)
+
+    bare = Allowed(by_metric={}, headlines=10)
+    before = {"x": [delivering(1000)]}
+    assert compare(before, {"x": [delivering(1200)]}, bare).exit_code == 0
+    fallen = compare(before, {"x": [delivering(880)]}, bare)
+    assert fallen.exit_code == 4
+    assert fallen.passed == ["x: delivered_per_s -12.0 %, allowed 10 %"]
+
+
+def test_a_worse_verdict_passes_any_limit_and_none_without_one() -> None:
+    a, b = {"x": [examples.passed()]}, {"x": [examples.passed(), examples.failed()]}
+    assert compare(a, b, NO_LIMIT).exit_code == 0
+    found = compare(a, b, Allowed(by_metric={}, headlines=1000))
+    assert found.exit_code == 4
+    assert found.passed[0] == "x: the verdict became worse"
+    (pair,) = found.pairs
+    assert pair.verdicts.b == {"PASS": 1, "FAIL": 1}
+    changed = {one.id: (one.a, one.b, one.instances_b) for one in pair.checks}
+    assert changed == {"A1": ("PASS", "FAIL", 3), "B4": ("PASS", "FAIL", 1)}
+    # One in several runs that lost something must not vanish in a median.
+    assert {one.name: one.b for one in pair.counts}["lost"] == 3
+    assert compare(b, a, Allowed(by_metric={}, headlines=1000)).exit_code == 0
+
+
+def test_a_figure_that_is_measured_no_more_is_worse() -> None:
+    silent = msgspec.structs.replace(
+        examples.passed(),
+        latency_ms=msgspec.structs.replace(examples.passed().latency_ms, ack=None),
+    )
+    a, b = {"x": [examples.passed()]}, {"x": [silent]}
+    found = compare(a, b, Allowed(by_metric={"ack_p99_ms": 50}))
+    assert found.passed == ["x: ack_p99_ms is not measured any more, allowed 50 %"]
+    assert compare(b, a, Allowed(by_metric={"ack_p99_ms": 50})).exit_code == 0
+
+
+def test_a_run_that_was_cut_off_gives_its_verdict_and_no_figures() -> None:
+    found = compare({"x": [examples.passed()]}, {"x": [examples.interrupted()]}, NO_LIMIT)
+    (pair,) = found.pairs
+    assert pair.verdicts.b == {"UNKNOWN (cut off)": 1}
+    assert pair.verdicts.worse
+    assert (pair.whole_b, pair.figures, pair.counts) == (0, [], [])
+
+
+def test_what_makes_the_sides_unlike_is_told() -> None:
+    base = examples.passed()
+    other = msgspec.structs.replace(
+        base,
+        run=msgspec.structs.replace(
+            base.run, scenario="other", parameters={**base.run.parameters, "messages": 5}
+        ),
+        system=msgspec.structs.replace(base.system, name="nats", config={"edges": ["x"]}),
+        environment=msgspec.structs.replace(base.environment, cpu_count=64, fsync_ms_p50=8.0),
+    )
+    found = compare({"global_fan_in": [base]}, {"other": [other]}, NO_LIMIT)
+    (pair,) = found.pairs
+    told = "\n".join(pair.differences)
+    for part in (
+        "scenario: global_fan_in / other",
+        "parameter messages: 517000 / 5",
+        "system: reference 0.1.0 / nats 0.1.0",
+        'setting edges: ["us-east"] / ["x"]',
+        "cpus: 2 / 64",
+        "fsync: 0.8 ms / 8 ms",
+    ):
+        assert part in told
+    # A seed is drawn anew for each repeat: it is no difference.
+    assert "seed" not in told
+
+
+@pytest.fixture
+def two_places(tmp_path: Path) -> tuple[Path, Path]:
+    """A suite of two scenarios, and a folder of repeats of one of them with a link to the last."""
+    suite_dir, repeats = tmp_path / "suite", tmp_path / "repeats"
+    suite: Suite = examples.suite()
+    for one, ms in zip(suite.scenarios, (100.0, 100.0), strict=True):
+        folder = suite_dir / one.name
+        folder.mkdir(parents=True)
+        result = with_ack_p99(ms)
+        run = msgspec.structs.replace(result.run, scenario=one.name)
+        write_result(folder, msgspec.structs.replace(result, run=run))
+    write_suite(suite_dir, suite)
+    for number, ms in enumerate((150.0, 160.0)):
+        folder = repeats / f"run-{number}"
+        folder.mkdir(parents=True)
+        result = with_ack_p99(ms, seed=number)
+        run = msgspec.structs.replace(result.run, scenario="fan")
+        write_result(folder, msgspec.structs.replace(result, run=run))
+    (repeats / "latest").symlink_to("run-1")
+    return suite_dir, repeats
+
+
+def test_suites_and_folders_of_repeats_are_matched_by_scenario(two_places, capsys) -> None:
+    a, b = map(str, two_places)
+    assert run_cli(["compare", a, b, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (pair,) = found["pairs"]
+    assert (pair["scenario"], pair["runs_a"], pair["runs_b"]) == ("fan", 1, 2)
+    assert found["only_a"] == ["offline_messaging"]
+    assert found["schema"] == "tallystick.comparison/1.0"
+    assert run_cli(["compare", a, f"{a}/suite.json"]) == 0
+
+
+def test_the_text_fits_80_columns_and_the_page_is_appended(two_places, capsys, tmp_path) -> None:
+    a, b = map(str, two_places)
+    page = tmp_path / "page.md"
+    page.write_text("before\n")
+    words = ["compare", a, b, "--worse-by", "ack_p99_ms=10%", "--markdown", str(page)]
+    assert run_cli(words) == 4
+    out = capsys.readouterr().out
+    assert "WORSE  fan: ack_p99_ms +55.0 %, allowed 10 %" in out
+    assert all(len(line) <= 80 for line in out.splitlines() if "/" not in line)
+    text = page.read_text()
+    assert text.startswith("before\n# Comparison")
+    assert "| ack_p99_ms | 100 | 155 (150..160) | +55.0 % | WORSE |" in text
+
+
+@pytest.mark.parametrize("text", ["ten", "10%%", "ack_p98_ms=1%", "=5", "-3%"])
+def test_a_wrong_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_allowed([text])
+
+
+def test_nothing_to_compare_is_wrong_usage(two_places, tmp_path, capsys) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run_cli(["compare", str(two_places[0]), str(empty)]) == 2
+    assert "no result.json there or below" in capsys.readouterr().err
