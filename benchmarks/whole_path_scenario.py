@@ -33,7 +33,14 @@ def plan(p: Parameters) -> Plan:
             Login(inboxes=("hot",)),
             Load(
                 duration_s=p.duration_s,
-                streams=(Stream(to=("hot",), producers=p.senders, batch_count=p.batch_count),),
+                streams=(
+                    Stream(
+                        to=("hot",),
+                        producers=p.senders,
+                        count=p.count,
+                        batch_count=p.batch_count,
+                    ),
+                ),
                 churn=churn,
             ),
             # Nobody reads a second time: the benchmark measures the path once.
@@ -51,8 +58,12 @@ SCENARIO = Scenario(
     plan=plan,
     needs=frozenset({Ability.RESIZE}),
     parameters=(
-        Parameter(name="duration_s", default=10.0, unit="s", help="How long.", minimum=1.0),
+        Parameter(name="duration_s", default=10.0, unit="s", help="How long.", minimum=0.1),
         Parameter(name="senders", default=2, unit="senders", help="Senders.", minimum=1),
+        Parameter(
+            name="count", default=0, unit="messages", help="Per sender; 0: as many as it can.",
+            minimum=0,
+        ),
         Parameter(name="batch_count", default=500, unit="messages", help="Per batch.", minimum=1),
         Parameter(name="size_bytes", default=100, unit="bytes", help="Per message.", minimum=1),
         Parameter(
