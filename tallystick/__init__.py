@@ -1,72 +1,27 @@
 """Tallystick: prove, by running it, that a messaging system loses nothing and keeps order.
 
 This is the public face: the names that authors of scenarios, systems, checks and faults use. They
-stay stable within a major version; everything else may move.
+stay stable within a major version; everything else may move. They are listed in
+`tallystick.names`, which is imported when the first of them is asked for, so that `python -m
+tallystick --help` waits for none of it.
 """
 
 from __future__ import annotations
 
-from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
-from harness.faults.link_bandwidth import LinkBandwidth
-from harness.faults.link_cut import LinkCut
-from harness.faults.link_cut_one_way import LinkCutOneWay
-from harness.faults.link_latency import LinkLatency
-from harness.faults.link_limit_data import LinkLimitData
-from harness.faults.link_pause import LinkPause
-from harness.faults.link_reset import LinkReset
-from harness.faults.link_slicer import LinkSlicer
-from harness.faults.link_slow_close import LinkSlowClose
-from harness.faults.mix import random_mix
-from harness.faults.process_kill import ProcessKill
-from harness.faults.process_pause import ProcessPause
-from harness.faults.schedule import Planned, at, every
-from harness.scenario.parameters import Parameter, Parameters
-from harness.scenario.phases import (
-    AskPresence,
-    CatchUp,
-    Churn,
-    Drain,
-    Inspect,
-    Load,
-    Login,
-    Logout,
-    Phase,
-    Promote,
-    Read,
-    Restart,
-    Send,
-    Storm,
-    Stream,
-)
-from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
-from harness.systems.port import (
-    Batch,
-    Connector,
-    Delivery,
-    Deployment,
-    NodeUsage,
-    OutboxFull,
-    Outcome,
-    PresenceView,
-    Receiver,
-    Resized,
-    RunOfMessages,
-    Sender,
-    System,
-)
-from harness.systems.port import (
-    Login as SessionLogin,
-)
-from harness.systems.promises import Ability, Promise
-from harness.systems.topology import Topology
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "Connector", "DamagedHistory",
-    "Delivery", "Deployment", "Drain", "HarnessError", "Inspect", "LinkBandwidth", "LinkCut",
-    "LinkCutOneWay", "LinkLatency", "LinkLimitData", "LinkPause", "LinkReset", "LinkSlicer",
-    "LinkSlowClose", "Load", "Login", "Logout", "NodeUsage", "OutboxFull", "Outcome", "Parameter",
-    "Parameters", "PayloadSpec", "Phase", "Plan", "Planned", "PresenceView", "ProcessKill",
-    "ProcessPause", "Promise", "Promote", "Read", "Receiver", "Requires", "Resized", "Restart",
-    "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin", "SetupError", "Storm", "Stream",
-    "System", "Topology", "UsageError", "at", "every", "random_mix",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from tallystick.names import *  # noqa: F403 - type checkers see every name, with its type.
+else:
+
+    def __getattr__(name: str) -> object:
+        public = name == "__all__" or not name.startswith("_")
+        # What Python itself asks a module for must not be answered by importing everything.
+        names = import_module("tallystick.names") if public and name != "names" else None
+        if names is None or name not in (*names.__all__, "__all__"):
+            raise AttributeError(f"module 'tallystick' has no name {name!r}")
+        return getattr(names, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *import_module("tallystick.names").__all__})

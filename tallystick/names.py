@@ -1,0 +1,78 @@
+"""The names of the public face, each from where it lies. `import tallystick` is how to get them."""
+
+from __future__ import annotations
+
+from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
+from harness.faults.clock_jump import ClockJump
+from harness.faults.crash_in_recovery import CrashInRecovery
+from harness.faults.link_bandwidth import LinkBandwidth
+from harness.faults.link_cut import LinkCut
+from harness.faults.link_cut_one_way import LinkCutOneWay
+from harness.faults.link_latency import LinkLatency
+from harness.faults.link_limit_data import LinkLimitData
+from harness.faults.link_pause import LinkPause
+from harness.faults.link_reset import LinkReset
+from harness.faults.link_slicer import LinkSlicer
+from harness.faults.link_slow_close import LinkSlowClose
+from harness.faults.mix import random_mix
+from harness.faults.power_loss import PowerLoss
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_pause import ProcessPause
+from harness.faults.process_terminate import ProcessTerminate
+from harness.faults.schedule import Planned, at, every
+from harness.faults.store_full import StoreFull
+from harness.faults.store_slow_sync import StoreSlowSync
+from harness.faults.store_sync_error import StoreSyncError
+from harness.faults.store_write_error import StoreWriteError
+from harness.scenario.parameters import Parameter, Parameters
+from harness.scenario.phases import (
+    AskPresence,
+    CatchUp,
+    Churn,
+    Drain,
+    Inspect,
+    Load,
+    Login,
+    Logout,
+    Phase,
+    Promote,
+    Read,
+    Restart,
+    Send,
+    Storm,
+    Stream,
+)
+from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
+from harness.systems.port import (
+    Batch,
+    Connector,
+    Delivery,
+    Deployment,
+    NodeUsage,
+    OutboxFull,
+    Outcome,
+    PresenceView,
+    Receiver,
+    Resized,
+    RunOfMessages,
+    Sender,
+    System,
+)
+from harness.systems.port import (
+    Login as SessionLogin,
+)
+from harness.systems.promises import Ability, Promise
+from harness.systems.topology import Topology
+
+__all__ = [
+    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "ClockJump", "Connector",
+    "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment", "Drain", "HarnessError",
+    "Inspect", "LinkBandwidth", "LinkCut", "LinkCutOneWay", "LinkLatency", "LinkLimitData",
+    "LinkPause", "LinkReset", "LinkSlicer", "LinkSlowClose", "Load", "Login", "Logout", "NodeUsage",
+    "OutboxFull", "Outcome", "Parameter", "Parameters", "PayloadSpec", "Phase", "Plan", "Planned",
+    "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause", "ProcessTerminate", "Promise",
+    "Promote", "Read", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
+    "Send", "Sender", "SessionLogin", "SetupError", "StoreFull", "StoreSlowSync", "StoreSyncError",
+    "StoreWriteError", "Storm", "Stream", "System", "Topology", "UsageError", "at", "every",
+    "random_mix",
+]  # fmt: skip
