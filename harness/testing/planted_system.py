@@ -23,6 +23,9 @@ from harness.testing.launch import BUG_OPTION
 
 LAUNCHER = "harness.testing.launch"
 
+_PLANTED = ExitStack()
+"""Holds what was put into this process, until it ends."""
+
 
 class PlantedSystem:
     """As the reference, and promises the same, but for its bug."""
@@ -37,7 +40,6 @@ class PlantedSystem:
     def __init__(self, bug: PlantedBug) -> None:
         self._bug = bug
         self.planted_bug = bug.name
-        self._planted = ExitStack()
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
@@ -63,7 +65,7 @@ class PlantedSystem:
     def connector(self, connect: Mapping[str, Any]) -> ReferenceConnector:
         """Return what makes clients; a bug of clients is in this process from now on."""
         if self._bug.place is Place.CLIENT:
-            self._planted.enter_context(self._bug.planted())
+            _PLANTED.enter_context(self._bug.planted())
         return SYSTEM.connector(connect)
 
 
