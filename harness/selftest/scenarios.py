@@ -53,7 +53,7 @@ def _sent(producers: int, rate_per_s: float, batch_count: int = 10) -> Stream:
 
 def _steady(p: Parameters) -> Plan:
     return Plan(
-        topology=Topology(edges=EDGES[:1]),
+        topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}),
         phases=(
             Login(inboxes=(INBOX,)),
             Load(duration_s=p.duration_s, streams=(_sent(3, 2_000),)),
@@ -268,7 +268,7 @@ def _scenario(
 
 
 STEADY = _scenario(
-    "steady", "Messages flow from three senders to a receiver.", _steady,
+    "steady", "Messages flow from three senders to a receiver.", _steady, _latency(0),
     Parameter(
         name="duration_s", default=0.8, unit="s", minimum=0.1, help="How long they flow."
     ),

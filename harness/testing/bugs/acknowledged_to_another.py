@@ -32,6 +32,6 @@ BUG = PlantedBug(
     place=Place.EDGE,
     replaces="the edge's answers to its clients",
     named_by=("A6", "A1"),
-    trial=Trial(scenario="steady"),
+    trial=Trial(scenario="steady", settings={"latency_ms": "40"}),
     patches=(Patch(owner=EdgeMachine, name="_offer_to", replacement=offer_to_another),),
 )
