@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, TypeAlias
 
+LINK, PROCESS, NODE, SWITCHED = "link", "process", "node", "switched node"
+"""What a fault may aim at: a link; a process, whatever can be done to it; one that can be ended and
+started again; one that is started with switches inside, because the schedule has such a fault."""
+
 Effect: TypeAlias = dict[str, float]
 """What was observed of a fault, by name with its unit last ("connections", "rtt_ms")."""
 
@@ -20,8 +24,8 @@ class Target(Protocol):
 class Fault(Protocol):
     """A way to break something, with its parameters as fields of a frozen dataclass.
 
-    Registered by `harness.faults.registry.fault`, which sets `kind`. `aims_at` is "link" or
-    "process".
+    Registered by `harness.faults.registry.fault`, which sets `kind`. `aims_at` is one of the words
+    above; `harness.faults.targets.check_target` sees to it that a target is of that sort.
     """
 
     kind: ClassVar[str]

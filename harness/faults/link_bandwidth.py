@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.errors import UsageError
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
@@ -47,7 +47,7 @@ class LinkBandwidth:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     rate_bytes_per_s: int = 64_000
     direction: str = BOTH

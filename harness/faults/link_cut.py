@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.faults.waiting import wait_for_connection
@@ -17,13 +17,15 @@ from harness.faults.waiting import wait_for_connection
 class LinkCut:
     """Cut a link.
 
+    Observed: the open connections that were closed, and that an attempt to connect is refused.
+
     Attributes:
         duration_s: How long it is down.
         wait_s: How long to wait for a connection to be open before cutting anyway.
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     duration_s: float = 2.0
     wait_s: float = 2.0

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from harness.errors import UsageError
 from harness.faults import silence
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
@@ -34,7 +34,7 @@ class LinkCutOneWay:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     direction: str = UPSTREAM
     duration_s: float = 3.0

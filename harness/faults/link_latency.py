@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
@@ -36,7 +36,7 @@ class LinkLatency:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     latency_ms: int = 100
     jitter_ms: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.fields import at_least, at_most
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
@@ -40,7 +40,7 @@ class LinkLimitData:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     limit_bytes: int = 65_536
     direction: str = BOTH

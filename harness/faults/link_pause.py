@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.faults import silence
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
@@ -31,7 +31,7 @@ class LinkPause:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     direction: str = BOTH
     duration_s: float = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.faults.waiting import wait_for_connection
@@ -17,12 +17,16 @@ from harness.faults.waiting import wait_for_connection
 class LinkReset:
     """Reset a link once. The link must have been opened for resets (`Links.start`).
 
+    Every close of such a link is a reset, so the runner opens only those so that a schedule resets.
+
+    Observed: the open connections that were closed, and the TCP resets that the kernel sent.
+
     Attributes:
         wait_s: How long to wait for a connection to be open before resetting anyway.
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
     duration_s: ClassVar[float] = 0.0
 
     wait_s: float = 2.0

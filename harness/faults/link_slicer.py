@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import LINK, Effect, Target
 from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
@@ -45,7 +45,7 @@ class LinkSlicer:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "link"
+    aims_at: ClassVar[str] = LINK
 
     size_avg_bytes: int = 1_024
     size_variation_bytes: int = 512

@@ -13,9 +13,10 @@ import msgspec
 from harness.errors import HarnessError
 from harness.faults.fault import Effect, Fault, Target
 from harness.faults.schedule import Planned
-from harness.faults.targets import Targets
+from harness.faults.targets import Targets, check_target
 from harness.history.records import FaultMarked, Record
 from harness.report.result import Fault as JournalEntry
+from harness.systems.topology import CLIENT_LINKS
 
 FAULT_WITHIN_S = 60.0
 """Deadline for injecting or healing one fault; a core that recovers a long log is the longest."""
@@ -71,6 +72,7 @@ class Nemesis:
         self._record = record
         self._observe = observe
         self._strikes: list[_Strike] = []
+        self._faults = 0
 
     def check(self, planned: Sequence[Planned]) -> None:
         """See, before anything runs, that every fault has a target of the right sort.
@@ -79,7 +81,8 @@ class Nemesis:
             UsageError: One has none.
         """
         for item in planned:
-            self._targets.resolve(item.on)
+            for target in self._targets.resolve(item.on):
+                check_target(item.fault, target)
 
     async def run(self, planned: Sequence[Planned]) -> None:
         """Carry out a schedule whose times count from now; return when its last fault is healed.
@@ -100,9 +103,20 @@ class Nemesis:
     async def _carry_out(self, item: Planned, due_s: float) -> None:
         await anyio.sleep_until(due_s)
         targets = await self._find(item.on)
+        shared = ""
         async with anyio.create_task_group() as tasks:
             for target in targets:
-                tasks.start_soon(self._strike, item.fault, target)
+                # A client may go away by itself at the moment in which it is struck. So on a
+                # pattern of clients the fault is one, and an effect on any of them is its effect.
+                if not target.name.startswith(CLIENT_LINKS):
+                    strike_id = self._new_id()
+                else:
+                    strike_id = shared = shared or self._new_id()
+                tasks.start_soon(self._strike, strike_id, item.fault, target)
+
+    def _new_id(self) -> str:
+        self._faults += 1
+        return f"f{self._faults}"
 
     async def _find(self, on: str) -> Sequence[Target]:
         """Return what a name or pattern strikes now: of many client links those in use.
@@ -116,9 +130,9 @@ class Nemesis:
             return found
         return named[:1]
 
-    async def _strike(self, fault: Fault, target: Target) -> None:
+    async def _strike(self, strike_id: str, fault: Fault, target: Target) -> None:
         strike = _Strike(
-            id=f"f{len(self._strikes) + 1}",
+            id=strike_id,
             fault=fault,
             target=target,
             requested_ns=self._now_ns(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import PROCESS, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_process
 from harness.faults.waiting import wait_for_process
@@ -15,7 +15,12 @@ from harness.faults.waiting import wait_for_process
 @fault("process_pause")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessPause:
-    """Pause a process.
+    """Pause a process: the core, an edge, a load process, or Toxiproxy itself ("toxiproxy").
+
+    While Toxiproxy stands still no other fault can be put on a link or taken off it, so plan none
+    for that time.
+
+    Observed: the state of the process as the kernel tells it, stopped and then running.
 
     Attributes:
         duration_s: How long it stands still.
@@ -23,7 +28,7 @@ class ProcessPause:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = "process"
+    aims_at: ClassVar[str] = PROCESS
 
     duration_s: float = 2.0
     wait_s: float = 5.0

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.errors import UsageError
-from harness.faults.fault import Fault
+from harness.faults.fault import SWITCHED, Fault
 
 PLANNED_MAX = 100_000
 """Most faults in a schedule; more is a mistake in a period."""
@@ -36,7 +36,8 @@ class Planned:
     - every client: ``client-edge:*``
 
     Each actor has a link to every edge and uses one at a time, so a pattern of client links strikes
-    those that hold a connection at that moment; whoever comes later is not touched.
+    those that hold a connection at that moment; whoever comes later is not touched. It had an
+    effect if one of them shows it.
     """
 
     at_s: float
@@ -107,3 +108,8 @@ def targets_of(planned: Iterable[Planned], kind: str) -> tuple[str, ...]:
     A link that will be reset has to be opened for it: `Links.start(resets=…)`.
     """
     return tuple(dict.fromkeys(item.on for item in planned if item.fault.kind == kind))
+
+
+def switched_targets(planned: Iterable[Planned]) -> tuple[str, ...]:
+    """Return the names and patterns of processes that need switches inside, each once."""
+    return tuple(dict.fromkeys(item.on for item in planned if item.fault.aims_at == SWITCHED))

@@ -108,6 +108,12 @@ class Process:
         return None if self._popen is None or self._reap() else self._popen.pid
 
     @property
+    def command_pid(self) -> int | None:
+        """The id of the command itself, which is not the wrapper's that watches its lifeline."""
+        members = self._members() if self.running else []
+        return members[-1] if len(members) == 1 + self._wrapped else None
+
+    @property
     def running(self) -> bool:
         """Whether it runs now; a process that ended by itself is noticed here."""
         return self.pid is not None

@@ -13,7 +13,7 @@ import anyio
 
 from harness.checkers.index import LAG_GAUGE
 from harness.faults.nemesis import Nemesis
-from harness.faults.schedule import Planned, targets_of
+from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
@@ -81,7 +81,9 @@ async def on_stage(
     crew = Crew([])
     try:
         groups = groups_of(plan)
-        topology = replace(plan.topology, client_groups=groups.names)
+        topology = replace(
+            plan.topology, client_groups=groups.names, switched=switched_targets(planned)
+        )
         deployment = await system.deploy(topology, links, run_dir, request.seed)
         refuse_deployed(deployment.config, request.planted_bug)
         nemesis = Nemesis(

@@ -36,3 +36,5 @@ class Ability(StrEnum):
     RESIZE = "resize"
     INSPECT = "inspect"
     PRESENCE = "presence"
+    SWITCHES = "switches"
+    """Its nodes can be started with switches for faults inside them: store, power, clock."""

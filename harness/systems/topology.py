@@ -16,6 +16,9 @@ class Topology:
         latency_ms: One-way latency of each region's edge-core link, added by the proxy.
         client_groups: Names of the client groups; each gets a proxy of its own to every edge. The
             runner fills them in (`harness.load.groups`): an actor each, or a load process.
+        switched: Names or patterns of the processes ("core", "edge:*") that are to be started with
+            switches for faults inside them (ability SWITCHES). The runner fills them in from the
+            schedule.
         retention: "run": the system keeps everything to the end of the run; "ack": it drops what
             was acknowledged.
         options: Settings for the system, each adapter documents its own.
@@ -24,13 +27,17 @@ class Topology:
     edges: tuple[str, ...]
     latency_ms: Mapping[str, int] = field(default_factory=dict)
     client_groups: tuple[str, ...] = ("all",)
+    switched: tuple[str, ...] = ()
     retention: Literal["run", "ack"] = "run"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+CLIENT_LINKS = "client-edge:"
+"""How the names of the links of clients begin; each client has one to every edge, most idle."""
 
 
 def client_link(edge: str, group: str) -> str:
     """Return the name of the proxy through which a client group reaches an edge."""
-    return f"client-edge:{edge}:{group}"
+    return f"{CLIENT_LINKS}{edge}:{group}"
 
 
 def client_links(topology: Topology, edge: str) -> list[str]:

@@ -1,23 +1,26 @@
-"""Start a node with a planted bug, on a disk that loses power, or both.
+"""Start a node with a planted bug, on a disk that loses power, or with switches for faults inside.
 
-`python -m harness.testing.launch [--bug NAME] [--held-disk SYNC_MS] core|edge JSON` takes the place
-of `python -m reference.node` and behaves like it, but for what it was told. A bug goes only into
-the role that its entry names. The ready line of a node with a bug says so (`"planted_bug": NAME`),
-and every result of such a run must repeat it.
+`python -m harness.testing.launch [--switches FILE] [--bug NAME] [--held-disk SYNC_MS] core|edge
+JSON` takes the place of `python -m reference.node` and behaves like it, but for what it was told. A
+bug goes only into the role that its entry names. The ready line of a node with a bug says so
+(`"planted_bug": NAME`), and every result of such a run must repeat it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from harness.errors import HarnessError
+from harness.faults.switches import Switches
 from harness.testing.bugs.registry import BugGone, Place, PlantedBug, find_bug
 from harness.testing.held_disk import HeldVfs
+from harness.testing.switched import SwitchedDisk, shift_clock
 from reference.core.machine import CoreMachine
 from reference.edge.machine import EdgeMachine
 from reference.node.serve import StoreFactory, run_core, run_edge
@@ -38,24 +41,30 @@ BUG_OPTION = "--bug"
 DISK_OPTION = "--held-disk"
 """The word before the milliseconds of a sync, of a core on a disk that loses power at a kill."""
 
+SWITCHES_OPTION = "--switches"
+"""The word before the file of switches (`harness.faults.switches`) that the node is to obey."""
+
 USAGE = (
-    f"usage: python -m harness.testing.launch [{BUG_OPTION} NAME] [{DISK_OPTION} SYNC_MS] "
-    "core|edge '<json settings>'"
+    f"usage: python -m harness.testing.launch [{SWITCHES_OPTION} FILE] [{BUG_OPTION} NAME] "
+    f"[{DISK_OPTION} SYNC_MS] core|edge '<json settings>'; a disk obeys switches or is held"
 )
 
 
 class SayingSo:
-    """Standard output of the node; adds the bug's name to the ready line."""
+    """Standard output of the node; sees the ready line, and adds a bug's name to it."""
 
-    def __init__(self, out: TextIO, bug: str) -> None:
+    def __init__(self, out: TextIO, bug: str, on_ready: Callable[[], None]) -> None:
         self._out = out
         self._bug = bug
+        self._on_ready = on_ready
 
     def write(self, text: str) -> int:
         """Write, and say that a bug is planted where the node says that it is ready."""
         if text.startswith("ready "):
-            about = {**json.loads(text.removeprefix("ready ")), "planted_bug": self._bug}
-            text = f"ready {json.dumps(about)}\n"
+            self._on_ready()
+            if self._bug:
+                about = {**json.loads(text.removeprefix("ready ")), "planted_bug": self._bug}
+                text = f"ready {json.dumps(about)}\n"
         return self._out.write(text)
 
     def flush(self) -> None:
@@ -71,6 +80,7 @@ class Order:
     settings: str
     bug: PlantedBug | None = None
     store: StoreFactory = SqliteStore
+    switches: Switches | None = None
 
 
 def read_order(arguments: Sequence[str]) -> Order:
@@ -91,6 +101,10 @@ def read_order(arguments: Sequence[str]) -> Order:
         case ["--held-disk", milliseconds, *rest] if milliseconds.isdecimal():
             order = read_order(rest)
             order.store = _on_held_disk(int(milliseconds))
+            return order
+        case ["--switches", path, *rest] if DISK_OPTION not in rest:
+            order = read_order(rest)
+            order.switches = Switches(Path(path))
             return order
         case _:
             raise SettingsError(USAGE)
@@ -113,8 +127,14 @@ def carry_out(order: Order) -> int:
         BugGone: The part that the bug replaces is there no longer.
     """
     bug = order.bug
-    if bug is not None:
-        sys.stdout = SayingSo(sys.stdout, bug.name)
+    disk = None
+    if order.switches is not None:
+        shift_clock(order.switches)
+        disk = SwitchedDisk(order.switches)
+        order.store = disk.open_store
+    if bug is not None or disk is not None:
+        name = "" if bug is None else bug.name
+        sys.stdout = SayingSo(sys.stdout, name, _do_nothing if disk is None else disk.ready)
     with nullcontext() if bug is None else bug.planted():
         match order.role:
             case Place.CORE:
@@ -126,11 +146,15 @@ def carry_out(order: Order) -> int:
                 return run_edge(decode_settings(order.settings, EdgeNodeSettings), edge)
 
 
+def _do_nothing() -> None:
+    """Nobody waits for the node to be ready."""
+
+
 def main(arguments: list[str]) -> int:
     """Run the node that the arguments ask for; return the exit code."""
     try:
         return carry_out(read_order(arguments))
-    except (SettingsError, KeyError, BugGone) as error:
+    except (SettingsError, KeyError, BugGone, HarnessError) as error:
         sys.stderr.write(f"harness.testing.launch: {error.args[0]}\n")
         return EXIT_USAGE
 

@@ -54,7 +54,9 @@ class PowerVfs(apsw.VFS):
         full: Writes that would make a file longer raise `apsw.FullError`.
         fail_writes: Writes raise `apsw.IOError`.
         fail_syncs: Syncs raise `apsw.IOError` and make nothing durable.
-        on_sync: Called before each sync; a test makes a slow disk of it.
+        on_operation: Called before each file operation.
+        on_write: Called before each write; what it raises is the write's outcome.
+        on_sync: Called before each sync; what it raises is the sync's outcome.
     """
 
     def __init__(self, name: str) -> None:
@@ -66,6 +68,8 @@ class PowerVfs(apsw.VFS):
         self.full = False
         self.fail_writes = False
         self.fail_syncs = False
+        self.on_operation: Callable[[], None] = lambda: None
+        self.on_write: Callable[[Path], None] = lambda _path: None
         self.on_sync: Callable[[Path], None] = lambda _path: None
         self.off = False
         self._unsynced: dict[Path, _Unsynced] = {}
@@ -76,6 +80,7 @@ class PowerVfs(apsw.VFS):
         """Open a file; temporary ones are none of our business."""
         if name is None:
             return apsw.VFSFile("", name, flags)
+        self.on_operation()
         path = Path(name if isinstance(name, str) else name.filename())
         if path not in self._unsynced:
             self._unsynced[path] = _Unsynced(path.stat().st_size if path.exists() else None)
@@ -83,6 +88,8 @@ class PowerVfs(apsw.VFS):
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         """Delete a file for good: a name's removal is taken as durable at once."""
+        self.on_operation()
+        self.on_write(Path(filename))
         self._count_write()
         super().xDelete(filename, syncdir)
         self._unsynced.pop(Path(filename), None)
@@ -98,13 +105,27 @@ class PowerVfs(apsw.VFS):
             rng: Decides which sectors survive where there is a choice.
             loss: What becomes of unsynced writes.
         """
-        for path, unsynced in self._unsynced.items():
-            if path.exists():
-                _lose(path, unsynced, rng, loss)
-            Path(f"{path}-shm").unlink(missing_ok=True)
+        self.lose(rng, loss)
         self._unsynced.clear()
         self.off = False
         self.lose_at_write = None
+
+    @property
+    def unsynced_sectors(self) -> int:
+        """How many sectors were written and not synced."""
+        return sum(len(unsynced.old) for unsynced in self._unsynced.values())
+
+    def lose(self, rng: random.Random, loss: Loss) -> int:
+        """Do to the files what a power loss does, and return how many sectors are as before.
+
+        Whoever has them open must be gone before it reads or writes once more.
+        """
+        lost = 0
+        for path, unsynced in self._unsynced.items():
+            if path.exists():
+                lost += _lose(path, unsynced, rng, loss)
+            Path(f"{path}-shm").unlink(missing_ok=True)
+        return lost
 
     def _count_write(self) -> None:
         self.writes += 1
@@ -117,16 +138,25 @@ class PowerVfs(apsw.VFS):
 
     def before_write(self, path: Path, offset: int, size: int, descriptor: int) -> None:
         """Remember what is about to be overwritten. Raises where the disk was told to."""
+        self.on_operation()
+        self.on_write(path)
         self._count_write()
         if self.full and offset + size > os.fstat(descriptor).st_size:
             raise apsw.FullError("told to be full")
         old = self._unsynced[path].old
-        for sector in range(offset // SECTOR_BYTES, -(-(offset + size) // SECTOR_BYTES)):
+        first, end = offset // SECTOR_BYTES, -(-(offset + size) // SECTOR_BYTES)
+        if all(sector in old for sector in range(first, end)):
+            return
+        # One read for all of them: a page has many sectors.
+        before = os.pread(descriptor, (end - first) * SECTOR_BYTES, first * SECTOR_BYTES)
+        for sector in range(first, end):
             if sector not in old:
-                old[sector] = os.pread(descriptor, SECTOR_BYTES, sector * SECTOR_BYTES)
+                begin = (sector - first) * SECTOR_BYTES
+                old[sector] = before[begin : begin + SECTOR_BYTES]
 
     def synced(self, path: Path, descriptor: int) -> None:
         """Make what was written durable. Raises where the disk was told to."""
+        self.on_operation()
         self.on_sync(path)
         self.syncs += 1
         if self.off or self.fail_syncs:
@@ -142,6 +172,10 @@ class _PowerFile(apsw.VFSFile):
         self._vfs = vfs
         self._path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+        self._vfs.on_operation()
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         self._vfs.before_write(self._path, offset, len(data), self._descriptor)
@@ -161,11 +195,11 @@ class _PowerFile(apsw.VFSFile):
         super().xClose()
 
 
-def _lose(path: Path, unsynced: _Unsynced, rng: random.Random, loss: Loss) -> None:
-    """Put the old content of lost sectors back."""
+def _lose(path: Path, unsynced: _Unsynced, rng: random.Random, loss: Loss) -> int:
+    """Put the old content of lost sectors back; return how many were lost."""
     if unsynced.length is None and loss is Loss.ALL:
         path.unlink()
-        return
+        return len(unsynced.old)
     lost = _lost_sectors(list(unsynced.old), rng, loss)
     length = path.stat().st_size
     if unsynced.old and (loss is Loss.ALL or rng.random() < 0.5):
@@ -175,6 +209,7 @@ def _lose(path: Path, unsynced: _Unsynced, rng: random.Random, loss: Loss) -> No
             file.seek(sector * SECTOR_BYTES)
             file.write(unsynced.old[sector].ljust(SECTOR_BYTES, b"\0"))
         file.truncate(length)
+    return len(lost)
 
 
 def _lost_sectors(written: Sequence[int], rng: random.Random, loss: Loss) -> Sequence[int]:

@@ -196,6 +196,7 @@ class Driver:
             cpu_us=time.process_time_ns() // 1000,
             held_bytes=sum(c.held_bytes for c in self._connections.values()),
             tick_lag_us_max=self._lag_ns_max // 1000,
+            wall_clock_us=time.time_ns() // 1000,
         )
 
     async def _say_goodbye(self) -> None:

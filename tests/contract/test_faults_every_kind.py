@@ -10,12 +10,15 @@ import pytest
 from harness.errors import UsageError
 from harness.faults.registry import fault, faults, from_json, make
 from harness.faults.schedule import at, to_json
+from harness.faults.targets import AIMS
 
 UNITS = ("_s", "_ms", "_bytes", "_count", "_per_s")
-WORDS = {"direction"}
+WORDS = {"direction", "loss"}
 """Parameters that are no quantities."""
 
 NEEDED = {
+    "clock_jump",
+    "crash_in_recovery",
     "link_bandwidth",
     "link_cut",
     "link_cut_one_way",
@@ -25,8 +28,14 @@ NEEDED = {
     "link_reset",
     "link_slicer",
     "link_slow_close",
+    "power_loss",
     "process_kill",
     "process_pause",
+    "process_terminate",
+    "store_full",
+    "store_slow_sync",
+    "store_sync_error",
+    "store_write_error",
 }
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +62,7 @@ def test_a_fault_is_a_frozen_value_with_defaults_and_units(kind: str) -> None:
     made = make(kind, {})
     fields = dataclasses.fields(faults()[kind])
     assert made.kind == kind
-    assert made.aims_at in ("link", "process")
+    assert made.aims_at in AIMS
     assert made.duration_s >= 0
     assert made.__doc__
     assert made == make(kind, {field.name: getattr(made, field.name) for field in fields})
@@ -111,6 +120,21 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_limit_data", {"closed": 0, "sent_bytes": 131_072, "replied_bytes": 9}),
         ("link_limit_data", {"closed": 1, "sent_bytes": 131_072, "replied_bytes": 70_000}),
         ("process_kill", {"gone": 0}),
+        ("process_terminate", {"gone": 0, "ended_after_ms": 5}),
+        ("store_full", {"refused_writes": 0}),
+        ("store_write_error", {"failed_writes": 1, "gone": 0}),
+        ("store_write_error", {"failed_writes": 0, "gone": 1}),
+        ("store_sync_error", {"failed_syncs": 1, "gone": 0}),
+        ("store_sync_error", {"failed_syncs": 0, "gone": 1}),
+        ("store_slow_sync", {"delayed_syncs": 0, "delay_ms": 0}),
+        ("store_slow_sync", {"delayed_syncs": 3, "delay_ms": 50}),
+        ("power_loss", {"gone": 1, "unsynced_sectors": 8, "lost_sectors": 0}),
+        ("power_loss", {"gone": 0, "unsynced_sectors": 8, "lost_sectors": 8}),
+        ("crash_in_recovery", {"gone": 1, "kills_before_ready": 2}),
+        ("crash_in_recovery", {"gone": 0, "kills_before_ready": 3}),
+        ("clock_jump", {"off_before_s": 0, "off_after_s": 0}),
+        ("clock_jump", {"off_before_s": 0, "off_after_s": 1800}),
+        ("clock_jump", {"off_before_s": 0, "off_after_s": -1e9}),
         ("process_pause", {"stopped": 0}),
     ],
 )
@@ -130,6 +154,11 @@ def test_what_shows_nothing_is_not_effective(kind: str, nothing: dict[str, float
         ("link_cut_one_way", {"direction": "both"}),
         ("link_slow_close", {"delay_ms": 0}),
         ("link_limit_data", {"limit_bytes": 10_000_000}),
+        ("store_slow_sync", {"delay_ms": 0}),
+        ("power_loss", {"loss": "some"}),
+        ("power_loss", {"writes_count": 0}),
+        ("crash_in_recovery", {"kills_count": 0}),
+        ("clock_jump", {"jump_s": -3}),
     ],
 )
 def test_a_mistake_in_a_parameter_is_told_before_a_run(kind: str, wrong: dict[str, object]) -> None:

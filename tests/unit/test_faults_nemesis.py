@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import msgspec
@@ -14,8 +14,13 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.faults import nemesis as nemesis_module
 from harness.faults.fault import Effect, Target
+from harness.faults.link_cut import LinkCut
 from harness.faults.nemesis import Nemesis, write_journal
-from harness.faults.schedule import Planned, at
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_pause import ProcessPause
+from harness.faults.schedule import at
+from harness.faults.store_full import StoreFull
+from harness.faults.targets import ProcessTarget
 from harness.history.records import FaultMarked, Record
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +76,7 @@ class Things:
     """Targets by name."""
 
     def __init__(self, *names: str) -> None:
-        self.things = [Thing(name) for name in names]
+        self.things: list[Any] = [Thing(name) for name in names]
         self.heals = 0
         self.idle: list[Thing] = []
 
@@ -203,11 +208,27 @@ async def test_a_fault_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     assert caught.group_contains(HarnessError, match="scripted on a: not done within")
 
 
-def test_a_schedule_without_a_target_is_found_before_the_run() -> None:
-    nemesis, _, _ = make(Things("a"))
-    nemesis.check([at(0, Scripted(), on="a")])
-    with pytest.raises(UsageError, match="'c'"):
-        nemesis.check([at(0, Scripted(), on="a"), Planned(at_s=0, fault=Scripted(), on="c")])
+def process(name: str, **abilities: Any) -> ProcessTarget:
+    return ProcessTarget(name=name, pid=lambda: None, **abilities)
+
+
+async def nothing() -> None: ...
+
+
+def test_a_schedule_without_a_target_of_its_sort_is_found_before_the_run() -> None:
+    things = Things()
+    things.things = [process("a"), process("b", kill=nothing, start=nothing)]
+    nemesis, _, _ = make(things)
+    nemesis.check([at(0, ProcessPause(), on="*"), at(0, ProcessKill(), on="b")])
+    wrong = {
+        "no target 'c'": at(0, ProcessPause(), on="c"),
+        "process_kill: a is no process that can be killed": at(0, ProcessKill(), on="*"),
+        "store_full: b is no process that was started with switches": at(0, StoreFull(), on="b"),
+        "link_cut: a is no link": at(0, LinkCut(), on="a"),
+    }
+    for words, planned in wrong.items():
+        with pytest.raises(UsageError, match=words):
+            nemesis.check([at(0, ProcessPause(), on="a"), planned])
 
 
 async def test_the_journal_is_one_json_object_per_line(tmp_path: Path) -> None:

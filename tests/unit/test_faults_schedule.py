@@ -86,7 +86,7 @@ def test_the_links_to_be_reset_are_named_once() -> None:
 
 
 def test_unknown_faults_and_parameters_are_usage_errors() -> None:
-    with pytest.raises(UsageError, match="no fault 'flood'; there are: link_bandwidth, "):
+    with pytest.raises(UsageError, match="no fault 'flood'; there are: clock_jump, "):
         make("flood", {})
     with pytest.raises(UsageError, match=r"link_cut.*colour"):
         make("link_cut", {"colour": 1})

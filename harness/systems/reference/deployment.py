@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.faults.switches import Switches
 from harness.faults.targets import ProcessTarget
 from harness.history.records import Record, Stored, StoredEnd
 from harness.links.links import Links, LinkWanted
@@ -43,6 +45,10 @@ WINDOW_BYTES = 4 * 1024 * 1024
 
 READY = r"^ready \{"
 
+PLAIN_LAUNCHER = "reference.node"
+SWITCHED_LAUNCHER = "harness.testing.launch"
+"""Modules that start a node: as it is, and with switches or a planted bug."""
+
 PING = b"".join(encode(Heartbeat(0)))
 """What every node answers, as often as it comes, with as many bytes."""
 
@@ -62,6 +68,7 @@ class ReferenceDeployment:
         admins: Mapping[tuple[str, int], AdminClient],
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
+        switches: Mapping[str, Switches],
     ) -> None:
         self._topology = topology
         self._database = run_dir / "core.sqlite"
@@ -69,6 +76,7 @@ class ReferenceDeployment:
         self._edges = edges
         self._admins = admins
         self._admin = admins["core", 0]
+        self._switches = switches
         self._expected_down: set[str] = set()
         self._torn_down = False
         self.connect = connect
@@ -92,14 +100,27 @@ class ReferenceDeployment:
         ]
 
     def _target(self, name: str, role: str, index: int) -> ProcessTarget:
-        async def kill() -> None:
-            await self.kill(role, index)
+        node = self._node(role, index)
+        admin = self._admins[role, index]
 
-        async def start() -> None:
-            await self.start(role, index)
+        async def gauges() -> Mapping[str, int]:
+            try:
+                return await admin.gauges()
+            except Refusal as refusal:
+                raise ConnectionError(str(refusal)) from refusal
+
+        def expect_end(expected: bool) -> None:
+            (self._expected_down.add if expected else self._expected_down.discard)(node.name)
 
         return ProcessTarget(
-            name=name, kill=kill, start=start, pid=lambda: self._node(role, index).pid
+            name=name,
+            pid=lambda: node.pid,
+            kill=lambda: self.kill(role, index),
+            start=lambda: self.start(role, index),
+            terminate=lambda: self.stop(role, index),
+            gauges=gauges,
+            expect_end=expect_end,
+            switches=self._switches.get(name),
         )
 
     async def kill(self, role: str, index: int) -> None:
@@ -228,7 +249,7 @@ async def deploy(
         HarnessError: A node did not come up.
     """
     options = dict(topology.options)
-    launcher = [str(word) for word in options.pop("launcher", ["reference.node"])]
+    launcher = [str(word) for word in options.pop("launcher", [PLAIN_LAUNCHER])]
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
     core_options = _settings_of("core", options.pop("core", {}), CoreSettings)
@@ -251,7 +272,9 @@ async def deploy(
         port=core_port,
         lifeline=True,
     )
-    core = _process("core", launcher, "core", core_settings, run_dir, table)
+    switches = _switches(topology, run_dir)
+    argv = [*_launcher("core", launcher, switches), "core"]
+    core = _process("core", argv, core_settings, run_dir, table)
     pulse = PulseSettings(silence_ms=HEARTBEAT_INTERVAL_MS, deadline_ms=HEARTBEAT_DEADLINE_MS)
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
@@ -273,7 +296,8 @@ async def deploy(
             port=port,
             lifeline=True,
         )
-        edges[name] = _process(f"edge-{name}", launcher, "edge", settings, run_dir, table)
+        argv = [*_launcher(f"edge:{name}", launcher, switches), "edge"]
+        edges[name] = _process(f"edge-{name}", argv, settings, run_dir, table)
     ready_lines: list[str] = []
 
     async def start(node: Process) -> None:
@@ -300,12 +324,13 @@ async def deploy(
         "edge": edge_options,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
         "launcher": launcher,
+        "switches": sorted(switches),
         "planted_bug": planted_bug(ready_lines),
     }
     admins = {("core", 0): AdminClient(HOST, core_port, admin_token)}
     for index, port in enumerate(edge_ports):
         admins["edge", index] = AdminClient(HOST, port, admin_token)
-    return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config)
+    return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config, switches)
 
 
 def _links(
@@ -353,17 +378,40 @@ def _hello(role: str, token: str) -> bytes:
     return b"".join(encode(Hello(PROTOCOL_VERSION, role, "probe", token)))
 
 
+def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:
+    """Make the switches of every process that the topology wants some in, by its name."""
+    names = ["core", *(f"edge:{edge}" for edge in topology.edges)]
+    return {
+        name: Switches.create(run_dir / "switches" / f"{name.replace(':', '-')}.bin")
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in topology.switched)
+    }
+
+
+def _launcher(name: str, launcher: list[str], switches: Mapping[str, Switches]) -> list[str]:
+    """Return what is run for a node: with its switches, if it has some.
+
+    Raises:
+        HarnessError: The launcher that the topology names knows no switches.
+    """
+    if name not in switches:
+        return launcher
+    module, *arguments = launcher
+    if module not in (PLAIN_LAUNCHER, SWITCHED_LAUNCHER):
+        raise HarnessError(f"{module} cannot start {name} with switches for faults inside it")
+    return [SWITCHED_LAUNCHER, "--switches", str(switches[name].path), *arguments]
+
+
 def _process(
     name: str,
-    launcher: list[str],
-    role: str,
+    argv: list[str],
     settings: CoreNodeSettings | EdgeNodeSettings,
     run_dir: Path,
     table: ProcessTable | None,
 ) -> Process:
     return Process(
         name=name,
-        argv=[sys.executable, "-m", *launcher, role, msgspec.json.encode(settings).decode()],
+        argv=[sys.executable, "-m", *argv, msgspec.json.encode(settings).decode()],
         log=run_dir / "logs" / f"{name}.log",
         env=child_environment(),
         ready=READY,

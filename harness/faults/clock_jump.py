@@ -1,0 +1,110 @@
+"""The wall clock of a node jumps, and jumps back when this heals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import anyio
+
+from harness.errors import UsageError
+from harness.faults.fault import SWITCHED, Effect, Target
+from harness.faults.registry import fault
+from harness.faults.switches import Switch
+from harness.faults.targets import ProcessTarget, as_switched
+from harness.faults.waiting import wait_for_process
+
+GAUGE = "wall_clock_us"
+"""The gauge in which a node tells its own wall clock, as microseconds since 1970."""
+
+JUMP_S_MIN = 10.0
+"""A smaller jump cannot be told from the age of the gauge."""
+
+SLACK_S = 5.0
+"""How far a node's gauge may be off: its age, and the way of the answer."""
+
+SEEN_WITHIN_S = 5.0
+"""Deadline for a node's gauge to show the jump."""
+
+POLL_S = 0.05
+
+UNKNOWN_S = -1e9
+"""Stands for a clock that could not be asked for."""
+
+
+@fault("clock_jump")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJump:
+    """Shift a node's wall clock: forward and back, or back and forth where jump_s is negative.
+
+    Without root no process can change the machine's clock, so the offset is put into the node when
+    it is started with switches: it reaches `time.time` and `time.time_ns` of its Python code, and
+    so its store's and its log's time stamps. It does not reach `datetime.now`, SQLite's own date
+    functions, the kernel's time stamps or other processes; nor does it jump the monotonic clock,
+    which no change of the wall clock moves.
+
+    Observed: the node's own wall clock as its gauge tells it, against the harness's.
+
+    Attributes:
+        jump_s: How far; negative is backwards; 10 s or more either way.
+        duration_s: How long until it jumps back.
+        wait_s: How long to wait for it to run, should an earlier fault still hold.
+    """
+
+    kind: ClassVar[str]
+    aims_at: ClassVar[str] = SWITCHED
+
+    jump_s: float = 3600.0
+    duration_s: float = 2.0
+    wait_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        # The comparison is written so that NaN is refused.
+        if not abs(self.jump_s) >= JUMP_S_MIN:
+            raise UsageError(f"jump_s={self.jump_s!r}: {JUMP_S_MIN:g} or more either way")
+
+    async def inject(self, target: Target) -> Effect:
+        """Jump; observe how far the node's own clock is off before and after."""
+        node, switches = as_switched(target)
+        await wait_for_process(node.process, within_s=self.wait_s)
+        before_s = await _wait_off(node.process, 0.0)
+        switches.set(Switch.CLOCK_OFFSET_US, int(self.jump_s * 1e6))
+        after_s = await _wait_off(node.process, self.jump_s)
+        return {"off_before_s": before_s, "off_after_s": after_s}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        """The node's clock went as far as it was told."""
+        before_s, after_s = effect["off_before_s"], effect["off_after_s"]
+        if UNKNOWN_S in (before_s, after_s):
+            return False
+        return abs(after_s - before_s - self.jump_s) <= SLACK_S
+
+    async def heal(self, target: Target) -> Effect:
+        """Jump back; observe that, if this is what set it off."""
+        node, switches = as_switched(target)
+        if switches.get(Switch.CLOCK_OFFSET_US) == 0:
+            return {}
+        switches.set(Switch.CLOCK_OFFSET_US, 0)
+        return {"off_healed_s": await _wait_off(node.process, 0.0)}
+
+
+async def _wait_off(process: ProcessTarget, expected_s: float) -> float:
+    """Return how far the node's clock is off, once that is about as expected or time is over."""
+    deadline = time.monotonic() + SEEN_WITHIN_S
+    while True:
+        off_s = await _ask(process)
+        if abs(off_s - expected_s) <= SLACK_S or time.monotonic() > deadline:
+            return off_s
+        await anyio.sleep(POLL_S)
+
+
+async def _ask(process: ProcessTarget) -> float:
+    if process.gauges is None:
+        return UNKNOWN_S
+    try:
+        gauges = await process.gauges()
+    except ConnectionError:
+        return UNKNOWN_S
+    return gauges[GAUGE] / 1e6 - time.time() if GAUGE in gauges else UNKNOWN_S
