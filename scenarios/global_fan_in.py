@@ -9,7 +9,6 @@ read to its confirmed end, and once more from the start.
 """
 
 from tallystick import (
-    Ability,
     AskPresence,
     Churn,
     Drain,
@@ -97,8 +96,8 @@ SCENARIO = Scenario(
     claim="Five churning regions write to one core through resets and a cut: nothing acknowledged "
     "is lost, nothing is stored twice, and every inbox has one order that all readers see.",
     plan=plan,
-    needs=frozenset({Ability.RESIZE}),
     checks=("A1", "A5", "A7", "B2", "B4", "D6"),
+    smoke=True,
     parameters=(
         Parameter(
             name="duration_s", default=30.0, smoke=8.0, nightly=600.0, unit="s",

@@ -9,7 +9,6 @@ is what comes out, nothing or a cost included.
 """
 
 from tallystick import (
-    Ability,
     CatchUp,
     Drain,
     Load,
@@ -78,7 +77,6 @@ SCENARIO = Scenario(
     claim="A celebrity's spike delays quiet users by a measured factor, at one bucket and at many, "
     "and costs them nothing else.",
     plan=plan,
-    needs=frozenset({Ability.RESIZE}),
     checks=("A1", "A7", "B2", "E2"),
     parameters=(
         Parameter(

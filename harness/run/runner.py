@@ -29,6 +29,7 @@ from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.fitting import fit
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
@@ -55,12 +56,15 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
     plan = request.loaded.scenario.plan_for(request.parameters)
     refuse_planted(system, plan, request.planted_bug)
     _check_abilities(request, system)
+    plan, left_out = fit(plan, system)
+    for line in left_out:
+        observer.note(line)
     for text in plan.limits:
         limits.parse(text)
     phases = _with_drain(plan)
     cpu_begun_s = time.process_time()
     toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
-    begun = _first_result(request, system, toxiproxy)
+    begun = _first_result(request, system, toxiproxy, left_out)
     write_result(request.run_dir, begun)
     _write_brief(request, system, plan, phases)
     for folder in ("logs", "history"):
@@ -178,7 +182,9 @@ def _planned(phases: tuple[Phase, ...]) -> list[tuple[Planned, ...]]:
     return [phase.faults for phase in phases if isinstance(phase, Load)]
 
 
-def _first_result(request: RunRequest, system: System, toxiproxy: Toxiproxy) -> Result:
+def _first_result(
+    request: RunRequest, system: System, toxiproxy: Toxiproxy, left_out: tuple[str, ...]
+) -> Result:
     scenario = request.loaded.scenario
     return Result(
         complete=False,
@@ -202,6 +208,7 @@ def _first_result(request: RunRequest, system: System, toxiproxy: Toxiproxy) -> 
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
+        notes=list(left_out),
     )
 
 

@@ -343,6 +343,10 @@ class System(Protocol):
     route: str
     """Name of the published bucket route (promise BUCKETS), e.g. "splitmix64-xxh3"; else ""."""
 
+    one_hop: bool
+    """Clients talk to the node that stores, as with most brokers: every edge of a topology is a way
+    to it, and there are no nodes or links between (see `harness.run.fitting`)."""
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:

@@ -36,6 +36,7 @@ class PlantedSystem:
     abilities = SYSTEM.abilities
     presence_bound_s = SYSTEM.presence_bound_s
     route = SYSTEM.route
+    one_hop = SYSTEM.one_hop
 
     def __init__(self, bug: PlantedBug) -> None:
         self._bug = bug

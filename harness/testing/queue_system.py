@@ -78,6 +78,7 @@ class QueueSystem:
     abilities: frozenset[Ability] = frozenset()
     presence_bound_s = 0.0
     route = ""
+    one_hop = True
 
     def __init__(self, *, lose_every: int = 0, doubles: bool = False) -> None:
         self._lose_every = lose_every

@@ -36,6 +36,7 @@ class NatsSystem:
     abilities = frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
     presence_bound_s = 0.0
     route = ""
+    one_hop = True
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int

@@ -28,6 +28,7 @@ class ReferenceSystem:
     abilities = frozenset(Ability)
     presence_bound_s = HEARTBEAT_DEADLINE_MS / 1000 + 1.0
     route = "splitmix64-xxh3"
+    one_hop = False
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int

@@ -1,0 +1,135 @@
+"""What of a plan applies to a system: the rest is left out, and listed with its reason. Pure.
+
+A scenario is written for systems of every kind. What its claim cannot do without stands in `needs`
+and is asked for at the start; beside that, a system is not asked for what it has no ability for,
+and faults on nodes and links that it does not have are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.errors import UsageError
+from harness.faults.fault import SWITCHED
+from harness.faults.schedule import Planned
+from harness.scenario.phases import (
+    AskPresence,
+    Inspect,
+    Kill,
+    Load,
+    Phase,
+    Promote,
+    Restart,
+    Start,
+    Storm,
+)
+from harness.scenario.scenario import Plan
+from harness.systems.port import System
+from harness.systems.promises import Ability
+
+_CORE_LINK = "edge-core:"
+_EDGE = "edge:"
+_PROCESS_FAULTS = {
+    "process_kill": Ability.KILL,
+    "process_pause": Ability.PAUSE,
+}
+_NO_EDGES = "clients reach the node that stores in one hop: there are no edges"
+
+
+class _Fit:
+    """Fits the phases of one plan and keeps what was left out, each thing once."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self.left_out: dict[str, None] = {}
+        self.faults_kept = 0
+        self.faults_lost = 0
+
+    def lacks(self, ability: Ability, what: str) -> bool:
+        """Say whether something is to be left out for want of an ability, and note it."""
+        missing = ability not in self._system.abilities
+        if missing:
+            self._note(what, f"{self._system.name} has no ability {ability.value!r}")
+        return missing
+
+    def _note(self, what: str, reason: str) -> None:
+        self.left_out[f"not applicable: {what}: {reason}"] = None
+
+    def phase(self, phase: Phase) -> Phase | None:
+        """Return a phase as it applies, None if it does not."""
+        match phase:
+            case Promote():
+                return None if self.lacks(Ability.RESIZE, "promotion") else phase
+            case AskPresence():
+                return None if self.lacks(Ability.PRESENCE, "questions for presence") else phase
+            case Inspect():
+                return None if self.lacks(Ability.INSPECT, "inspection of the store") else phase
+            case Restart() | Kill() | Start() if phase.role == "edge" and self._system.one_hop:
+                self._note(f"{type(phase).__name__.lower()} of an edge", _NO_EDGES)
+                return None
+            case Load():
+                return self._load(phase)
+            case _:
+                return phase
+
+    def _load(self, load: Load) -> Load:
+        every_s = load.presence_every_s
+        if every_s and self.lacks(Ability.PRESENCE, "questions for presence"):
+            every_s = 0.0
+        during = tuple(
+            (after_s, event)
+            for after_s, event in load.during
+            if not (isinstance(event, Promote) and self.lacks(Ability.RESIZE, "promotion"))
+        )
+        fitted = [self._fault(planned) for planned in load.faults]
+        faults = tuple(planned for planned in fitted if planned is not None)
+        self.faults_kept += len(faults)
+        self.faults_lost += len(fitted) - len(faults)
+        return replace(load, presence_every_s=every_s, during=during, faults=faults)
+
+    def _fault(self, planned: Planned) -> Planned | None:
+        kind, on = planned.fault.kind, planned.on
+        ability = _PROCESS_FAULTS.get(kind)
+        if ability is not None and self.lacks(ability, f"{kind} on {on}"):
+            return None
+        if not self._system.one_hop:
+            return planned
+        if on.startswith((_EDGE, _CORE_LINK)):
+            reason = _NO_EDGES
+        elif planned.fault.aims_at == SWITCHED:
+            reason = "its nodes have no switches inside"
+        else:
+            return planned
+        self._note(f"{kind} on {on}", reason)
+        return None
+
+
+def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
+    """Return the plan as it applies to a system, and what was left out, in words.
+
+    Raises:
+        UsageError: The plan wants to break things, and nothing of that applies.
+    """
+    fitting = _Fit(system)
+    phases = tuple(fitted for phase in plan.phases if (fitted := fitting.phase(phase)) is not None)
+    broken = fitting.faults_kept or any(_disturbs(phase) for phase in phases)
+    if fitting.faults_lost and not broken:
+        raise UsageError(f"no fault of this scenario applies: {'; '.join(fitting.left_out)}")
+    requires = plan.requires
+    if Ability.RESIZE not in system.abilities:
+        requires = replace(requires, resizes=0)
+    if fitting.faults_lost:
+        effects = max(0, requires.fault_effects - fitting.faults_lost)
+        requires = replace(requires, fault_effects=effects)
+    return replace(plan, phases=phases, requires=requires), tuple(fitting.left_out)
+
+
+def _disturbs(phase: Phase) -> bool:
+    """Say whether a phase breaks something besides its faults."""
+    match phase:
+        case Restart() | Kill():
+            return True
+        case Load():
+            return any(isinstance(event, Storm) for _, event in phase.during)
+        case _:
+            return False

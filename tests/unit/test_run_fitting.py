@@ -1,0 +1,94 @@
+"""A plan is put to a system without what the system has no ability or no place for."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.run.fitting import fit
+from harness.scenario.phases import (
+    AskPresence,
+    Drain,
+    Inspect,
+    Kill,
+    Load,
+    Promote,
+    Restart,
+    Storm,
+    Stream,
+)
+from harness.scenario.scenario import Plan, Requires
+from harness.systems.reference.adapter import SYSTEM as REFERENCE
+from harness.testing.queue_system import SYSTEM as QUEUE
+from tallystick import LinkReset, Planned, ProcessKill, Topology, at
+
+PROMOTE = Promote(inbox="ann", bucket_count=5)
+STREAM = Stream(to=("ann",), rate_per_s=10.0)
+
+
+def plan(*phases: object, **requires: int) -> Plan:
+    return Plan(topology=Topology(edges=("near",)), phases=phases, requires=Requires(**requires))
+
+
+def load(*faults: Planned, **more: object) -> Load:
+    return Load(duration_s=1.0, streams=(STREAM,), faults=faults, **more)
+
+
+ON_CLIENTS = at(0.5, LinkReset(), on="client-edge:near:*")
+ON_CORE_LINK = at(0.5, LinkReset(), on="edge-core:near")
+ON_EDGE = at(0.5, ProcessKill(), on="edge:near")
+ON_CORE = at(0.5, ProcessKill(), on="core")
+
+
+def test_a_system_with_all_abilities_gets_the_plan_as_it_is():
+    wanted = plan(
+        PROMOTE,
+        load(ON_CORE, ON_EDGE, ON_CORE_LINK, during=((0.1, PROMOTE),), presence_every_s=0.5),
+        AskPresence(users=("ann",)),
+        Inspect(inboxes=("ann",)),
+        Restart(role="edge"),
+        resizes=2,
+        fault_effects=3,
+    )
+    assert fit(wanted, REFERENCE) == (wanted, ())
+
+
+def test_phases_without_an_ability_are_left_out_and_named_once():
+    storm = (0.2, Storm())
+    wanted = plan(
+        PROMOTE,
+        load(during=((0.1, PROMOTE), storm), presence_every_s=0.5),
+        AskPresence(users=("ann",)),
+        Inspect(inboxes=("ann",)),
+        Restart(role="edge"),
+        Kill(role="edge"),
+        Drain(),
+        resizes=2,
+    )
+    fitted, left_out = fit(wanted, QUEUE)
+    assert fitted.phases == (load(during=(storm,)), Drain())
+    assert fitted.requires.resizes == 0
+    assert [line.split(":")[1].strip() for line in left_out] == [
+        "promotion",
+        "questions for presence",
+        "inspection of the store",
+        "restart of an edge",
+        "kill of an edge",
+    ]
+
+
+def test_faults_on_what_is_not_there_are_left_out_and_no_effect_of_them_is_required():
+    wanted = plan(load(ON_CLIENTS, ON_CORE_LINK, ON_EDGE, ON_CORE), fault_effects=4)
+    fitted, left_out = fit(wanted, QUEUE)
+    assert fitted.phases == (load(ON_CLIENTS),)
+    assert fitted.requires.fault_effects == 1
+    assert "process_kill on core: queue has no ability 'kill'" in left_out[-1]
+    assert "link_reset on edge-core:near" in left_out[0]
+
+
+def test_a_plan_of_which_no_fault_is_left_is_refused_and_says_why():
+    with pytest.raises(UsageError, match="link_reset on edge-core:near: clients reach"):
+        fit(plan(load(ON_CORE_LINK)), QUEUE)
+    # What breaks things by other means than faults is still worth running.
+    storm = load(ON_CORE_LINK, during=((0.2, Storm()),))
+    assert fit(plan(storm), QUEUE)[0].phases == (load(during=((0.2, Storm()),)),)
