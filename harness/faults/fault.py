@@ -9,6 +9,9 @@ LINK, PROCESS, NODE, SWITCHED = "link", "process", "node", "switched node"
 """What a fault may aim at: a link; a process, whatever can be done to it; one that can be ended and
 started again; one that is started with switches inside, because the schedule has such a fault."""
 
+TOXIPROXY = "toxiproxy"
+"""Name of the process that carries every link; it can only be paused."""
+
 Effect: TypeAlias = dict[str, float]
 """What was observed of a fault, by name with its unit last ("connections", "rtt_ms")."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from harness.errors import UsageError
-from harness.faults.fault import Fault
+from harness.faults.fault import LINK, TOXIPROXY, Fault
 from harness.faults.schedule import Planned, at, in_order
 
 
@@ -20,8 +21,9 @@ def random_mix(
 ) -> tuple[Planned, ...]:
     """Draw `count` faults from `choices`, at times spread evenly at random over a span.
 
-    Each choice is a fault and its target. The faults on one target and of one kind do not overlap:
-    a draw that would is moved to another time, and left out if none fits.
+    Each choice is a fault and its target. Neither do two faults of one kind overlap on a target,
+    nor two that end or stop the same process, nor anything on a link a pause of Toxiproxy: a draw
+    that would is moved to another time, and left out if none fits.
 
     Raises:
         UsageError: There is nothing to choose from, or the span is empty.
@@ -43,11 +45,19 @@ _TRIES = 20
 """Times that are drawn for one fault before it is left out of a full span."""
 
 _APART_S = 0.25
-"""Least time between the healing of a fault and the next of its kind on the same target."""
+"""Least time between the healing of a fault and the next that may not overlap with it."""
 
 
 def _overlap(one: Planned, other: Planned) -> bool:
-    if one.on != other.on or one.fault.kind != other.fault.kind:
+    if not _in_the_way(one, other):
         return False
     first, second = sorted((one, other), key=lambda item: item.at_s)
     return second.at_s < first.at_s + first.fault.duration_s + _APART_S
+
+
+def _in_the_way(one: Planned, other: Planned) -> bool:
+    links = [item.fault.aims_at == LINK for item in (one, other)]
+    if TOXIPROXY in (one.on, other.on):
+        return any(links) or one.on == other.on
+    same = fnmatchcase(one.on, other.on) or fnmatchcase(other.on, one.on)
+    return same and (one.fault.kind == other.fault.kind or not any(links))

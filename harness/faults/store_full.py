@@ -19,7 +19,7 @@ from harness.faults.waiting import wait_for_process
 class StoreFull:
     """Refuse every write of the store with SQLITE_FULL, as a copy-on-write file system does.
 
-    A core that is started while it holds may not come up.
+    A core that is killed meanwhile comes up again: a recovery writes nothing.
 
     Observed: writes that the file system refused. Without a commit meanwhile there is no effect.
 
@@ -39,7 +39,8 @@ class StoreFull:
         node, switches = as_switched(target)
         await wait_for_process(node.process, within_s=self.wait_s)
         before = switches.get(Count.REFUSED_FULL)
-        switches.set(Switch.FULL, 1)
+        async with node.process.turn:
+            switches.set(Switch.FULL, 1)
         refused = await wait_for_count(switches, Count.REFUSED_FULL, before, within_s=self.wait_s)
         return {"refused_writes": refused}
 

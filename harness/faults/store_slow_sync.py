@@ -49,7 +49,8 @@ class StoreSlowSync:
         node, switches = as_switched(target)
         await wait_for_process(node.process, within_s=self.wait_s)
         before, before_us = switches.get(Count.DELAYED_SYNCS), switches.get(Count.DELAYED_US)
-        switches.set(Switch.SYNC_DELAY_US, self.delay_ms * 1000)
+        async with node.process.turn:
+            switches.set(Switch.SYNC_DELAY_US, self.delay_ms * 1000)
         within_s = self.wait_s + self.delay_ms / 1000
         syncs = await wait_for_count(switches, Count.DELAYED_SYNCS, before, within_s=within_s)
         delayed_us = switches.get(Count.DELAYED_US) - before_us

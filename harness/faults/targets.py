@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import anyio
 
 from harness.errors import HarnessError, UsageError
-from harness.faults.fault import LINK, NODE, PROCESS, SWITCHED, Fault, Target
+from harness.faults.fault import LINK, NODE, PROCESS, SWITCHED, TOXIPROXY, Fault, Target
 from harness.faults.switches import Switches
 from harness.links.link import Link
 from harness.links.links import Links
@@ -22,9 +22,6 @@ AnyTarget: TypeAlias = "Link | ProcessTarget"
 
 CLIENT_LINKS = "client-edge:"
 """How the names of the links of clients begin; each client has one to every edge, most idle."""
-
-TOXIPROXY = "toxiproxy"
-"""Name of the process that carries every link; it can only be paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from harness.faults.fault import Fault
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_latency import LinkLatency
@@ -19,7 +20,7 @@ from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
 from harness.faults.schedule import at
-from harness.faults.targets import ProcessTarget, RunTargets
+from harness.faults.targets import TOXIPROXY, ProcessTarget, RunTargets
 from harness.history.records import Record
 from harness.links.link import Link
 from harness.links.links import Links
@@ -158,6 +159,16 @@ async def test_a_paused_process_stands_still_and_goes_on(scene: Scene) -> None:
     effect = await strike(scene, ProcessPause(duration_s=0.05), "core")
     assert effect == {"stopped": 1, "running": 1}
     assert scene.node.pid == before
+
+
+async def test_toxiproxy_itself_stands_still(scene: Scene) -> None:
+    run = asyncio.create_task(strike(scene, ProcessPause(duration_s=0.4), TOXIPROXY))
+    while not scene.nemesis.active:
+        await asyncio.sleep(0.005)
+    assert await scene.link.round_trip_ms(within_s=0.1) is None
+    assert await run == {"stopped": 1, "running": 1}
+    with pytest.raises(UsageError, match="toxiproxy is no process that can be killed"):
+        scene.nemesis.check([at(0, ProcessKill(), on=TOXIPROXY)])
 
 
 async def test_a_schedule_cut_short_is_healed_to_the_last(scene: Scene) -> None:

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
+from harness.faults.fault import Fault
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_latency import LinkLatency
 from harness.faults.link_reset import LinkReset
 from harness.faults.mix import random_mix
 from harness.faults.process_kill import ProcessKill
+from harness.faults.process_pause import ProcessPause
 from harness.faults.registry import from_json, make
 from harness.faults.schedule import Planned, at, every, in_order, targets_of, to_json
+from harness.faults.store_full import StoreFull
 
 CHOICES = (
     (LinkCut(duration_s=1.5), "edge-core:*"),
@@ -39,6 +42,29 @@ def test_a_mix_repeats_by_its_seed_survives_json_and_overlaps_nowhere(
         mine = [item for item in drawn if item.on == on]
         for first, second in itertools.pairwise(mine):
             assert second.at_s > first.at_s + fault.duration_s
+
+
+IN_THE_WAY = [
+    [(LinkCut(duration_s=5), "edge-core:*"), (LinkCut(duration_s=5), "edge-core:eu")],
+    [(ProcessKill(duration_s=5), "core"), (StoreFull(duration_s=5), "core")],
+    [(ProcessPause(duration_s=5), "toxiproxy"), (LinkCut(duration_s=5), "edge-core:eu")],
+]
+BESIDE = [
+    [(LinkCut(duration_s=5), "edge-core:eu"), (LinkLatency(duration_s=5), "edge-core:eu")],
+    [(ProcessKill(duration_s=5), "core"), (ProcessKill(duration_s=5), "edge:eu")],
+    [(ProcessPause(duration_s=5), "toxiproxy"), (ProcessKill(duration_s=5), "core")],
+]
+
+
+@pytest.mark.parametrize("choices", IN_THE_WAY)
+def test_faults_in_each_others_way_are_drawn_apart(choices: list[tuple[Fault, str]]) -> None:
+    assert len(random_mix(random.Random(1), choices, count=20, begin_s=0, end_s=1)) == 1
+
+
+@pytest.mark.parametrize("choices", BESIDE)
+def test_faults_of_other_sorts_or_places_overlap(choices: list[tuple[Fault, str]]) -> None:
+    drawn = random_mix(random.Random(1), choices, count=20, begin_s=0, end_s=1)
+    assert {(item.fault, item.on) for item in drawn} == set(choices)
 
 
 def test_two_seeds_give_two_schedules() -> None:
