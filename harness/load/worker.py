@@ -7,6 +7,7 @@ ends the process at once, so that nothing outlives the harness.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import resource
@@ -36,6 +37,9 @@ PACE_S = 0.005
 
 PROGRESS_EVERY_S = 0.5
 """How often a progress line is printed."""
+
+COMMAND_BYTES_MAX = 16 << 20
+"""Longest command line: some 50,000 senders."""
 
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
@@ -258,11 +262,12 @@ class Worker:
         return {"pos": {name: await self._receivers[name].end() for name in command["readers"]}}
 
     async def do_positions(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell the last position that each reader has, and whether it is logged in."""
+        """Tell the last position that each reader has, if it is logged in and what it waits for."""
         actors = {name: self._receivers[name] for name in command["readers"]}
         return {
             "pos": {name: actor.last_pos for name, actor in actors.items()},
             "up": all(actor.up for actor in actors.values()),
+            "acks_open": any(actor.waits_for_ack for actor in actors.values()),
         }
 
     async def do_receiver_state(self, _command: Mapping[str, Any]) -> dict[str, Any]:
@@ -300,8 +305,13 @@ class Worker:
 
     async def obey(self) -> None:
         """Read commands until stdin ends; the end without a `finish` ends everything at once."""
-        stdin = anyio.wrap_file(sys.stdin)
-        async for line in stdin:
+        # No thread reads it: one that blocks there would keep a worker that broke from ending, and
+        # the harness would wait for its answer for ever.
+        lines = asyncio.StreamReader(limit=COMMAND_BYTES_MAX)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+        )
+        async for line in lines:
             self._tasks.start_soon(self._carry_out, json.loads(line))
         self._tasks.cancel_scope.cancel()
 
@@ -336,7 +346,6 @@ async def _main(job: Job) -> None:
 def main() -> None:
     """Run the load process described by the first argument."""
     job = msgspec.json.decode(sys.argv[1], type=Job)
-    # Reading stdin blocks a worker thread until it ends; at exit nobody waits for that thread.
     anyio.run(_main, job, backend_options={"use_uvloop": True})
 
 
