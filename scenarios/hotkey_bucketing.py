@@ -93,6 +93,7 @@ SCENARIO = Scenario(
     plan=plan,
     needs=frozenset({Ability.RESIZE, Ability.INSPECT, Ability.RESTART}),
     checks=("A1", "A7", "B2", "B4", "C1", "C2", "C3", "C4", "C5", "E1"),
+    smoke=True,
     parameters=(
         Parameter(
             name="senders", default=4, unit="senders", help="Concurrent senders per inbox.",

@@ -68,6 +68,7 @@ SCENARIO = Scenario(
     plan=plan,
     needs=frozenset({Ability.KILL, Ability.RESTART}),
     checks=("A1", "A7", "A9", "A10", "A11", "A12", "A13", "B2", "D6"),
+    smoke=True,
     parameters=(
         Parameter(
             name="users", default=4, unit="users", help="Users who are offline.", minimum=1,

@@ -93,6 +93,7 @@ SCENARIO = Scenario(
     plan=plan,
     needs=frozenset({Ability.RESIZE, Ability.INSPECT, Ability.KILL}),
     checks=("A1", "A7", "B2", "B4", "C1", "C2", "C3", "C4", "C5", "C6", "C7"),
+    smoke=True,
     parameters=(
         Parameter(
             name="duration_s", default=24.0, smoke=6.0, nightly=900.0, unit="s", minimum=1.0,

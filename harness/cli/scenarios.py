@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from harness.report.explain import ENTRIES
+from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
 from harness.scenario.parameters import PROFILES, Parameter
+from harness.scenario.suites import plan_of, suite_of
 
 WIDTH = 80
 
@@ -27,7 +29,21 @@ def list_scenarios(
     for loaded in found:
         typer.echo(loaded.scenario.name)
         _paragraph(loaded.scenario.claim, 2)
+        _paragraph(_lengths(loaded), 2)
+    for profile in PROFILES:
+        suite = suite_of(profile, found)
+        total_s = sum(estimate_s(plan_of(loaded, profile)) for loaded in suite)
+        names = "all" if len(suite) == len(found) else ", ".join(s.scenario.name for s in suite)
+        typer.echo()
+        _paragraph(f"verify --profile {profile}, {in_words(total_s)}: {names}.", 0)
     typer.echo("\nRun one with `tallystick run NAME`, a file of your own with `run ./FILE.py`.")
+
+
+def _lengths(loaded: LoadedScenario) -> str:
+    lengths = [
+        f"{in_words(estimate_s(plan_of(loaded, profile)))} {profile}" for profile in PROFILES
+    ]
+    return f"({', '.join(lengths)})"
 
 
 def show(
@@ -87,10 +103,7 @@ def _text(value: object) -> str:
 
 
 def _limits(loaded: LoadedScenario, profile: str) -> list[str]:
-    from harness.scenario.parameters import resolve
-
-    parameters = resolve(loaded.scenario.parameters, profile, {})
-    return list(loaded.scenario.plan_for(parameters).limits)
+    return list(plan_of(loaded, profile).limits)
 
 
 def _brief(loaded: LoadedScenario) -> dict[str, Any]:
@@ -98,6 +111,10 @@ def _brief(loaded: LoadedScenario) -> dict[str, Any]:
         "name": loaded.scenario.name,
         "claim": loaded.scenario.claim,
         "source": loaded.source,
+        "smoke": loaded.scenario.smoke,
+        "estimated_s": {
+            profile: round(estimate_s(plan_of(loaded, profile))) for profile in PROFILES
+        },
     }
 
 

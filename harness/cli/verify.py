@@ -20,7 +20,9 @@ from harness.cli.run import folder_for
 from harness.cli.suite import Planned, SuiteJob, new_suite
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
+from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
+from harness.scenario.suites import plan_of, suite_of
 from harness.systems.registry import load_system
 
 
@@ -39,6 +41,9 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the suite; new or empty.", metavar="DIR")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run and for how long; start nothing.")
+    ] = False,
     keep_history: Annotated[str, typer.Option(help="always, on-failure or never.")] = "always",
     repeat: Repeat = 1,
     fail_fast: FailFast = False,
@@ -48,11 +53,15 @@ def verify(
 ) -> None:
     """Run all scenarios and merge their verdicts: FAIL over ERROR over UNKNOWN over PASS.
 
+    Smoke is short: global_fan_in, hotkey_bucketing, offline_messaging, rebucket_under_fire, with
+    small values, in under 90 s. Standard runs all of them in under 12 minutes, nightly all of them
+    for hours. `--dry-run` and `tallystick list` say about how long.
+
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
     """
     places = [name for text in only or [] for name in text.split(",") if name]
     chosen = [(place, find(place)) for place in places] or [
-        (loaded.scenario.name, loaded) for loaded in load_all()
+        (loaded.scenario.name, loaded) for loaded in suite_of(profile, load_all())
     ]
     under_test = load_system(system)
     for _, loaded in chosen:
@@ -61,6 +70,9 @@ def verify(
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
     reports = Reports(junit=junit, markdown=markdown).check()
+    if dry_run:
+        _show(profile, [loaded for _, loaded in chosen], repeat)
+        return
     suite_seed = draw_seed() if seed is None else check_seed(seed)
     suite_dir = folder_for(f"{stamp()}-verify-{suite_seed}", out)
     job = SuiteJob(
@@ -81,6 +93,15 @@ def verify(
     sys.stderr.write(f"seed {suite_seed}, results in {suite_dir}\n")
     others = [draw_seed() if seed is None else seed for _ in range(repeat - 1)]
     raise typer.Exit(job.run_all(_rounds(runnable, system, [suite_seed, *others])))
+
+
+def _show(profile: str, chosen: list[LoadedScenario], repeat: int) -> None:
+    lengths_s = {one.scenario.name: estimate_s(plan_of(one, profile)) for one in chosen}
+    for name, length_s in lengths_s.items():
+        typer.echo(f"{name:<24} {in_words(length_s)}")
+    times = f", {repeat} times" if repeat > 1 else ""
+    total_s = sum(lengths_s.values()) * repeat
+    typer.echo(f"\n{profile}: {len(chosen)} scenarios{times}, {in_words(total_s)}")
 
 
 def _rounds(
