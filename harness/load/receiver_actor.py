@@ -58,6 +58,7 @@ class ReceiverActor:
         self.wrong_count = 0
         self.connects = 0
         self._acked_pos = -1
+        self._confirmed_pos = -1
         self._early: list[Delivery] = []
         self._process = process
         self._edges = edges
@@ -92,6 +93,7 @@ class ReceiverActor:
         self.session = login.session
         self.last_pos = max(self.last_pos, login.next_pos - 1)
         self._acked_pos = max(self._acked_pos, login.next_pos - 1)
+        self._confirmed_pos = login.next_pos - 1
         self.connects += 1
         self._recorder.write_now(
             (
@@ -185,7 +187,14 @@ class ReceiverActor:
         )
         self.receiver.ack(self.last_pos)
 
+    @property
+    def waits_for_ack(self) -> bool:
+        """Whether an acknowledgement of the open session is not answered, or not sent yet."""
+        return self.up and self.reads and self.last_pos > self._confirmed_pos
+
     def _on_ack(self, session: int, upto: int, outcome: str) -> None:
+        if session == self.session:
+            self._confirmed_pos = max(self._confirmed_pos, upto)
         self._recorder.write(
             AckCompleted(
                 t_ns=self._clock(),
