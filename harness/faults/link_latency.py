@@ -11,9 +11,13 @@ from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
+from harness.links.link import Link
 
 EFFECT_SHARE_MIN = 0.8
 """Share of the added round trip that a probe must see; the rest is granted to timers."""
+
+PROBES_BEFORE = 3
+"""Round trips measured on a link before it is made slower."""
 
 _NAME = "fault-latency"
 
@@ -26,7 +30,8 @@ class LinkLatency:
     Beyond 1,024 chunks on the way in one direction Toxiproxy lets a connection wait, so this bounds
     throughput too.
 
-    Observed: the round trip of a greeting on a fresh connection, before and after.
+    Observed: the round trip of a greeting on a fresh connection, before (the quickest of
+    `PROBES_BEFORE`, since a busy server answers late now and then) and after.
 
     Attributes:
         latency_ms: Added to each direction that is named.
@@ -50,7 +55,7 @@ class LinkLatency:
     async def inject(self, target: Target) -> Effect:
         """Add it; observe the round trip of a probe before and after (-1: no probe came back)."""
         link = as_link(target)
-        before_ms = await link.round_trip_ms() if link.can_probe else None
+        before_ms = await _quickest_ms(link) if link.can_probe else None
         attributes = {"latency": self.latency_ms, "jitter": self.jitter_ms}
         await link.impose(_NAME, "latency", attributes, ways(self.direction))
         effect = {"added_rtt_min_ms": self._added_rtt_min_ms}
@@ -76,3 +81,9 @@ class LinkLatency:
         """Remove it."""
         await as_link(target).lift(_NAME)
         return {}
+
+
+async def _quickest_ms(link: Link) -> float | None:
+    """Return the shortest of some round trips; None when no probe came back."""
+    trips = [await link.round_trip_ms() for _ in range(PROBES_BEFORE)]
+    return min((trip for trip in trips if trip is not None), default=None)

@@ -35,6 +35,7 @@ class LinkWanted:
             for measuring round trips. A link without one cannot show the effect of latency.
         ping: Bytes that it answers afterwards, as often as they come, with as many bytes. Without
             them only latency, cuts and resets can show an effect.
+        banner: The server speaks first on a fresh connection.
     """
 
     name: str
@@ -43,6 +44,7 @@ class LinkWanted:
     jitter_ms: int = 0
     probe: bytes = b""
     ping: bytes = b""
+    banner: bool = False
 
 
 SETTLE_WITHIN_S = 2.0
@@ -173,7 +175,7 @@ class Links:
                 jitter_ms=wanted.jitter_ms,
                 resets=any(fnmatchcase(wanted.name, pattern) for pattern in self._resets),
             ),
-            words=ProbeWords(greeting=wanted.probe, ping=wanted.ping),
+            words=ProbeWords(greeting=wanted.probe, ping=wanted.ping, banner=wanted.banner),
         )
 
     def in_use(self, links: Sequence[Link]) -> list[Link]:

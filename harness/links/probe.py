@@ -30,12 +30,14 @@ class ProbeWords:
     """What the server of a link understands. Empty: it understands no probe.
 
     Attributes:
+        banner: The server speaks first on a fresh connection; that is no answer to anything.
         greeting: The server on a fresh connection answers it with at least one byte.
         ping: The server answers it afterwards, as often as it comes, with as many bytes.
     """
 
     greeting: bytes = b""
     ping: bytes = b""
+    banner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,8 @@ async def greet(stream: SocketStream, words: ProbeWords) -> Probe | None:
     """
     probe: Probe | None = None
     try:
+        if words.banner:
+            await stream.receive(READ_BYTES)
         begun = time.perf_counter()
         await stream.send(words.greeting)
         await stream.receive(READ_BYTES)

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
-from harness.links.links import Links
-from harness.processes.identity import children
+from harness.links.links import Links, LinkWanted
+from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.port import NodeUsage
 from harness.systems.topology import Topology, client_links
@@ -18,24 +18,28 @@ CORE = "core"
 
 
 async def open_client_links(
-    topology: Topology, links: Links, upstream_port: int, probe: bytes
+    topology: Topology, links: Links, upstream_port: int, words: ProbeWords
 ) -> dict[str, int]:
     """Open a proxy to the broker for every edge and client group; return link → port.
 
     A broker has no edges: each is a region, and the latency that the topology gives it lies on the
-    clients' own links.
+    clients' own links. `words` are what the broker understands of a probe.
     """
-    ports: dict[str, int] = {}
-    for edge in topology.edges:
-        for name in client_links(topology, edge):
-            link = await links.open(
-                name,
-                upstream_port,
+    opened = await links.open_all(
+        [
+            LinkWanted(
+                name=name,
+                upstream_port=upstream_port,
                 latency_ms=topology.latency_ms.get(edge, 0),
-                probe=probe,
+                probe=words.greeting,
+                ping=words.ping,
+                banner=words.banner,
             )
-            ports[name] = link.listen_port
-    return ports
+            for edge in topology.edges
+            for name in client_links(topology, edge)
+        ]
+    )
+    return {link.name: link.listen_port for link in opened}
 
 
 class BrokerDeployment:
@@ -59,12 +63,10 @@ class BrokerDeployment:
         async def start() -> None:
             await self.start(CORE, 0)
 
-        return [ProcessTarget(name=CORE, kill=kill, start=start, pid=self._pid)]
-
-    def _pid(self) -> int | None:
-        """Return the server's own id: what runs below our lifeline, which is not to be paused."""
-        pid = self._server.pid
-        return None if pid is None else next(iter(children(pid)), pid)
+        # What runs below our lifeline is the server; the lifeline itself is not to be paused.
+        return [
+            ProcessTarget(name=CORE, kill=kill, start=start, pid=lambda: self._server.command_pid)
+        ]
 
     async def kill(self, role: str, index: int) -> None:
         """SIGKILL the server."""

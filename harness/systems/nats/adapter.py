@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.links.links import Links
+from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.broker.clients import BrokerConnector
 from harness.systems.broker.deployment import BrokerDeployment, open_client_links
@@ -55,8 +57,13 @@ class NatsSystem:
             table=links.table,
             watches_lifeline=False,
         )
-        # Every server greets a fresh connection with INFO, so any bytes do for a probe.
-        ports = await open_client_links(topology, links, port, probe=b"PING\r\n")
+        login = json.dumps({"verbose": False, "pedantic": False, "auth_token": token})
+        words = ProbeWords(
+            banner=True,  # INFO
+            greeting=f"CONNECT {login}\r\nPING\r\n".encode(),
+            ping=b"PING\r\n",
+        )
+        ports = await open_client_links(topology, links, port, words)
         await server.start()
         connect = {
             "ports": ports,

@@ -112,6 +112,12 @@ class ProxyTransport(TcpTransport):
         self.bytes_read += len(found)
         return found
 
+    def write(self, payload: bytes) -> None:
+        """Write; raises ConnectionResetError when the connection has ended."""
+        if self._io_writer is None or self._io_writer.is_closing():
+            raise ConnectionResetError("the connection has ended")
+        super().write(payload)  # type: ignore[no-untyped-call]
+
     def writelines(self, payload: list[bytes]) -> None:
         """Write, unless the connection was cut: then there is nobody to write to."""
         if self._io_writer is not None and not self._io_writer.is_closing():

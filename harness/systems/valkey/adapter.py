@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.links.links import Links
+from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.broker.clients import BrokerConnector
 from harness.systems.broker.deployment import BrokerDeployment, open_client_links
@@ -55,7 +56,9 @@ class ValkeySystem:
             table=links.table,
             watches_lifeline=False,
         )
-        ports = await open_client_links(topology, links, port, probe=b"PING\r\n")
+        # A command with a space more than it needs is as long as its answer, "+PONG".
+        words = ProbeWords(greeting=f"AUTH {password}\r\n".encode(), ping=b"PING \r\n")
+        ports = await open_client_links(topology, links, port, words)
         await server.start()
         connect = {
             "ports": ports,
