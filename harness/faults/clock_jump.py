@@ -30,9 +30,6 @@ SEEN_WITHIN_S = 5.0
 
 POLL_S = 0.05
 
-UNKNOWN_S = -1e9
-"""Stands for a clock that could not be asked for."""
-
 
 @fault("clock_jump")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +69,13 @@ class ClockJump:
         before_s = await _wait_off(node.process, 0.0)
         switches.set(Switch.CLOCK_OFFSET_US, int(self.jump_s * 1e6))
         after_s = await _wait_off(node.process, self.jump_s)
-        return {"off_before_s": before_s, "off_after_s": after_s}
+        return {**_known("off_before_s", before_s), **_known("off_after_s", after_s)}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """The node's clock went as far as it was told."""
-        before_s, after_s = effect["off_before_s"], effect["off_after_s"]
-        if UNKNOWN_S in (before_s, after_s):
+        if "off_before_s" not in effect or "off_after_s" not in effect:
             return False
-        return abs(after_s - before_s - self.jump_s) <= SLACK_S
+        return abs(effect["off_after_s"] - effect["off_before_s"] - self.jump_s) <= SLACK_S
 
     async def heal(self, target: Target) -> Effect:
         """Jump back; observe that, if this is what set it off."""
@@ -87,24 +83,32 @@ class ClockJump:
         if switches.get(Switch.CLOCK_OFFSET_US) == 0:
             return {}
         switches.set(Switch.CLOCK_OFFSET_US, 0)
-        return {"off_healed_s": await _wait_off(node.process, 0.0)}
+        return _known("off_healed_s", await _wait_off(node.process, 0.0))
 
 
-async def _wait_off(process: ProcessTarget, expected_s: float) -> float:
-    """Return how far the node's clock is off, once that is about as expected or time is over."""
+def _known(name: str, value_s: float | None) -> Effect:
+    return {} if value_s is None else {name: value_s}
+
+
+async def _wait_off(process: ProcessTarget, expected_s: float) -> float | None:
+    """Return how far the node's clock is off, once that is about as expected or time is over.
+
+    None when it could not be asked at the end.
+    """
     deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
         off_s = await _ask(process)
-        if abs(off_s - expected_s) <= SLACK_S or time.monotonic() > deadline:
+        seen = off_s is not None and abs(off_s - expected_s) <= SLACK_S
+        if seen or time.monotonic() > deadline:
             return off_s
         await anyio.sleep(POLL_S)
 
 
-async def _ask(process: ProcessTarget) -> float:
+async def _ask(process: ProcessTarget) -> float | None:
     if process.gauges is None:
-        return UNKNOWN_S
+        return None
     try:
         gauges = await process.gauges()
     except ConnectionError:
-        return UNKNOWN_S
-    return gauges[GAUGE] / 1e6 - time.time() if GAUGE in gauges else UNKNOWN_S
+        return None
+    return gauges[GAUGE] / 1e6 - time.time() if GAUGE in gauges else None

@@ -13,7 +13,7 @@ from harness.faults.fields import at_least, at_most
 from harness.faults.registry import fault
 from harness.faults.switches import Count, Switch, Switches
 from harness.faults.targets import Node, as_switched
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 KILLS_COUNT_MAX = 20
 
@@ -42,7 +42,7 @@ class CrashInRecovery:
 
     kills_count: int = 3
     duration_s: float = 0.0
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     def __post_init__(self) -> None:
         at_least(1, kills_count=self.kills_count)
@@ -51,8 +51,7 @@ class CrashInRecovery:
     async def inject(self, target: Target) -> Effect:
         """Kill it again and again; observe the kills that struck before it was ready."""
         node, switches = as_switched(target)
-        await wait_for_process(node.process, within_s=self.wait_s)
-        async with node.process.turn:
+        async with while_running(node.process, within_s=self.wait_s):
             before = mark_of(node.process)
             await node.kill()
             effect = gone(before)

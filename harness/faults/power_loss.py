@@ -43,7 +43,7 @@ class PowerLoss:
     loss: str = "all"
     writes_count: int = 8
     duration_s: float = 0.2
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     def __post_init__(self) -> None:
         at_least(1, writes_count=self.writes_count)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from harness.faults.fault import PROCESS, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_process
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 
 @fault("process_pause")
@@ -36,8 +36,8 @@ class ProcessPause:
     async def inject(self, target: Target) -> Effect:
         """Stop it; observe it as stopped."""
         process = as_process(target)
-        await wait_for_process(process, within_s=self.wait_s)
-        await process.pause()
+        async with while_running(process, within_s=self.wait_s):
+            await process.pause()
         return {"stopped": float(process.is_stopped())}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:

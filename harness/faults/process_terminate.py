@@ -13,7 +13,7 @@ from harness.faults.ending import bring_back, gone, mark_of
 from harness.faults.fault import NODE, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_node
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 
 @fault("process_terminate")
@@ -33,15 +33,14 @@ class ProcessTerminate:
     aims_at: ClassVar[str] = NODE
 
     duration_s: float = 0.2
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     async def inject(self, target: Target) -> Effect:
         """Ask it to end; observe that the very process that ran before is gone, and how soon."""
         node = as_node(target)
         if node.process.terminate is None:
             raise UsageError(f"{target.name} is no process that ends in order")
-        await wait_for_process(node.process, within_s=self.wait_s)
-        async with node.process.turn:
+        async with while_running(node.process, within_s=self.wait_s):
             before = mark_of(node.process)
             begun = anyio.current_time()
             await node.process.terminate()

@@ -10,7 +10,7 @@ from harness.faults.ending import gone, mark_of, wait_gone
 from harness.faults.fault import Effect
 from harness.faults.switches import Count, Switch, Switches
 from harness.faults.targets import Node
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 POLL_S = 0.005
 
@@ -34,8 +34,7 @@ async def make_it_end(
     When it did not end in time the switch is taken back. The caller holds no turn.
     """
     process = node.process
-    await wait_for_process(process, within_s=within_s)
-    async with process.turn:
+    async with while_running(process, within_s=within_s):
         before = mark_of(process)
         process.expect_end(True)
         switches.set(switch, value)

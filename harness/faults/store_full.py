@@ -11,7 +11,7 @@ from harness.faults.registry import fault
 from harness.faults.store import wait_for_count
 from harness.faults.switches import Count, Switch
 from harness.faults.targets import as_switched
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 
 @fault("store_full")
@@ -32,14 +32,13 @@ class StoreFull:
     aims_at: ClassVar[str] = SWITCHED
 
     duration_s: float = 2.0
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     async def inject(self, target: Target) -> Effect:
         """Fill it up; observe the writes that were refused."""
         node, switches = as_switched(target)
-        await wait_for_process(node.process, within_s=self.wait_s)
         before = switches.get(Count.REFUSED_FULL)
-        async with node.process.turn:
+        async with while_running(node.process, within_s=self.wait_s):
             switches.set(Switch.FULL, 1)
         refused = await wait_for_count(switches, Count.REFUSED_FULL, before, within_s=self.wait_s)
         return {"refused_writes": refused}

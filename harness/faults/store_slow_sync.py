@@ -12,7 +12,7 @@ from harness.faults.registry import fault
 from harness.faults.store import wait_for_count
 from harness.faults.switches import Count, Switch
 from harness.faults.targets import as_switched
-from harness.faults.waiting import wait_for_process
+from harness.faults.waiting import while_running
 
 DELAY_MS_MAX = 10_000
 
@@ -38,7 +38,7 @@ class StoreSlowSync:
 
     delay_ms: int = 100
     duration_s: float = 2.0
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     def __post_init__(self) -> None:
         at_least(1, delay_ms=self.delay_ms)
@@ -47,9 +47,8 @@ class StoreSlowSync:
     async def inject(self, target: Target) -> Effect:
         """Slow it down; observe the syncs that took longer, and by how much in the mean."""
         node, switches = as_switched(target)
-        await wait_for_process(node.process, within_s=self.wait_s)
         before, before_us = switches.get(Count.DELAYED_SYNCS), switches.get(Count.DELAYED_US)
-        async with node.process.turn:
+        async with while_running(node.process, within_s=self.wait_s):
             switches.set(Switch.SYNC_DELAY_US, self.delay_ms * 1000)
         within_s = self.wait_s + self.delay_ms / 1000
         syncs = await wait_for_count(switches, Count.DELAYED_SYNCS, before, within_s=within_s)

@@ -33,7 +33,7 @@ class StoreSyncError:
     aims_at: ClassVar[str] = SWITCHED
 
     duration_s: float = 0.2
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     async def inject(self, target: Target) -> Effect:
         """Let syncs fail; observe those that did, and that the process is gone."""

@@ -7,7 +7,8 @@ moment, and a fault on nothing shows nothing. So a fault waits a little before i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -28,6 +29,26 @@ async def wait_for_connection(link: Link, *, within_s: float) -> None:
 async def wait_for_process(process: ProcessTarget, *, within_s: float) -> None:
     """Return when the process runs, or when the time is over."""
     await _until(lambda: process.pid() is not None, within_s)
+
+
+@asynccontextmanager
+async def while_running(process: ProcessTarget, *, within_s: float) -> AsyncIterator[None]:
+    """Hold the process's turn once it runs, so that no other fault ends or starts it meanwhile.
+
+    The turn of another fault is waited for as long as it takes; `within_s` bounds only how long a
+    process that is away is waited for. When that is over, the turn is held without a process.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        await process.turn.acquire()
+        if process.pid() is not None or time.monotonic() > deadline:
+            break
+        process.turn.release()
+        await anyio.sleep(POLL_S)
+    try:
+        yield
+    finally:
+        process.turn.release()
 
 
 async def _until(condition: Callable[[], bool], within_s: float) -> None:

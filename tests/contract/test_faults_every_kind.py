@@ -134,7 +134,8 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("crash_in_recovery", {"gone": 0, "kills_before_ready": 3}),
         ("clock_jump", {"off_before_s": 0, "off_after_s": 0}),
         ("clock_jump", {"off_before_s": 0, "off_after_s": 1800}),
-        ("clock_jump", {"off_before_s": 0, "off_after_s": -1e9}),
+        ("clock_jump", {"off_before_s": 0}),
+        ("clock_jump", {"off_after_s": 3600}),
         ("process_pause", {"stopped": 0}),
     ],
 )

@@ -21,6 +21,7 @@ from harness.faults.process_pause import ProcessPause
 from harness.faults.schedule import at
 from harness.faults.store_full import StoreFull
 from harness.faults.targets import ProcessTarget
+from harness.faults.waiting import while_running
 from harness.history.records import FaultMarked, Record
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +230,31 @@ def test_a_schedule_without_a_target_of_its_sort_is_found_before_the_run() -> No
     for words, planned in wrong.items():
         with pytest.raises(UsageError, match=words):
             nemesis.check([at(0, ProcessPause(), on="a"), planned])
+
+
+async def test_a_turn_is_held_only_while_the_process_runs() -> None:
+    """Between the blow and the healing of one fault, another one finds nobody to strike."""
+    alive: list[int] = []
+    target = ProcessTarget(name="a", pid=lambda: alive[0] if alive else None)
+    held: list[str] = []
+
+    async def strike() -> None:
+        async with while_running(target, within_s=5):
+            held.append("struck" if alive else "nobody")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(strike)
+        await anyio.sleep(0.05)
+        assert held == []
+        async with target.turn:
+            alive.append(7)
+            await anyio.sleep(0.05)
+            assert held == []
+    assert held == ["struck"]
+    alive.clear()
+    async with while_running(target, within_s=0.02):
+        held.append("over")
+    assert held == ["struck", "over"]
 
 
 async def test_the_journal_is_one_json_object_per_line(tmp_path: Path) -> None:
