@@ -115,4 +115,5 @@ def bucket_loads(facts: Facts) -> list[InboxBuckets]:
 
 def kills(facts: Facts) -> int:
     """Return how many processes were killed with effect."""
-    return len({m.fault for m in facts.index.faults if "kill" in m.kind and m.effective})
+    marks = facts.index.faults
+    return len({(m.fault, m.target) for m in marks if "kill" in m.kind and m.effective})

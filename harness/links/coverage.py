@@ -3,6 +3,11 @@
 At its normal log level Toxiproxy writes one line per accepted connection, and one per connection
 that it could not forward; its metrics count bytes per proxy and direction, but only when a
 connection has ended. So connections are exact at any time, and bytes after the links were closed.
+
+Bytes *received* are not counted for a connection whose other end was reset while there was more to
+write to it: the reader waits for ever (2.12.0, tried). Bytes *written* are counted always: in the
+metrics where writing ended in order, in the log line of the error else, each time with what the
+kernel had taken. Whoever read a byte read one that was written, so that is what is compared.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-_METRIC = re.compile(r"^toxiproxy_proxy_received_bytes_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$")
+_METRIC = re.compile(r"^toxiproxy_proxy_sent_bytes_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -24,8 +29,8 @@ class LinkCoverage:
     Attributes:
         connections: Accepted connections, probes of the harness left out.
         unforwarded: Those among them for which the upstream did not answer.
-        bytes_up: Bytes read from clients, over ended connections.
-        bytes_down: Bytes read from the upstream, over ended connections.
+        bytes_up: Bytes written to the upstream, over ended connections.
+        bytes_down: Bytes written to clients, over ended connections.
         probes: Connections that the harness itself made to measure; their bytes are in the sums.
     """
 
@@ -39,8 +44,9 @@ class LinkCoverage:
 class ServerLog:
     """Counts what a server's log tells, reading on from where it was at the last time.
 
-    `accepted`, `unforwarded` and `cut` (connections that ended by our closing them) are counted by
-    proxy. `cut` misses a connection whose reader was blocked, as in a pause: a lower bound.
+    Counted by proxy: `accepted`; `unforwarded`; `cut`, connections that ended by our closing them;
+    the bytes `broken_up` and `broken_down` that were written before writing failed. `cut` misses a
+    connection whose reader was blocked, as in a pause: a lower bound.
     """
 
     def __init__(self, path: Path, *, offset: int = 0) -> None:
@@ -49,6 +55,8 @@ class ServerLog:
         self.accepted: Counter[str] = Counter()
         self.unforwarded: Counter[str] = Counter()
         self.cut: Counter[str] = Counter()
+        self.broken_up: Counter[str] = Counter()
+        self.broken_down: Counter[str] = Counter()
         self.api_failed = False
 
     def read(self) -> None:
@@ -76,12 +84,19 @@ class ServerLog:
                 self.unforwarded[name] += 1
             case "Source terminated" if f"tcp {entry.get('listen')}->" in entry.get("error", ""):
                 self.cut[name] += 1
+            case "Could not write to destination":
+                to_client = f"tcp {entry.get('listen')}->" in entry.get("error", "")
+                written = self.broken_down if to_client else self.broken_up
+                written[name] += entry.get("bytes", 0)
             case "Server finished with error":
                 self.api_failed = True
 
 
 def read_bytes(metrics: str) -> dict[str, dict[str, int]]:
-    """Return proxy → direction ("upstream", "downstream") → bytes read, from Prometheus text."""
+    """Return proxy → direction ("upstream", "downstream") → bytes sent, from Prometheus text.
+
+    Connections whose writing failed are not in it.
+    """
     found: dict[str, dict[str, int]] = {}
     for line in metrics.splitlines():
         match = _METRIC.match(line)

@@ -178,12 +178,12 @@ class Links:
             words=ProbeWords(greeting=wanted.probe, ping=wanted.ping, banner=wanted.banner),
         )
 
-    def in_use(self, links: Sequence[Link]) -> list[Link]:
-        """Return those that hold a connection now, also one that only the client has closed.
+    def in_use(self, links: Sequence[Link], *, half_closed: bool = False) -> list[Link]:
+        """Return those that hold a connection now; all of them where the kernel does not tell.
 
-        All of them where the kernel does not tell.
+        With `half_closed` those too that hold one which only the client has closed.
         """
-        open_now = count_all_open(half_closed=True)
+        open_now = count_all_open(half_closed=half_closed)
         if open_now is None:
             return list(links)
         return [link for link in links if open_now[link.listen_port]]
@@ -210,8 +210,8 @@ class Links:
             name: LinkCoverage(
                 connections=log.accepted[name] - link.probes,
                 unforwarded=log.unforwarded[name],
-                bytes_up=read.get(name, {}).get(UPSTREAM, 0),
-                bytes_down=read.get(name, {}).get(DOWNSTREAM, 0),
+                bytes_up=read.get(name, {}).get(UPSTREAM, 0) + log.broken_up[name],
+                bytes_down=read.get(name, {}).get(DOWNSTREAM, 0) + log.broken_down[name],
                 probes=link.probes,
             )
             for name, link in self._links.items()
@@ -227,7 +227,7 @@ class Links:
         """
         async with anyio.create_task_group() as tasks:
             # At the end of a run nearly all are closed, by both sides: each cut costs milliseconds.
-            for link in self.in_use(list(self._links.values())):
+            for link in self.in_use(list(self._links.values()), half_closed=True):
                 tasks.start_soon(link.cut)
         deadline = time.monotonic() + SETTLE_WITHIN_S
         # A connection is counted a moment after it was closed, by a thread of the server.

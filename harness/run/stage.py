@@ -12,6 +12,7 @@ from harness.faults.nemesis import Nemesis
 from harness.history.recorder import Recorder
 from harness.history.records import PhaseMarked
 from harness.load.groups import Groups
+from harness.run.coverage import Uplinks
 from harness.run.crew import Crew
 from harness.run.observer import Observer
 from harness.scenario.scenario import Plan
@@ -29,6 +30,7 @@ class Stage:
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
+        uplinks: What the edges count of their links to the core.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
         commits: Commits that the system reported, for the bound; -1 unknown.
         check_states: What each check amounts to so far, for those who watch.
@@ -50,6 +52,7 @@ class Stage:
     inboxes: dict[str, None] = field(default_factory=dict)
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0
+    uplinks: Uplinks = field(default_factory=Uplinks)
     commits: int = -1
     lag_ns_max: int = 0
     check_states: dict[str, str] = field(default_factory=dict)

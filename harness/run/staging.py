@@ -125,16 +125,14 @@ async def on_stage(
             tasks.cancel_scope.cancel()
         await deployment.teardown()
         aftermath.coverage, bypassed = compare_coverage(
-            await links.finish(),
-            aftermath.traffic,
-            reset=[link.name for link in links.by_name.values() if link.resets],
+            await links.finish(), aftermath.traffic | stage.uplinks.traffic()
         )
         if bypassed:
             aftermath.findings.append(
                 Finding(
                     status=Status.UNKNOWN,
                     reason_code="link_bypassed",
-                    reason=f"clients went around the proxies: {', '.join(bypassed)}",
+                    reason=f"somebody went around the proxies: {', '.join(bypassed)}",
                 )
             )
     finally:
@@ -250,6 +248,13 @@ async def _sample_gauges(stage: Stage) -> None:
     while True:
         seen = await stage.deployment.gauges()
         t_ns = stage.now_ns()
+        for number, edge in enumerate(stage.plan.topology.edges):
+            own = {
+                name: value
+                for role, index, name, value, _ in seen
+                if (role, index) == ("edge", number)
+            }
+            stage.uplinks.take(f"edge-core:{edge}", own)
         for role, index, name, value, limit in seen:
             if name == LAG_GAUGE:
                 stage.lag_ns_max = max(stage.lag_ns_max, value * 1_000)

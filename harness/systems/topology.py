@@ -31,6 +31,7 @@ class Topology:
     retention: Literal["run", "ack"] = "run"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+
 CLIENT_LINKS = "client-edge:"
 """How the names of the links of clients begin; each client has one to every edge, most idle."""
 

@@ -25,7 +25,10 @@ it; so the rest is read and thrown away until the peer closes or this time is ov
 
 
 class Connection:
-    """Carries one connection. `run` feeds `Opened` first and `Closed` last."""
+    """Carries one connection. `run` feeds `Opened` first and `Closed` last.
+
+    `link` is the number of the machine's own link that it carries, -1 for one that was accepted.
+    """
 
     def __init__(
         self, stream: SocketStream, conn: int, feed: Callable[[Event], None], link: int = -1
@@ -33,7 +36,7 @@ class Connection:
         self._stream = stream
         self._conn = conn
         self._feed = feed
-        self._link = link
+        self.link = link
         self._parser = FrameParser()
         self._outgoing: tuple[m.Message, ...] = ()
         self._farewell: m.Message | None = None
@@ -71,7 +74,7 @@ class Connection:
         """Carry the connection until it ends."""
         try:
             with self._scope:
-                self._feed(Opened(conn=self._conn, link=self._link))
+                self._feed(Opened(conn=self._conn, link=self.link))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write)
                     await self._read()

@@ -78,6 +78,8 @@ class Driver:
         self._failure: BaseException | None = None
         self._gauged_ns = 0
         self._lag_ns_max = 0
+        self._uplink_answered = 0
+        self._uplink_bytes_read = 0
 
     def stop(self) -> None:
         """Let `run` come to its end: connections are told, commits under way are finished."""
@@ -169,6 +171,9 @@ class Driver:
             await connection.run()
         finally:
             del self._connections[conn]
+            if link >= 0:
+                self._uplink_answered += connection.bytes_in > 0
+                self._uplink_bytes_read += connection.bytes_in
             if self._stopped.is_set() and not self._connections:
                 self._all_closed.set()
             log.debug("connection %d closed", conn)
@@ -198,6 +203,12 @@ class Driver:
             tick_lag_us_max=self._lag_ns_max // 1000,
             wall_clock_us=time.time_ns() // 1000,
         )
+        if self._upstream is not None:
+            carried = [c.bytes_in for c in self._connections.values() if c.link >= 0]
+            self._machine.extra_gauges.update(
+                uplink_connections=self._uplink_answered + sum(read > 0 for read in carried),
+                uplink_bytes_read=self._uplink_bytes_read + sum(carried),
+            )
 
     async def _say_goodbye(self) -> None:
         farewell = m.Error(-1, ErrorCode.SHUTTING_DOWN, "the node is stopping")

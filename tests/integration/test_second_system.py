@@ -64,6 +64,32 @@ SYSTEM = queue_system.QueueSystem()
 ACTORS = {*(f"sender-{n}" for n in range(6)), "reader-ann", "reader-bob"}
 """The senders of both phases, and the receivers."""
 
+DETOUR_ADAPTER = """
+from harness.testing import queue_clients, queue_system
+
+EDGE = "{edge}"
+
+class Detour(dict):
+    turns = 0
+
+    def __getitem__(self, link):
+        self.turns += link.startswith(f"client-edge:{{EDGE}}")
+        direct = self.turns % 4 == 1 and link.startswith(f"client-edge:{{EDGE}}")
+        return super().__getitem__("direct" if direct else link)
+
+class System(queue_system.QueueSystem):
+    async def deploy(self, topology, links, run_dir, seed):
+        running = await super().deploy(topology, links, run_dir, seed)
+        server = next(iter(links.by_name.values())).upstream_port
+        running.connect["ports"]["direct"] = server
+        return running
+
+    def connector(self, connect):
+        return queue_clients.QueueConnector({{"ports": Detour(connect["ports"])}})
+
+SYSTEM = System()
+"""
+
 NOT_PROMISED = {"A13", "B6", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "D6", "D7", "E1"}
 """Cursors, total order, buckets, epochs, fencing, presence, limits."""
 
@@ -76,6 +102,21 @@ def run(tmp_path: Path, system: str) -> tuple[int, Result]:
     words = ["run", str(scenario), "--seed", "7", "--system", place, "--out", str(out)]
     code = run_cli(words)
     return code, decode_result((out / "result.json").read_bytes())
+
+
+def run_here(folder: Path, system: str) -> subprocess.CompletedProcess[str]:
+    """Run the scenario of a user's own folder as the installed command does."""
+    # -P keeps the working folder off the path.
+    script = "from harness.cli.main import main; main()"
+    words = ["run", "./coming_and_going.py", "--system", system, "--out", "out"]
+    return subprocess.run(
+        [sys.executable, "-P", "-c", script, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+    )
 
 
 def statuses(result: Result) -> dict[str, CheckStatus]:
@@ -122,19 +163,22 @@ def test_a_queue_that_stores_resent_batches_again_fails_with_a7(tmp_path: Path):
 def test_an_adapter_of_the_users_folder_that_breaks_is_named_as_the_reason(tmp_path: Path):
     (tmp_path / "coming_and_going.py").write_text(SCENARIO)
     (tmp_path / "my_adapter.py").write_text(BREAKING_ADAPTER)
-    # -P keeps the working folder off the path, as the installed command does.
-    script = "from harness.cli.main import main; main()"
-    words = ["run", "./coming_and_going.py", "--system", "my_adapter:SYSTEM", "--out", "out"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script, *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60.0,
-        check=False,
-    )
+    done = run_here(tmp_path, "my_adapter:SYSTEM")
     assert done.returncode == 70, done.stderr
     result = decode_result((tmp_path / "out" / "result.json").read_bytes())
     assert result.verdict.status is Status.ERROR
     assert "load process 1 ended by itself; see logs/load-1.log" in result.verdict.reason
     assert "an error in the adapter" in (tmp_path / "out" / "logs" / "load-1.log").read_text()
+
+
+@pytest.mark.parametrize("edge", ["near", "far"])
+def test_a_client_that_goes_around_its_proxy_makes_the_run_unknown(tmp_path: Path, edge: str):
+    """The links of "far" are reset during the run, those of "near" are not."""
+    (tmp_path / "coming_and_going.py").write_text(SCENARIO)
+    (tmp_path / "my_adapter.py").write_text(DETOUR_ADAPTER.format(edge=edge))
+    code = run_here(tmp_path, "my_adapter:SYSTEM").returncode
+    result = decode_result((tmp_path / "out" / "result.json").read_bytes())
+    assert (code, result.verdict.status) == (3, Status.UNKNOWN), result.verdict.reason
+    assert result.verdict.reason_code == "link_bypassed"
+    around = {row.link.split(":")[1] for row in result.coverage if not row.covered}
+    assert around == {edge}

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,30 @@ async def test_coverage_waits_for_connections_that_were_open_to_the_last(links: 
         for _, writer in ends:
             writer.close()
     assert (coverage.connections, coverage.bytes_up, coverage.bytes_down) == (150, 750, 750)
+
+
+@pytest.mark.parametrize("name", ["plain", "reset"])
+async def test_what_a_client_read_is_counted_though_it_went_away_in_the_middle(
+    links: Links, name: str
+) -> None:
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while True:
+                writer.write(b"x" * 200_000)
+                await writer.drain()
+
+    port = links.ports.take()
+    read_bytes = 0
+    async with await asyncio.start_server(flood, LOOPBACK, port):
+        link = await links.open(name, port)
+        for _ in range(8):
+            reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+            for _ in range(10):
+                read_bytes += len(await reader.read(65_536))
+            writer.transport.abort()
+        coverage = (await links.finish())[name]
+    assert coverage.connections == 8
+    assert coverage.bytes_down >= read_bytes
 
 
 async def test_probes_are_counted_apart_and_an_absent_upstream_is_told(links: Links) -> None:

@@ -37,7 +37,7 @@ class Api:
     async def metrics(self) -> str:
         count = next(self._counts)
         return (
-            "toxiproxy_proxy_received_bytes_total"
+            "toxiproxy_proxy_sent_bytes_total"
             f'{{direction="upstream",listener="l",proxy="a",upstream="u"}} {count}\n'
         )
 
