@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.load.worker import Job
+from harness.processes.python import python_argv
 
 START_WITHIN_S = 30.0
 """Deadline for a load process to say that it is ready."""
@@ -168,7 +168,7 @@ async def start_hand(
     log = (run_dir / "logs" / f"load-{job.process}.log").open("ab")
     with log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.load.worker", msgspec.json.encode(job).decode()],
+            python_argv("harness.load.worker", msgspec.json.encode(job).decode()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

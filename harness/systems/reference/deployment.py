@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from fnmatch import fnmatchcase
@@ -21,6 +20,7 @@ from harness.history.records import Record, Stored, StoredEnd
 from harness.links.links import Links, LinkWanted
 from harness.processes.environment import child_environment
 from harness.processes.process import Process
+from harness.processes.python import python_argv
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
 from harness.systems.topology import Topology, client_links
@@ -411,7 +411,7 @@ def _process(
 ) -> Process:
     return Process(
         name=name,
-        argv=[sys.executable, "-m", *argv, msgspec.json.encode(settings).decode()],
+        argv=python_argv(*argv, msgspec.json.encode(settings).decode()),
         log=run_dir / "logs" / f"{name}.log",
         env=child_environment(),
         ready=READY,
