@@ -403,6 +403,8 @@ def _columns(
     bodies_at = at + 4 * count_all
     if bodies_at + sum(body_bytes for _, body_bytes in sizes) != end:
         raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the columns do not fill the frame")
+    if count_all == 1:
+        return [_one_message(buffer, at, end)]
     lengths = np.frombuffer(buffer, dtype="<u4", count=count_all, offset=at)
     if int(lengths.max()) > MESSAGE_BYTES_MAX:
         raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, "a message is over its limit")
@@ -418,3 +420,16 @@ def _columns(
         at += 4 * count
         bodies_at += body_bytes
     return pieces
+
+
+def _one_message(buffer: bytes, at: int, end: int) -> tuple[bytes, bytes]:
+    """Cut the columns of a frame of one message, for which numpy's fixed cost is too much.
+
+    It was a quarter of what an edge spends on a single message.
+    """
+    (length,) = _LENGTH.unpack_from(buffer, at)
+    if length > MESSAGE_BYTES_MAX:
+        raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, "a message is over its limit")
+    if at + 4 + length != end:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, "the lengths do not add up to the body")
+    return buffer[at : at + 4], buffer[at + 4 : end]

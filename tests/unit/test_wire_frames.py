@@ -239,6 +239,22 @@ MALFORMED: dict[str, tuple[ErrorCode, bytes]] = {
         ErrorCode.BAD_HEADER,
         frame(Opcode.BATCH_SEND, [HEAD], column(1, 1) + b"abc"),
     ),
+    "one message with a length below its body": (
+        ErrorCode.BAD_HEADER,
+        frame(Opcode.SEND, [["v", 1, 0, 1, 3]], column(2) + b"abc"),
+    ),
+    "one message with a length over its body": (
+        ErrorCode.BAD_HEADER,
+        frame(Opcode.SEND, [["v", 1, 0, 1, 3]], column(4) + b"abc"),
+    ),
+    "one message over its limit": (
+        ErrorCode.FRAME_TOO_LARGE,
+        frame(
+            Opcode.SEND,
+            [["v", 1, 0, 1, MESSAGE_BYTES_MAX + 1]],
+            column(MESSAGE_BYTES_MAX + 1) + bytes(MESSAGE_BYTES_MAX + 1),
+        ),
+    ),
     "lengths that add up only over both batches": (
         ErrorCode.BAD_HEADER,
         frame(Opcode.BATCH_SEND, [HEAD, HEAD], column(1, 1, 2, 2) + b"abcabc"),
