@@ -1,7 +1,7 @@
 """The checker measured: resident memory, messages per second and CPU of `tallystick check`.
 
 ``python -m benchmarks.checker`` writes long sound histories to disk (`harness.testing.
-long_histories`), judges each as the end of a run does, and then runs `tallystick check` on it, every
+long_histories`), judges each as the end of a run does, and then runs `tallystick check`, every
 step in a process of its own. Resident memory is the peak that the kernel reports of that process;
 the interpreter and the imports are in it.
 """

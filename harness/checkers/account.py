@@ -8,16 +8,16 @@ anomaly explains is a fault of the harness (or of its history), so it is ERROR, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 import xxhash
 
-from harness.checkers.check import Clue, Found, check
+from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
-from harness.checkers.intervals import NUMBER_LIMIT, GrowingSet, Spans, depths
+from harness.checkers.intervals import NUMBER_LIMIT, GrowingSet, Mask, Spans, depths
 from harness.history.records import FAIL, OK, Completed, Delivered, Invoked
 from harness.report.result import CheckStatus
 
@@ -81,7 +81,13 @@ class _Ledger:
         self.readers: dict[str, tuple[GrowingSet, Sum]] = {}
 
 
-@check("D4", "ACCOUNT", "the harness's own counts disagree", found=CheckStatus.ERROR)
+@check(
+    "D4",
+    "ACCOUNT",
+    "the harness's own counts disagree",
+    found=CheckStatus.ERROR,
+    reach=Reach.KEYS,
+)
 class Account:
     """Check sends = ok + fail + info, and R = OK - lost + recovered, as counts and as hash sums.
 
@@ -95,6 +101,7 @@ class Account:
     def __init__(self) -> None:
         self._ledgers: dict[str, _Ledger] = {}
         self._bases: dict[tuple[int, str], int] = {}
+        self._explained: dict[int, Sum] = {}
 
     def see(self, record: Invoked | Completed | Delivered, index: Index, run: RunFacts) -> None:
         """Count a record."""
@@ -128,7 +135,12 @@ class Account:
             pos += run.count
 
     def finish(self, facts: Facts) -> Found:
-        """Compare all equations."""
+        """Compare all equations, once all parts are there."""
+        if facts.is_first:
+            self._explained = {}
+        self._explain(facts)
+        if not facts.is_last:
+            return Found(examined=0)
         wrong = [
             Clue(summary=f"ids are not numbered densely at {record}", record=record)
             for record in facts.index.misnumbered.records
@@ -142,6 +154,19 @@ class Account:
                     instances += 1
                     wrong.append(Clue(summary=said, inbox=inbox))
         return Found(examined=examined, instances=instances, clues=wrong)
+
+    def _explain(self, facts: Facts) -> None:
+        """Add what explains the receipts of this part, beside what was acknowledged."""
+        lineages = np.zeros(len(facts.index.readers), dtype=np.bool_)
+        for reader in facts.canonical.values():
+            lineages[reader] = True
+        mine = facts.delivered_to(lineages)
+        self._add(facts, facts.unknown.both(mine), 1)
+        self._add(facts, facts.failed.both(mine), 1)
+        self._add(facts, mine.minus(facts.invoked), 1)
+        self._add(facts, facts.ok.minus(mine), -1)
+        for again in _copies(facts, lineages):
+            self._add(facts, again, 1)
 
     def _sends(self, facts: Facts, inbox: str, ledger: _Ledger) -> str:
         sent = ledger.sent.count
@@ -164,17 +189,10 @@ class Account:
             return ""
         name = facts.index.readers[reader][0]
         received = ledger.readers[name][1] if name in ledger.readers else Sum()
-        lineages = np.zeros(len(facts.index.readers), dtype=np.bool_)
-        lineages[reader] = True
-        mine = facts.delivered_to(lineages)
         explained = Sum()
-        explained.count, explained.hashes = ledger.ok.count, ledger.ok.hashes
-        self._add(facts, explained, _of(facts, facts.unknown.both(mine), number), 1)
-        self._add(facts, explained, _of(facts, facts.failed.both(mine), number), 1)
-        self._add(facts, explained, _of(facts, mine.minus(facts.invoked), number), 1)
-        self._add(facts, explained, _of(facts, facts.ok.minus(mine), number), -1)
-        for again in _copies(facts, reader):
-            self._add(facts, explained, again, 1)
+        more = self._explained.get(number, explained)
+        explained.count = ledger.ok.count + more.count
+        explained.hashes = (ledger.ok.hashes + more.hashes) & _MASK
         if (received.count, received.hashes) == (explained.count, explained.hashes):
             return ""
         return (
@@ -183,27 +201,19 @@ class Account:
             + (" (as many, but others)" if received.count == explained.count else "")
         )
 
-    def _add(self, facts: Facts, into: Sum, spans: Spans, sign: int) -> None:
-        for begin, end in _ranges(spans):
+    def _add(self, facts: Facts, spans: Spans, sign: int) -> None:
+        for begin, end in zip(spans.begins.tolist(), spans.ends.tolist(), strict=True):
             producer, inbox, n = facts.message(begin)
-            part = Sum()
-            part.add(self._base(producer, inbox), n, end - begin)
-            into.count += sign * part.count
-            into.hashes = (into.hashes + sign * part.hashes) & _MASK
+            into = self._explained.setdefault(facts.index.inbox(inbox), Sum())
+            part = hash_sum(self._base(producer, inbox), n, end - begin)
+            into.count += sign * (end - begin)
+            into.hashes = (into.hashes + sign * part) & _MASK
 
 
-def _ranges(spans: Spans) -> Iterable[tuple[int, int]]:
-    return zip(spans.begins.tolist(), spans.ends.tolist(), strict=True)
-
-
-def _of(facts: Facts, spans: Spans, inbox: int) -> Spans:
-    return spans.where(facts.inbox_of(spans.begins) == inbox)
-
-
-def _copies(facts: Facts, reader: int) -> Iterator[Spans]:
-    """Yield what a lineage delivered at a second position, at a third, and so on."""
-    key, count, _, pos, lineage = facts.index.delivered.columns()
-    mine = lineage == reader
+def _copies(facts: Facts, lineages: Mask) -> Iterator[Spans]:
+    """Yield what the lineages delivered at a second position, at a third, and so on."""
+    key, count, _, pos, lineage, _ = facts.deliveries
+    mine = lineages[lineage]
     key, count, pos = key[mine], count[mine], pos[mine]
     lines = facts.merge_lines(key, key + count, pos - (key & (NUMBER_LIMIT - 1)))
     begins, ends, depth = depths(lines.key, lines.end)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import Column, Mask, highest_before
+from harness.checkers.intervals import NEVER, Column, Mask, column, highest_before
 from harness.checkers.route import ROUTES, Route
 from harness.checkers.stored import StoredTable, why_unknown
 from harness.history.records import OK
@@ -36,6 +36,7 @@ def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
     "MISROUTED",
     "stored in another bucket than the published route says",
     needs=Promise.BUCKETS,
+    reach=Reach.KEYS,
 )
 def misrouted(facts: Facts) -> Found:
     """Compare each entry with the route at its epoch's bucket count. Instances are messages."""
@@ -75,7 +76,7 @@ def _other_count(facts: Facts, table: StoredTable) -> Mask:
     return wrong
 
 
-@check("C2", "DOUBLE-BUCKET", "stored in two places", needs=Promise.BUCKETS)
+@check("C2", "DOUBLE-BUCKET", "stored in two places", needs=Promise.BUCKETS, reach=Reach.KEYS)
 def double_bucket(facts: Facts) -> Found:
     """One m in two entries of one inspection, of whatever buckets and epochs.
 
@@ -117,6 +118,7 @@ def double_bucket(facts: Facts) -> Found:
     "BUCKET-ORDER",
     "bucket positions and positions disagree within a bucket",
     needs=Promise.BUCKETS,
+    reach=Reach.PARTS,
 )
 def bucket_order(facts: Facts) -> Found:
     """In one (bucket, epoch): bpos rises and pos does not. Instances are messages."""
@@ -126,12 +128,25 @@ def bucket_order(facts: Facts) -> Found:
         group = _group(table)
         floor = highest_before(group, table.bpos, table.pos, group, table.bpos)
         wrong = (floor >= table.pos) | _shared_place(group, table)
+        wrong |= _behind_later(facts, group, table)
         examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "lies behind a higher position in its bucket")
     return Found(
         examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
     )
+
+
+def _behind_later(facts: Facts, group: Column, table: StoredTable) -> Mask:
+    """Mark entries whose bucket position is not below those of later parts."""
+    lowest = facts.later.bucket_lowest
+    _, first, which = np.unique(group, return_index=True, return_inverse=True)
+    least = [
+        lowest.get((table.inbox, int(table.epoch[row]), int(table.bucket[row])), NEVER)
+        for row in first.tolist()
+    ]
+    behind: Mask = table.bpos >= column(least)[which]
+    return behind
 
 
 def _group(table: StoredTable) -> Column:

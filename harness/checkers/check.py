@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast
 
@@ -26,6 +27,22 @@ ENTRY_POINT_GROUP = "tallystick.checks"
 
 WITNESSES_MAX = 32
 """Witnesses kept per check; instances are always counted completely."""
+
+
+class Reach(StrEnum):
+    """How much of a history a check has to see at once; it matters for long ones only.
+
+    WHOLE: everything; a history that is too long for that leaves the check UNKNOWN.
+    PARTS: one part after the other; what it finds in them adds up.
+    KEYS: as PARTS, and it asks only about messages one by one, so it is exact even for parts that
+    hang together.
+    ONCE: only what the index keeps, and the totals, after all parts.
+    """
+
+    WHOLE = "whole"
+    PARTS = "parts"
+    KEYS = "keys"
+    ONCE = "once"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +111,7 @@ class Spec:
         needs: The promise without which it does not apply; None: it always does.
         found: The status when an instance is found.
         make: Returns a fresh check for one history.
+        reach: How much of a history it has to see at once.
     """
 
     id: str
@@ -102,9 +120,11 @@ class Spec:
     needs: Promise | None
     found: CheckStatus
     make: Callable[[], Check]
+    reach: Reach = Reach.WHOLE
 
 
 _SPECS: dict[str, Spec] = {}
+_MADE_BY: dict[str, tuple[str, str]] = {}
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -124,6 +144,7 @@ def check(
     *,
     needs: Promise | None = None,
     found: CheckStatus = CheckStatus.FAIL,
+    reach: Reach = Reach.WHOLE,
 ) -> Callable[[Made], Made]:
     """Register a function ``(Facts) -> Found`` or a class with `finish` (and `sees`, `see`).
 
@@ -132,15 +153,24 @@ def check(
     """
 
     def register(made: Made) -> Made:
-        if check_id in _SPECS:
+        name_of_it = (made.__module__, made.__qualname__)
+        # A user's file that is loaded again under the same name brings the same check again.
+        if check_id in _SPECS and _MADE_BY[check_id] != name_of_it:
             raise ValueError(f"check {check_id!r} is registered twice")
+        _MADE_BY[check_id] = name_of_it
         make = (
             cast("Callable[[], Check]", made)
             if isinstance(made, type)
             else lambda: _Finisher(cast("Callable[[Facts], Found]", made))
         )
         _SPECS[check_id] = Spec(
-            id=check_id, name=name, meaning=meaning, needs=needs, found=found, make=make
+            id=check_id,
+            name=name,
+            meaning=meaning,
+            needs=needs,
+            found=found,
+            make=make,
+            reach=reach,
         )
         return made
 
@@ -161,19 +191,41 @@ def int_or_last(text: str) -> int:
     return int(text) if text.isdecimal() else 1 << 16
 
 
-def conclude(spec: Spec, made: Check, facts: Facts) -> tuple[CheckResult, list[Clue]]:
-    """Ask a check and return its result and the clues it kept.
+def ask(spec: Spec, made: Check, facts: Facts) -> Found | CheckResult:
+    """Ask a check about a part. A result instead of a finding settles the whole history.
 
     A check that raises ends in ERROR: a broken check is never a pass, and never the system's FAIL.
     """
     if spec.needs is not None and spec.needs not in facts.run.promises:
         reason = f"the system does not promise {spec.needs.value}"
-        return _result(spec, CheckStatus.NOT_APPLICABLE, reason), []
+        return _result(spec, CheckStatus.NOT_APPLICABLE, reason)
     try:
-        found = made.finish(facts)
+        return made.finish(facts)
     except Exception as error:
-        return broken(spec, error), []
+        return broken(spec, error)
+
+
+def conclude(spec: Spec, found: Found | CheckResult) -> tuple[CheckResult, list[Clue]]:
+    """Return the result of a finding about a whole history, and the clues that are kept."""
+    if not isinstance(found, Found):
+        return found, []
     return _result(spec, *_status(spec, found), found), list(found.clues[:WITNESSES_MAX])
+
+
+def add_up(later: Found, earlier: Found) -> Found:
+    """Return what was found in two parts of a history.
+
+    It is unknown, or not applicable, only if both are: a part in which nothing was delivered does
+    not make the others unknown.
+    """
+    return Found(
+        examined=later.examined + earlier.examined,
+        instances=later.instances + earlier.instances,
+        clues=[*earlier.clues, *later.clues][:WITNESSES_MAX],
+        unknown=earlier.unknown if later.unknown else "",
+        not_applicable=earlier.not_applicable if later.not_applicable else "",
+        note=earlier.note or later.note,
+    )
 
 
 def broken(spec: Spec, error: Exception) -> CheckResult:

@@ -6,13 +6,13 @@ nothing was stored that could have been damaged with the message. Costs making e
 
 from __future__ import annotations
 
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
 from harness.history.records import Delivered, DeliveredRun
 
 
-@check("A5", "CORRUPT", "delivered with another content than was sent")
+@check("A5", "CORRUPT", "delivered with another content than was sent", reach=Reach.ONCE)
 class Corrupt:
     """digest(dlv) != digest(inv). A range that differs counts with all its messages.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checkers import clues
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Spans, depths
 from harness.systems.promises import Promise
@@ -23,7 +23,7 @@ def doubled(facts: Facts) -> Spans:
     return Spans(begins[depth > 1], ends[depth > 1])
 
 
-@check("A6", "DIVERGENT", "two different messages at one position")
+@check("A6", "DIVERGENT", "two different messages at one position", reach=Reach.PARTS)
 def divergent(facts: Facts) -> Found:
     """Over all readers, replays and replies; instances are positions."""
     log = facts.log
@@ -53,6 +53,7 @@ def divergent(facts: Facts) -> Found:
     "DUP-LOG",
     "one message at two positions of the log",
     needs=Promise.EXACTLY_ONCE_LOG,
+    reach=Reach.KEYS,
 )
 def dup_log(facts: Facts) -> Found:
     """Instances are messages. Redelivery of one position is no duplicate; it is counted apart."""

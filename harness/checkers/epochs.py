@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checkers import clues
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.duplicated import doubled
 from harness.checkers.facts import Facts
 from harness.checkers.fifo import reordered
-from harness.checkers.intervals import NEVER, Column, Mask, Spans, marks, split
+from harness.checkers.intervals import NEVER, Column, Mask, Spans, column, marks, split
 from harness.checkers.stored import StoredTable, why_unknown
 from harness.history.records import OK, ResizeInvoked
 from harness.systems.promises import Promise
@@ -24,15 +24,16 @@ from harness.systems.promises import Promise
     "EPOCH-OVERLAP",
     "an entry lies above one of a later epoch",
     needs=Promise.EPOCH_CUT,
+    reach=Reach.PARTS,
 )
 def epoch_overlap(facts: Facts) -> Found:
     """Entry of epoch e at a position above some entry of e' > e. Instances are messages."""
     examined = instances = 0
     found: list[Clue] = []
     for table in facts.stored_distinct:
-        epochs, which = np.unique(table.epoch, return_inverse=True)
-        lowest = np.full(len(epochs), NEVER, dtype=np.int64)
-        np.minimum.at(lowest, which, table.pos)
+        known = sorted(facts.index.lowest[facts.index.inbox(table.inbox)].items())
+        epochs, lowest = column([e for e, _ in known]), column([low for _, low in known])
+        which = np.searchsorted(epochs, table.epoch)
         wrong = table.pos > _least_above(lowest)[which]
         examined += len(wrong)
         instances += int(wrong.sum())
@@ -47,6 +48,7 @@ def epoch_overlap(facts: Facts) -> Found:
     "STALE-EPOCH",
     "stored in an old epoch though sent after a newer one was proven",
     needs=Promise.EPOCH_CUT,
+    reach=Reach.PARTS,
 )
 def stale_epoch(facts: Facts) -> Found:
     """Look for an m of epoch e with I(m) later than the first proof of e' > e; count messages.
@@ -57,12 +59,11 @@ def stale_epoch(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     for table in facts.stored_distinct:
-        epochs = np.unique(np.concatenate((table.epoch, _resized(facts, table.inbox)[:, 0])))
+        resized = _resized(facts, table.inbox)
+        epochs = np.unique(np.concatenate((table.epoch, resized[:, 0])))
         which = np.searchsorted(epochs, table.epoch)
         proof = np.full(len(epochs), NEVER, dtype=np.int64)
-        until = np.minimum(facts.ok_at.at(table.key, NEVER), facts.first_at.at(table.key, NEVER))
-        np.minimum.at(proof, which, until)
-        resized = _resized(facts, table.inbox)
+        np.minimum.at(proof, which, facts.until_of(table.key))
         np.minimum.at(proof, np.searchsorted(epochs, resized[:, 0]), resized[:, 1])
         invoked = facts.invoked_at.at(table.key, -1)
         wrong = invoked > _least_above(proof)[which]
@@ -83,12 +84,13 @@ def _least_above(values: Column) -> Column:
 
 
 def _resized(facts: Facts, inbox: str) -> Column:
-    """Return rows (epoch, when its resize was confirmed)."""
+    """Return rows (epoch, when its resize was confirmed, or an entry of a later part proved it)."""
     rows = [
         (resize.epoch, resize.t_ns)
         for resize in facts.index.resizes
         if resize.inbox == inbox and resize.outcome == OK
     ]
+    rows += facts.later.proofs.get(inbox, {}).items()
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
@@ -110,6 +112,7 @@ def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
     "RESIZE-LOSS",
     "lost, doubled or reordered while its inbox was being resized",
     needs=Promise.BUCKETS,
+    reach=Reach.PARTS,
 )
 def resize_loss(facts: Facts) -> Found:
     """A1, A7 or B2 of a message under way ([I, U]) during a resize. Instances are messages.
@@ -127,7 +130,7 @@ def resize_loss(facts: Facts) -> Found:
     cuts = marks(facts.invoked_at.cuts, facts.ok_at.cuts, facts.first_at.cuts)
     _, begins, ends = split(wrong.begins, wrong.ends, cuts)
     invoked = facts.invoked_at.at(begins, NEVER)
-    until = np.minimum(facts.ok_at.at(begins, NEVER), facts.first_at.at(begins, NEVER))
+    until = facts.until_of(begins)
     inbox = facts.inbox_of(begins)
     under_way = np.zeros(len(begins), dtype=np.bool_)
     for resize in facts.index.resizes_invoked:
@@ -135,7 +138,7 @@ def resize_loss(facts: Facts) -> Found:
         under_way |= mine & (invoked <= _resize_end(facts, resize)) & (until >= resize.t_ns)
     labelled = Spans(begins[under_way], ends[under_way])
     return Found(
-        examined=len(facts.index.resizes_invoked),
+        examined=len(facts.index.resizes_invoked) if facts.is_last else 0,
         instances=labelled.count,
         clues=clues.of_spans(
             facts, labelled, lambda _key: "was under way while its inbox was being resized"

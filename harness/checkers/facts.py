@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -27,9 +27,15 @@ from harness.checkers.intervals import (
     marks,
     split,
 )
+from harness.checkers.later import Later
+from harness.checkers.ranges import Part, columns_of
+from harness.checkers.route import U64Column
 from harness.checkers.stored import StoredTable, distinct, tables
 from harness.history.records import Opened
 from harness.systems.promises import Promise
+
+if TYPE_CHECKING:
+    from harness.checkers.totals import Totals
 
 QUIET = "quiet"
 """The phase mark after which all senders have ended and all faults are healed."""
@@ -140,11 +146,49 @@ class Pieces:
 
 
 class Facts:
-    """Everything derived from an index that checks share."""
+    """Everything derived from a part of an index that checks share; a short history is one part.
 
-    def __init__(self, index: Index, run: RunFacts) -> None:
+    What comes from the ranges (sends, deliveries, the log, the store) is about this part; what the
+    index itself keeps (sessions, drained inboxes, marks) is about the whole history.
+
+    Attributes:
+        is_last: No part is judged after this one.
+        later: What carries over from the parts judged before, which lie later in the log.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        run: RunFacts,
+        part: Part | None = None,
+        *,
+        later: Later | None = None,
+        totals: Totals | None = None,
+        is_last: bool = True,
+    ) -> None:
         self.index = index
         self.run = run
+        self.is_last = is_last
+        self.later = later or Later()
+        self._part = part
+        self._totals = totals
+
+    def columns(self, name: str) -> list[Column]:
+        """Return the columns of a table of this part; `Ranges` names them."""
+        part = self._part or self.index.ranges.parts()[0]
+        return columns_of(self.index.ranges.load(part, name))
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over this part and those judged before it."""
+        if self._totals is None:
+            raise LookupError("these facts are about a part, and no sums were made")
+        return self._totals
+
+    @property
+    def is_first(self) -> bool:
+        """No part was judged before this one."""
+        return not self.later.parts
 
     def promised(self, promise: Promise) -> bool:
         """Return whether the system promises it."""
@@ -165,7 +209,12 @@ class Facts:
     @cached_property
     def stream_inbox(self) -> Column:
         """The inbox of each stream."""
-        return column([stream.inbox for stream in self.index.streams])
+        return column(self.index.ranges.stream_inbox)
+
+    @cached_property
+    def stream_producer(self) -> U64Column:
+        """The producer of each stream."""
+        return np.array([stream.producer for stream in self.index.streams], dtype=np.uint64)
 
     def inbox_of(self, keys: Column) -> Column:
         """Return the inbox of each key."""
@@ -175,15 +224,19 @@ class Facts:
     # Sends
 
     @cached_property
+    def _sent(self) -> list[Column]:
+        return self.columns("invoked")
+
+    @cached_property
     def invoked_at(self) -> Steps:
         """I of each message."""
-        key, count, t, _ = self.index.invoked.columns()
+        key, count, t, _ = self._sent
         return Steps.of(key, key + count, t)
 
     @cached_property
     def due_at(self) -> Steps:
         """When each message was due; its I where it had no schedule."""
-        key, count, t, due = self.index.invoked.columns()
+        key, count, t, due = self._sent
         return Steps.of(key, key + count, np.where(due < 0, t, due))
 
     @cached_property
@@ -193,7 +246,7 @@ class Facts:
 
     @cached_property
     def _outcomes(self) -> list[Column]:
-        return self.index.completed.columns()
+        return self.columns("completed")
 
     def _with_outcome(self, outcome: int) -> Spans:
         key, count, _, found, _, _ = self._outcomes
@@ -230,9 +283,14 @@ class Facts:
     # Deliveries
 
     @cached_property
+    def deliveries(self) -> list[Column]:
+        """Every delivered run: key, count, t, pos, lineage, number of the run."""
+        return self.columns("delivered")
+
+    @cached_property
     def first_at(self) -> Steps:
         """D of each delivered message."""
-        key, count, t, _ = self.index.first.columns()
+        key, count, t, _ = self.columns("first")
         return Steps.of(key, key + count, t)
 
     @cached_property
@@ -242,7 +300,7 @@ class Facts:
 
     def delivered_to(self, lineages: Mask) -> Spans:
         """Return the messages that the marked consumer lineages delivered."""
-        key, count, _, _, lineage = self.index.delivered.columns()
+        key, count, _, _, lineage, _ = self.deliveries
         mine = lineages[lineage]
         return Spans.of(key[mine], (key + count)[mine])
 
@@ -257,7 +315,7 @@ class Facts:
     @cached_property
     def log(self) -> Lines:
         """L: every (position, message) that a delivery or an ok reply named, without repetition."""
-        key, count, _, pos, _ = self.index.delivered.columns()
+        key, count, _, pos, _, _ = self.deliveries
         named_key, named_count, _, outcome, named_pos, _ = self._outcomes
         # A position out of range could not share a number line with the others.
         named = (outcome == 0) & (named_pos >= 0) & (named_pos + named_count <= NUMBER_LIMIT)
@@ -300,12 +358,44 @@ class Facts:
         )
         return Pieces(lines, invoked, self.ok_at.at(key, NEVER), self.first_at.at(key, NEVER))
 
+    def until_of(self, keys: Column) -> Column:
+        """Return U of each key; NEVER where it has none."""
+        return np.minimum(self.ok_at.at(keys, NEVER), self.first_at.at(keys, NEVER))
+
+    @cached_property
+    def sent_end(self) -> Column:
+        """Per stream the key behind the last message sent and delivered, later parts included."""
+        end = self.later.sent_end(len(self.index.streams))
+        both = self.delivered.both(self.invoked)
+        np.maximum.at(end, both.begins >> KEY_BITS, both.ends)
+        return end
+
+    @cached_property
+    def canonical_reads(self) -> Spans:
+        """Messages that the canonical readers delivered which began at the start of their inbox."""
+        chosen = np.zeros(len(self.index.readers), dtype=np.bool_)
+        for reader in self.canonical.values():
+            chosen[reader] = self.from_start[reader]
+        return self.delivered_to(chosen).both(self.invoked)
+
+    @cached_property
+    def read_last(self) -> tuple[Column, Column]:
+        """Per stream the last key among them and its I, later parts included; -1 for none."""
+        last, invoked = self.later.read_last(len(self.index.streams))
+        read = self.canonical_reads
+        mine = np.full(len(last), -1, dtype=np.int64)
+        np.maximum.at(mine, read.begins >> KEY_BITS, read.ends - 1)
+        here = mine > last
+        invoked[here] = self.invoked_at.at(mine[here], -1)
+        return np.maximum(last, mine), invoked
+
     # The store
 
     @cached_property
     def stored(self) -> list[StoredTable]:
         """What each inspection of an inbox found."""
-        return tables(self.index)
+        rows, messages = self.columns("stored_rows"), self.columns("stored")
+        return tables(self.index, rows, messages, self.stream_producer)
 
     @cached_property
     def stored_distinct(self) -> list[StoredTable]:
@@ -367,11 +457,7 @@ class Facts:
         quiet = [mark.t_ns for mark in self.index.phases if mark.name == QUIET and mark.begins]
         if not quiet:
             return drained
-        busy = np.full(len(drained), quiet[-1], dtype=np.int64)
-        if len(self.invoked_at.values):
-            np.maximum.at(busy, self.inbox_of(self.invoked_at.begins), self.invoked_at.values)
-        if len(self.ok_at.values):
-            np.maximum.at(busy, self.inbox_of(self.ok_at.begins), self.ok_at.values)
+        busy = np.maximum(column(self.index.busy_ns), quiet[-1])
         top = np.full(len(drained), -1, dtype=np.int64)
         for reader, (_, inbox) in enumerate(self.index.readers):
             if self.from_start[reader]:
@@ -384,8 +470,8 @@ class Facts:
     @cached_property
     def undrained_names(self) -> list[str]:
         """Inboxes that something was sent to and that were not read to a confirmed end."""
-        used = np.unique(self.inbox_of(self.invoked.begins)) if self.invoked else column([])
-        return [self.index.inboxes[i] for i in used.tolist() if not self.drained[i]]
+        used = {stream.inbox for stream in self.index.streams if stream.invoked_upto}
+        return [self.index.inboxes[i] for i in sorted(used) if not self.drained[i]]
 
     def not_drained(self) -> str:
         """Return why absence proves nothing, "" if it does."""

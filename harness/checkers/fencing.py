@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.history.records import OK
+from harness.history.records import OK, AckCompleted
 from harness.systems.promises import Promise
 
 
@@ -20,6 +20,7 @@ from harness.systems.promises import Promise
     "LATE-ACK",
     "a cursor of a superseded session was confirmed",
     needs=Promise.FENCING,
+    reach=Reach.ONCE,
 )
 def late_ack(facts: Facts) -> Found:
     """Look for ackinv(sess) after open(sess' > sess) of its inbox that completes ok.
@@ -27,31 +28,41 @@ def late_ack(facts: Facts) -> Found:
     Instances are confirmed acknowledgements.
     """
     index = facts.index
-    asked_ns: dict[tuple[str, str, int, int], int] = {}
-    for asked in index.acks_invoked:
-        asked_ns.setdefault((asked.reader, asked.inbox, asked.session, asked.upto), asked.t_ns)
+    asked_ns: dict[tuple[int, int, int], int] = {}
+    for lineage, session, upto, t_ns in zip(
+        *(values.tolist() for values in index.acks_invoked.columns()), strict=True
+    ):
+        inbox = index.inboxes[index.readers[lineage][1]]
+        if t_ns > facts.superseded_ns(inbox, session):
+            asked_ns.setdefault((lineage, session, upto), t_ns)
+        else:
+            # The first of several that ask for the same decides.
+            asked_ns.setdefault((lineage, session, upto), -1)
     instances = 0
     found: list[Clue] = []
-    confirmed = [done for done in index.acks_completed if done.outcome == OK]
-    for done in confirmed:
-        t_ns = asked_ns.get((done.reader, done.inbox, done.session, done.upto), -1)
-        if t_ns <= facts.superseded_ns(done.inbox, done.session):
+    confirmed = len(index.acks_confirmed)
+    for lineage, session, upto, done_ns in zip(
+        *(values.tolist() for values in index.acks_confirmed.columns()), strict=True
+    ):
+        if asked_ns.get((lineage, session, upto), -1) < 0:
             continue
+        reader, number = index.readers[lineage]
+        inbox = index.inboxes[number]
         instances += 1
         if len(found) < WITNESSES_MAX:
             found.append(
                 Clue(
                     summary=(
-                        f"{done.reader} acknowledged {done.inbox} up to {done.upto} in session "
-                        f"{done.session} after a later session was open, and it was confirmed"
+                        f"{reader} acknowledged {inbox} up to {upto} in session {session} after a "
+                        "later session was open, and it was confirmed"
                     ),
-                    inbox=done.inbox,
-                    pos=done.upto,
-                    record=done,
+                    inbox=inbox,
+                    pos=upto,
+                    record=AckCompleted(done_ns, reader, inbox, session, upto, OK),
                 )
             )
     unknown = "" if confirmed else "no acknowledgement was confirmed"
-    return Found(examined=len(confirmed), instances=instances, clues=found, unknown=unknown)
+    return Found(examined=confirmed, instances=instances, clues=found, unknown=unknown)
 
 
 @check(
@@ -59,6 +70,7 @@ def late_ack(facts: Facts) -> Found:
     "STALE-RESIZE",
     "a resize was confirmed though the epoch that it expected was not in force",
     needs=Promise.FENCING,
+    reach=Reach.ONCE,
 )
 def stale_resize(facts: Facts) -> Found:
     """Each confirmed resize begins the epoch right behind the expected one, and no two the same.

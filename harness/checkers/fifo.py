@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checkers import clues
-from harness.checkers.check import Found, check
+from harness.checkers.check import Found, Reach, check
 from harness.checkers.facts import Facts, Lines
 from harness.checkers.intervals import (
     KEY_BITS,
@@ -26,7 +26,12 @@ from harness.checkers.intervals import (
 from harness.systems.promises import Promise
 
 
-@check("B1", "FIFO-SYNC", "sent after an earlier one was acknowledged, and placed before it")
+@check(
+    "B1",
+    "FIFO-SYNC",
+    "sent after an earlier one was acknowledged, and placed before it",
+    reach=Reach.PARTS,
+)
 def fifo_sync(facts: Facts) -> Found:
     """Same sender and inbox: C(n) < I(n') and pos(n) > pos(n'). Instances are the n'."""
     pieces = facts.pieces
@@ -40,6 +45,7 @@ def fifo_sync(facts: Facts) -> Found:
         pieces.invoked,
     )
     wrong = np.clip(floor - lines.pos, 0, lines.count)
+    wrong = np.where(facts.later.ok_ns(lines.stream) < pieces.invoked, lines.count, wrong)
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
@@ -94,6 +100,7 @@ def _disjoint_positions(log: Lines) -> Lines:
     "FIFO-PIPE",
     "placed behind a later one of the same sender",
     needs=Promise.FIFO_PIPELINED,
+    reach=Reach.PARTS,
 )
 def fifo_pipe(facts: Facts) -> Found:
     """Same sender and inbox: n < n', both in the log, pos(n) > pos(n'). Instances are the n."""
@@ -116,15 +123,14 @@ def fifo_pipe(facts: Facts) -> Found:
     "FIFO-HOLE",
     "missing though a later one of the same sender was delivered",
     needs=Promise.PREFIX,
+    reach=Reach.KEYS,
 )
 def fifo_hole(facts: Facts) -> Found:
     """With n' in R and n < n': every n that is OK or INFO is in R at drain.
 
     Holes of unknown sends are told apart in the witnesses.
     """
-    delivered = facts.delivered.both(facts.invoked)
-    top = np.full(len(facts.index.streams), -1, dtype=np.int64)
-    np.maximum.at(top, delivered.begins >> KEY_BITS, delivered.ends)
+    top = facts.sent_end
     streams = np.flatnonzero(top >= 0)
     streams = streams[facts.drained[facts.stream_inbox[streams]]] if len(streams) else streams
     below = Spans(streams << KEY_BITS, top[streams])

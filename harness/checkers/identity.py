@@ -6,12 +6,12 @@ Jepsen's set checks call the first "unexpected". O(1) per record, and O(ranges l
 from __future__ import annotations
 
 from harness.checkers import clues
-from harness.checkers.check import Found, check
+from harness.checkers.check import Found, Reach, check
 from harness.checkers.facts import Facts
 from harness.history.records import Delivered
 
 
-@check("A3", "PHANTOM", "delivered, and never sent before")
+@check("A3", "PHANTOM", "delivered, and never sent before", reach=Reach.ONCE)
 def phantom(facts: Facts) -> Found:
     """Dlv of m with no inv(m) before its completion; decided while the records pass."""
     phantoms = facts.index.phantoms
@@ -39,7 +39,7 @@ def phantom(facts: Facts) -> Found:
     )
 
 
-@check("A4", "ABORTED", "reported as failed, and delivered all the same")
+@check("A4", "ABORTED", "reported as failed, and delivered all the same", reach=Reach.KEYS)
 def aborted(facts: Facts) -> Found:
     """FAIL(m) and m in R: "failed" promised that it never takes effect."""
     wrong = facts.failed.both(facts.delivered)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from harness.checkers.check import Clue, Found, check
+from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.checkers.stored import StoredTable, why_unknown
+from harness.checkers.stored import why_unknown
 from harness.systems.promises import Promise
 
 P_MIN = 1e-9
@@ -25,14 +23,21 @@ _ITERATIONS_MAX = 100_000
 _PRECISION = 1e-15
 
 
-@check("E1", "IMBALANCE", "bucket loads that no fair hash gives", needs=Promise.BUCKETS)
+@check(
+    "E1",
+    "IMBALANCE",
+    "bucket loads that no fair hash gives",
+    needs=Promise.BUCKETS,
+    reach=Reach.ONCE,
+)
 def imbalance(facts: Facts) -> Found:
     """Test every epoch with two buckets or more and enough messages. Instances are epochs."""
     examined = instances = 0
     found = []
     least = (1.0, "")
-    for table in facts.stored_distinct:
-        for epoch, count, loads in epoch_loads(table):
+    for inbox, epochs in facts.totals.distinct_loads.items():
+        for epoch, load in sorted(epochs.items()):
+            loads, count = load.loads(), load.count
             expected = sum(loads) / count
             if count < 2 or expected < EXPECTED_MIN:
                 continue
@@ -40,13 +45,13 @@ def imbalance(facts: Facts) -> Found:
             statistic = sum((load - expected) ** 2 for load in loads) / expected
             p = chi_square_above(statistic, count - 1)
             told = (
-                f"{table.inbox}, epoch {epoch}: {sum(loads):,} messages in {count} buckets, "
+                f"{inbox}, epoch {epoch}: {sum(loads):,} messages in {count} buckets, "
                 f"{min(loads):,} to {max(loads):,} each, p = {p:.2g}"
             )
             least = min(least, (p, told))
             if p < P_MIN:
                 instances += 1
-                found.append(Clue(summary=told, inbox=table.inbox))
+                found.append(Clue(summary=told, inbox=inbox))
     few = f"no epoch has two buckets that expect {EXPECTED_MIN:g} messages each"
     why = why_unknown(facts.index)
     return Found(
@@ -57,18 +62,6 @@ def imbalance(facts: Facts) -> Found:
         not_applicable="" if examined or why else few,
         note=least[1] and f"least likely {least[1]}",
     )
-
-
-def epoch_loads(table: StoredTable) -> list[tuple[int, int, list[int]]]:
-    """Return (epoch, bucket count, messages per bucket) of each epoch that holds any."""
-    found = []
-    for epoch in np.unique(table.epoch).tolist():
-        mine = table.epoch == epoch
-        count = int(table.bucket_count[mine].max())
-        buckets = table.bucket[mine]
-        loads = np.bincount(buckets[(buckets >= 0) & (buckets < count)], minlength=max(count, 1))
-        found.append((epoch, max(count, 1), loads.tolist()))
-    return found
 
 
 def chi_square_above(statistic: float, degrees: int) -> float:

@@ -5,13 +5,13 @@ read from the store. Only what depends on the order of events is decided here, w
 was invoked when something was delivered, which delivery of a message was its first, and what a
 session had delivered before. Everything else is computed from the columns afterwards (`facts`).
 
-Cost: a few µs per record whatever its count, and about 150 bytes per sent range (a batch of 500 or
-a single message alike). RANGES_MAX bounds it; a history beyond it is judged UNKNOWN, not cut short.
+Cost: a few µs per record whatever its count. The columns of a long history wait on disk (`ranges`);
+what is kept in memory besides, a few hundred bytes per session, stream and fault, is bounded by
+KEPT_MAX: a history beyond it is judged UNKNOWN, not cut short.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +23,9 @@ from harness.checkers.intervals import (
     STREAMS_MAX,
     Column,
     GrowingSet,
+    column,
 )
+from harness.checkers.ranges import Ranges, Table
 from harness.history.records import (
     FAIL,
     OK,
@@ -48,8 +50,8 @@ from harness.history.records import (
     StoredEnd,
 )
 
-RANGES_MAX = 50_000_000
-"""Ranges of one kind that the index takes before it gives up (some 10 GB)."""
+KEPT_MAX = 250_000
+"""Logins, gaps, faults, answers and other single things that the index keeps, all together."""
 
 COMMITS_GAUGE = "commits"
 """The gauge that counts a core's commits since its start."""
@@ -59,24 +61,6 @@ LAG_GAUGE = "tick_lag_us_max"
 
 OUTCOMES = {OK: 0, FAIL: 1}
 """Outcomes as numbers; everything else is unknown, 2."""
-
-
-class Table:
-    """Rows of int64 that grow at the end."""
-
-    __slots__ = ("rows", "width")
-
-    def __init__(self, width: int) -> None:
-        self.rows = array("q")
-        self.width = width
-
-    def __len__(self) -> int:
-        return len(self.rows) // self.width
-
-    def columns(self) -> list[Column]:
-        """Return a copy as columns."""
-        table = np.array(self.rows, dtype=np.int64).reshape(-1, self.width)
-        return [np.ascontiguousarray(table[:, i]) for i in range(self.width)]
 
 
 class Stream:
@@ -91,6 +75,16 @@ class Stream:
         self.base = index << KEY_BITS
         self.invoked_upto = 0
         self.delivered = GrowingSet()
+
+    @property
+    def delivered_first(self) -> int:
+        """Key delivered first of all by its n, 0 if none was: then nothing is a prefix."""
+        return self.base | self.delivered.begins[0] if self.delivered.begins else 0
+
+    @property
+    def delivered_end(self) -> int:
+        """Key behind the highest that was delivered, 0 if none was."""
+        return self.base | self.delivered.ends[-1] if self.delivered.ends else 0
 
 
 class Session:
@@ -122,13 +116,13 @@ class Session:
 
 
 class Snapshot:
-    """All rows of one inbox as one inspection found them. `complete` once its end was recorded."""
+    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found."""
 
-    __slots__ = ("complete", "inbox", "rows")
+    __slots__ = ("complete", "inbox", "messages")
 
     def __init__(self, inbox: int) -> None:
         self.inbox = inbox
-        self.rows: list[Stored] = []
+        self.messages = 0
         self.complete = False
 
 
@@ -153,24 +147,25 @@ class Oddity:
 class Index:
     """Takes a history's records in the order of time. Public attributes are for reading only."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Ranges | None = None) -> None:
+        self.ranges = ranges or Ranges()
         self.streams: list[Stream] = []
         self.inboxes: list[str] = []
         self.readers: list[tuple[str, int]] = []
         self.sessions: list[Session] = []
         self.snapshots: list[Snapshot] = []
-        self.invoked = Table(4)
-        """key, count, t, due"""
-        self.completed = Table(6)
-        """key, count, t, outcome, pos (-1: not said), epoch"""
-        self.delivered = Table(5)
-        """key, count, t, pos, lineage"""
-        self.first = Table(4)
-        """key, count, t, pos: first deliveries, disjoint"""
+        self.busy_ns: list[int] = []
+        """Per inbox: the last invocation or ok."""
+        self.lowest: dict[int, dict[int, int]] = {}
+        """Lowest stored position per inbox and epoch."""
+        self.highest: dict[int, dict[int, int]] = {}
+        """Highest stored position per inbox and epoch."""
         self.ends = Table(5)
         """inbox, t_invoked, t, pos, lineage"""
-        self.acks_invoked: list[AckInvoked] = []
-        self.acks_completed: list[AckCompleted] = []
+        self.acks_invoked = Table(4)
+        """lineage, session, upto, t"""
+        self.acks_confirmed = Table(4)
+        """The same, of those that were."""
         self.resizes_invoked: list[ResizeInvoked] = []
         self.resizes: list[ResizeCompleted] = []
         self.faults: list[FaultMarked] = []
@@ -196,8 +191,16 @@ class Index:
         self.lineage_delivered: list[GrowingSet] = []
         self.lineage_top: list[int] = []
         self._session_of: dict[tuple[str, str, int], Session] = {}
-        self._open_snapshot: dict[str, Snapshot] = {}
+        self._open_snapshot: dict[str, int] = {}
+        self._stored_waiting: list[Stored] = []
+        self._look_in = self.ranges.look_records
+        self._passed = 0
         self._commit_gauges: dict[tuple[str, int], int] = {}
+        self._delivered_number = 0
+        self._invoked_rows = self.ranges.invoked.rows.extend
+        self._completed_rows = self.ranges.completed.rows.extend
+        self._delivered_rows = self.ranges.delivered.rows.extend
+        self._first_rows = self.ranges.first.rows.extend
         self._see: dict[type[Any], Callable[[Any], None]] = {
             Invoked: self._invoked,
             Completed: self._completed,
@@ -210,8 +213,8 @@ class Index:
             Connected: self._connected,
             GaugeSeen: self._gauge,
             Offered: self._offered,
-            AckInvoked: self.acks_invoked.append,
-            AckCompleted: self.acks_completed.append,
+            AckInvoked: self._ack_invoked,
+            AckCompleted: self._ack_completed,
             ResizeInvoked: self.resizes_invoked.append,
             ResizeCompleted: self.resizes.append,
             FaultMarked: self.faults.append,
@@ -220,17 +223,54 @@ class Index:
         }
 
     def see(self, record: Record) -> None:
-        """Take the next record."""
+        """Take the next record.
+
+        Raises:
+            OverflowError: A number in it is larger than any that a run writes.
+            OSError: What has to wait on disk could not be written.
+        """
         self.last_ns = record.t_ns
         see = self._see.get(type(record))
         if see is not None:
             see(record)
+        self._look_in -= 1
+        if not self._look_in:
+            self._look()
+
+    def _look(self) -> None:
+        self._look_in = self.ranges.look_records
+        if self._stored_waiting:
+            self._put_stored()
+        if self.ranges.wants_tidying(self._passed):
+            self._passed = 0
+            self.ranges.tidy(self.invoked_upto, len(self.inboxes))
+
+    def settle(self) -> None:
+        """Bring the ranges up to date with what was seen; to be called before they are read."""
+        self._put_stored()
+        eras = self.ranges.eras
+        eras.places.grow(len(self.inboxes))
+        for inbox, lowest in self.lowest.items():
+            for epoch, high in self.highest[inbox].items():
+                beyond = [low for other, low in lowest.items() if other > epoch and low < high]
+                if beyond:
+                    eras.glue_places(inbox, min(beyond), high)
+
+    def invoked_upto(self) -> Column:
+        """Return `invoked_upto` of each stream."""
+        return column([stream.invoked_upto for stream in self.streams])
 
     @property
-    def full(self) -> bool:
-        """Whether RANGES_MAX is exceeded."""
-        largest = max(len(t) for t in (self.invoked, self.completed, self.delivered))
-        return largest > RANGES_MAX
+    def full(self) -> str:
+        """What is larger than the budget, "" while nothing is."""
+        kept = len(self.sessions) + len(self.faults) + len(self.phases) + len(self.presence)
+        kept += sum(map(len, self.session_events.values())) + len(self.resizes)
+        kept += sum(len(session.jumps) for session in self.sessions)
+        if kept > KEPT_MAX:
+            return f"{kept:,} logins, gaps, faults and answers; at most {KEPT_MAX:,} are kept"
+        if self.ranges.spill.full:
+            return "more ranges than may wait on disk"
+        return ""
 
     def stream(self, producer: int, inbox: str) -> Stream:
         """Return the stream of a producer to an inbox, made if it is new."""
@@ -240,6 +280,7 @@ class Index:
                 raise OverflowError(f"more than {STREAMS_MAX} streams")
             stream = Stream(len(self.streams), producer, self.inbox(inbox))
             self.streams.append(stream)
+            self.ranges.stream_inbox.append(stream.inbox)
             self._stream_of[producer, inbox] = stream
         return stream
 
@@ -249,6 +290,7 @@ class Index:
         if number is None:
             number = self._inbox_of[name] = len(self.inboxes)
             self.inboxes.append(name)
+            self.busy_ns.append(-1)
         return number
 
     def lineage(self, reader: str, inbox: str) -> int:
@@ -270,24 +312,33 @@ class Index:
         n_end = record.n_first + record.count
         if record.n_first != stream.invoked_upto or record.count < 1 or n_end > NUMBER_LIMIT:
             self.misnumbered.add(1, record)
-            if record.n_first < stream.invoked_upto or n_end > NUMBER_LIMIT:
+            if record.n_first < stream.invoked_upto or record.count < 1 or n_end > NUMBER_LIMIT:
                 return
         stream.invoked_upto = n_end
-        self.invoked.rows.extend(
+        self.busy_ns[stream.inbox] = record.t_ns
+        self._passed += record.count
+        self._invoked_rows(
             (stream.base + record.n_first, record.count, record.t_ns, record.t_due_ns)
         )
 
     def _completed(self, record: Completed) -> None:
         stream = self.stream(record.producer, record.inbox)
-        if record.n_first + record.count > stream.invoked_upto or record.n_first < 0:
+        if (
+            record.n_first + record.count > stream.invoked_upto
+            or record.n_first < 0
+            or record.count < 1
+        ):
             self.misnumbered.add(1, record)
             return
-        self.completed.rows.extend(
+        outcome = OUTCOMES.get(record.outcome, 2)
+        if not outcome:
+            self.busy_ns[stream.inbox] = record.t_ns
+        self._completed_rows(
             (
                 stream.base + record.n_first,
                 record.count,
                 record.t_ns,
-                OUTCOMES.get(record.outcome, 2),
+                outcome,
                 record.pos_first,
                 record.epoch,
             )
@@ -298,26 +349,32 @@ class Index:
         lineage = self.lineage(record.reader, inbox)
         pos = record.pos_first
         t_ns = record.t_ns
+        number = self._delivered_number
         for run in record.runs:
             n_first, count = run.n_first, run.count
             n_end = n_first + count
             stream = self.stream(run.producer, inbox)
             if n_end > stream.invoked_upto:
                 self.phantoms.add(min(count, n_end - stream.invoked_upto), record)
-                if n_end > NUMBER_LIMIT or pos + count > NUMBER_LIMIT:
-                    pos += count
-                    continue
+            if count < 1 or pos < 0 or n_first < 0 or max(n_end, pos + count) > NUMBER_LIMIT:
+                if n_end <= stream.invoked_upto:
+                    self.misnumbered.add(1, record)
+                pos += count
+                continue
             base = stream.base
-            self.delivered.rows.extend((base + n_first, count, t_ns, pos, lineage))
+            self._delivered_rows((base + n_first, count, t_ns, pos, lineage, number))
+            number += 1
             for begin, end in stream.delivered.add(n_first, n_end):
-                self.first.rows.extend((base + begin, end - begin, t_ns, pos + begin - n_first))
+                self._first_rows((base + begin, end - begin, t_ns, pos + begin - n_first))
             pos += count
+        self._delivered_number = number
         self._session_delivered(record, lineage, pos)
 
     def _session_delivered(self, record: Delivered, lineage: int, end: int) -> None:
         pos = record.pos_first
         session = self._session(record.reader, record.inbox, record.session)
         self.delivered_count += end - pos
+        self._passed += end - pos
         session.count += end - pos
         top = session.top_pos
         if session.first_pos < 0:
@@ -372,18 +429,80 @@ class Index:
         self.ends.rows.extend((inbox, record.t_invoked_ns, record.t_ns, record.pos, lineage))
 
     def _stored(self, record: Stored) -> None:
-        snapshot = self._open_snapshot.get(record.inbox)
-        if snapshot is None:
-            snapshot = self._open_snapshot[record.inbox] = Snapshot(self.inbox(record.inbox))
-            self.snapshots.append(snapshot)
-        snapshot.rows.append(record)
+        size = len(record.positions)
+        if size % 8 or size != len(record.producers) or size != len(record.ns):
+            self.misnumbered.add(1, record)
+            return
+        self._snapshot(record.inbox).messages += size // 8
+        self._stored_waiting.append(record)
+        self._passed += size // 8
+
+    def _snapshot(self, inbox: str) -> Snapshot:
+        number = self._open_snapshot.get(inbox)
+        if number is None:
+            number = self._open_snapshot[inbox] = len(self.snapshots)
+            self.snapshots.append(Snapshot(self.inbox(inbox)))
+        return self.snapshots[number]
+
+    def _put_stored(self) -> None:
+        """Make rows of the inspected records that wait, inbox by inbox."""
+        waiting, self._stored_waiting = self._stored_waiting, []
+        begin = 0
+        for end in range(1, len(waiting) + 1):
+            if end == len(waiting) or waiting[end].inbox != waiting[begin].inbox:
+                self._put_stored_of(waiting[begin].inbox, waiting[begin:end])
+                begin = end
+
+    def _put_stored_of(self, inbox: str, records: list[Stored]) -> None:
+        producers = np.frombuffer(b"".join(r.producers for r in records), dtype="<u8")
+        ns = np.frombuffer(b"".join(r.ns for r in records), dtype="<u8")
+        positions = np.frombuffer(b"".join(r.positions for r in records), dtype="<u8")
+        limit = np.uint64(NUMBER_LIMIT)
+        if (ns >= limit).any() or (positions >= limit).any():
+            for record in records:
+                self.misnumbered.add(1, record)
+            return
+        known, which = np.unique(producers, return_inverse=True)
+        bases = column([self.stream(int(producer), inbox).base for producer in known])
+        message = np.stack((bases[which] + ns.astype(np.int64), positions.astype(np.int64)), axis=1)
+        self.ranges.stored.rows.frombytes(message.tobytes())
+        number = self._open_snapshot.get(inbox, -1)
+        lowest = self.lowest.setdefault(self.inbox(inbox), {})
+        highest = self.highest.setdefault(self.inbox(inbox), {})
+        at = 0
+        for record in records:
+            count = len(record.positions) // 8
+            if not count:
+                continue
+            self.ranges.stored_rows.rows.extend(
+                (
+                    number,
+                    record.epoch,
+                    record.bucket,
+                    record.bucket_count,
+                    record.bpos_first,
+                    count,
+                )
+            )
+            low = int(message[at : at + count, 1].min())
+            lowest[record.epoch] = min(low, lowest.get(record.epoch, low))
+            high = int(message[at : at + count, 1].max())
+            highest[record.epoch] = max(high, highest.get(record.epoch, high))
+            at += count
 
     def _stored_end(self, record: StoredEnd) -> None:
-        snapshot = self._open_snapshot.pop(record.inbox, None)
-        if snapshot is None:
-            snapshot = Snapshot(self.inbox(record.inbox))
-            self.snapshots.append(snapshot)
-        snapshot.complete = True
+        self._put_stored()
+        self._snapshot(record.inbox).complete = True
+        del self._open_snapshot[record.inbox]
+
+    def _ack_invoked(self, record: AckInvoked) -> None:
+        lineage = self.lineage(record.reader, record.inbox)
+        self.acks_invoked.rows.extend((lineage, record.session, record.upto, record.t_ns))
+
+    def _ack_completed(self, record: AckCompleted) -> None:
+        if record.outcome == OK:
+            lineage = self.lineage(record.reader, record.inbox)
+            self.acks_confirmed.rows.extend((lineage, record.session, record.upto, record.t_ns))
 
     def _connected(self, record: Connected) -> None:
         if record.up and record.cause != "open":

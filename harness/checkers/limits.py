@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from harness.checkers import clues
-from harness.checkers.check import Found, check
+from harness.checkers.check import Found, Reach, check
 from harness.checkers.facts import Facts
 from harness.history.records import GaugeSeen
 from harness.systems.promises import Promise
 
 
-@check("D7", "LIMIT-EXCEEDED", "a named limit was passed", needs=Promise.LIMITS)
+@check(
+    "D7",
+    "LIMIT-EXCEEDED",
+    "a named limit was passed",
+    needs=Promise.LIMITS,
+    reach=Reach.ONCE,
+)
 def limit_exceeded(facts: Facts) -> Found:
     """Compare samples of the nodes' own gauges, and of their memory, with their limits."""
 

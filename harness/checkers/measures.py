@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from harness.checkers.duplicated import doubled
 from harness.checkers.facts import Facts
-from harness.checkers.fifo import reordered
-from harness.checkers.imbalance import epoch_loads
-from harness.checkers.intervals import Column, Steps, split
-from harness.checkers.lost import split_lost
+from harness.checkers.intervals import NEVER
 from harness.report.result import (
     Counts,
     EpochLoads,
     InboxBuckets,
     Latencies,
-    Latency,
     Lost,
     Reconnects,
     Sends,
@@ -25,20 +18,22 @@ from harness.report.result import (
 
 def count(facts: Facts) -> Counts:
     """Return all counts of a result."""
-    lost = split_lost(facts)
-    index = facts.index
+    index, totals = facts.index, facts.totals
     distinct = sum(end - begin for positions in index.lineage_delivered for begin, end in positions)
     return Counts(
-        sends=Sends(ok=facts.ok.count, fail=facts.failed.count, info=facts.unknown.count),
-        delivered=facts.delivered.count,
+        sends=Sends(ok=totals.ok, fail=totals.failed, info=totals.unknown),
+        delivered=totals.delivered,
         redelivered=index.delivered_count - distinct,
         lost=Lost(
-            total=facts.lost.count, prefix=lost.prefix, middle=lost.middle, suffix=lost.suffix
+            total=totals.lost,
+            prefix=totals.prefix,
+            middle=totals.lost - totals.prefix - totals.suffix,
+            suffix=totals.suffix,
         ),
-        duplicated=doubled(facts).count,
-        reordered=int(reordered(facts)[1].sum()),
-        unresolved=facts.unknown.minus(facts.delivered).count,
-        recovered=facts.unknown.both(facts.delivered).count,
+        duplicated=totals.doubled,
+        reordered=totals.reordered,
+        unresolved=totals.unresolved,
+        recovered=totals.recovered,
         reconnects=Reconnects(
             sender=index.reconnects["sender"], receiver=index.reconnects["receiver"]
         ),
@@ -46,70 +41,49 @@ def count(facts: Facts) -> Counts:
 
 
 def latencies(facts: Facts) -> Latencies:
-    """Return exact quantiles over messages, from when each was due to its ok and first delivery."""
-    return Latencies(
-        ack=quantiles(*_since_due(facts, facts.ok_at)),
-        delivery=quantiles(*_since_due(facts, facts.first_at)),
-    )
+    """Return quantiles over messages, from when each was due to its ok and first delivery.
 
-
-def _since_due(facts: Facts, reached: Steps) -> tuple[Column, Column]:
-    """Return (ns from due, messages) of the pieces that have both times."""
-    origin, begins, ends = split(reached.begins, reached.ends, facts.due_at.cuts)
-    due = facts.due_at.at(begins, -1)
-    known = due >= 0
-    return (reached.values[origin] - due)[known], (ends - begins)[known]
-
-
-def quantiles(waits: Column, weights: Column) -> Latency | None:
-    """Return exact quantiles, in ms, of waits in ns that count as often as they weigh."""
-    if not len(waits):
-        return None
-    order = np.argsort(waits, kind="stable")
-    waits = waits[order]
-    reach = np.cumsum(weights[order])
-    total = int(reach[-1])
-
-    def at(share: float) -> float:
-        place = int(np.searchsorted(reach, share * total, side="left"))
-        return round(float(waits[min(place, len(waits) - 1)]) / 1e6, 6)
-
-    return Latency(p50=at(0.5), p90=at(0.9), p99=at(0.99), p999=at(0.999), max=at(1.0), count=total)
+    They are exact in a history of up to `spread.ENTRIES_MAX` ranges, else to 0.05 %.
+    """
+    return Latencies(ack=facts.totals.ack.latency(), delivery=facts.totals.delivery.latency())
 
 
 def throughput(facts: Facts) -> Throughput:
     """Return messages per second from the first invocation to the last event of each kind."""
-    invoked = facts.invoked_at.values
-    if not len(invoked):
+    totals = facts.totals
+    begin_ns = totals.first_invoked_ns
+    if begin_ns == NEVER:
         return Throughput()
-    begin = int(invoked.min())
-    offered = max(facts.invoked.count, facts.index.offered[0])
 
-    def rate(messages: int, times: Column) -> float:
-        if not len(times) or int(times.max()) <= begin:
-            return 0.0
-        return round(messages / ((int(times.max()) - begin) / 1e9), 3)
+    def rate(messages: int, last_ns: int) -> float:
+        return round(messages / ((last_ns - begin_ns) / 1e9), 3) if last_ns > begin_ns else 0.0
 
     return Throughput(
-        offered=rate(offered, invoked),
-        acknowledged=rate(facts.ok.count, facts.ok_at.values),
-        delivered=rate(facts.delivered.count, facts.first_at.values),
+        offered=rate(max(totals.invoked, facts.index.offered[0]), totals.last_invoked_ns),
+        acknowledged=rate(totals.ok, totals.last_ok_ns),
+        delivered=rate(totals.delivered, totals.last_first_ns),
     )
 
 
 def bucket_loads(facts: Facts) -> list[InboxBuckets]:
     """Return the loads of the buckets as the last complete inspection of each inbox found them."""
-    last = {table.inbox: table for table in facts.stored if table.complete}
+    index = facts.index
+    last = {one.inbox: number for number, one in enumerate(index.snapshots) if one.complete}
     return [
         InboxBuckets(
-            inbox=inbox,
+            inbox=index.inboxes[inbox],
             epochs=[
-                EpochLoads(epoch=epoch, bucket_count=buckets, messages=sum(loads), loads=loads)
-                for epoch, buckets, loads in epoch_loads(table)
+                EpochLoads(
+                    epoch=epoch,
+                    bucket_count=load.count,
+                    messages=sum(load.loads()),
+                    loads=load.loads(),
+                )
+                for epoch, load in sorted(facts.totals.loads[number].items())
             ],
         )
-        for inbox, table in last.items()
-        if len(table.pos)
+        for inbox, number in last.items()
+        if number in facts.totals.loads
     ]
 
 

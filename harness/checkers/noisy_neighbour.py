@@ -10,17 +10,11 @@ It is a matter of speed, so it never fails a run: a scenario that wants a bound 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-
-from harness.checkers.check import Clue, Found, check
+from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import Column, Steps, column, split
-from harness.checkers.measures import quantiles
+from harness.checkers.totals import label_windows
 from harness.report.result import CheckStatus, Latency, LoadLatency
 
-LABEL_PREFIX = "load:"
 BASELINE = "baseline"
 
 RATIO_MAX = 5.0
@@ -35,6 +29,7 @@ MESSAGES_MIN = 1_000
     "NOISY-NEIGHBOUR",
     "quiet users' p99 beside a loud one, against the same users' in quiet loads; never an error",
     found=CheckStatus.PASS,
+    reach=Reach.ONCE,
 )
 def noisy_neighbour(facts: Facts) -> Found:
     """Compare the labels. Instances are labels above RATIO_MAX."""
@@ -69,44 +64,19 @@ def _tell(one: LoadLatency) -> str:
     return f"{one.label} {p99_ms:.1f} ms{times}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Waits:
-    """Pieces of messages with a known wait: when due, how long, how many, whose."""
-
-    due: Column
-    wait: Column
-    count: Column
-    inbox: Column
-
-    @staticmethod
-    def until(facts: Facts, reached: Steps) -> _Waits:
-        origin, begins, ends = split(reached.begins, reached.ends, facts.due_at.cuts)
-        due = facts.due_at.at(begins, -1)
-        known = due >= 0
-        begins, ends, due = begins[known], ends[known], due[known]
-        wait = reached.values[origin[known]] - due
-        return _Waits(due, wait, ends - begins, facts.inbox_of(begins))
-
-    def quantiles(self, windows: list[tuple[int, int]], watched: Column) -> Latency | None:
-        """Return the distribution of what was due within the windows, in watched inboxes."""
-        inside = np.zeros(len(self.due), dtype=np.bool_)
-        for begin_ns, end_ns in windows:
-            inside |= (self.due >= begin_ns) & (self.due < end_ns)
-        inside &= np.isin(self.inbox, watched)
-        return quantiles(self.wait[inside], self.count[inside])
-
-
 def by_label(facts: Facts) -> list[LoadLatency]:
     """Return the latencies of the watched inboxes per label, the baseline first; [] for none."""
-    windows = _windows(facts)
-    if not windows:
-        return []
-    watched = _sent_to(facts, windows.get(BASELINE, []))
-    acks, deliveries = _Waits.until(facts, facts.ok_at), _Waits.until(facts, facts.first_at)
+    totals = facts.totals
+    watched = totals.sent_in.get(BASELINE, set())
     seen = {
-        label: (acks.quantiles(spans, watched), deliveries.quantiles(spans, watched))
-        for label, spans in windows.items()
+        label: (
+            totals.label_ack[label].latency(watched),
+            totals.label_delivery[label].latency(watched),
+        )
+        for label in label_windows(facts)
     }
+    if not seen:
+        return []
     base_ack, base_delivery = seen.get(BASELINE, (None, None))
     return [
         LoadLatency(
@@ -118,29 +88,6 @@ def by_label(facts: Facts) -> list[LoadLatency]:
         )
         for label, (ack, delivery) in sorted(seen.items(), key=lambda item: item[0] != BASELINE)
     ]
-
-
-def _windows(facts: Facts) -> dict[str, list[tuple[int, int]]]:
-    """Return the times of each label's loads, labels in the order of their first load."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    begun: dict[str, int] = {}
-    for mark in facts.index.phases:
-        if not mark.name.startswith(LABEL_PREFIX):
-            continue
-        label = mark.name.removeprefix(LABEL_PREFIX)
-        if mark.begins:
-            begun[label] = mark.t_ns
-        elif label in begun:
-            found.setdefault(label, []).append((begun.pop(label), mark.t_ns))
-    return found
-
-
-def _sent_to(facts: Facts, windows: list[tuple[int, int]]) -> Column:
-    due = facts.due_at
-    inside = [(due.values >= begin) & (due.values < end) for begin, end in windows]
-    if not inside:
-        return column([])
-    return np.unique(facts.inbox_of(due.begins[np.logical_or.reduce(inside)]))
 
 
 def _ratio(latency: Latency | None, base: Latency | None) -> float | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
 from harness.history.records import Closed, Opened, PresenceSeen
@@ -28,6 +28,7 @@ DISTURBING_PHASES = ("restart", "kill", "start", "heal")
     "PRESENCE",
     "presence differs from the sessions after it had time to settle",
     needs=Promise.PRESENCE,
+    reach=Reach.ONCE,
 )
 def presence(facts: Facts) -> Found:
     """STALE: online but shown absent. GHOST: gone but shown online, or at the wrong edge."""

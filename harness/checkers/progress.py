@@ -7,9 +7,8 @@ or stuck has not lost anything yet. So D1 only counts, and D2 and D3 leave the r
 from __future__ import annotations
 
 from harness.checkers import clues
-from harness.checkers.check import Clue, Found, check
+from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import DRAINED, Facts
-from harness.checkers.intervals import NEVER
 from harness.report.result import CheckStatus
 
 
@@ -18,6 +17,7 @@ from harness.report.result import CheckStatus
     "UNRESOLVED",
     "sent with an unknown outcome and not delivered; counted, never an error",
     found=CheckStatus.PASS,
+    reach=Reach.KEYS,
 )
 def unresolved(facts: Facts) -> Found:
     """INFO and not in R at drain. Instances are messages."""
@@ -26,8 +26,8 @@ def unresolved(facts: Facts) -> Found:
         examined=facts.invoked.count,
         instances=open_ones.count,
         clues=clues.of_spans(facts, open_ones, lambda _key: "ended unknown and was not delivered"),
-        note=f"{open_ones.count:,} sends ended unknown and were not delivered (legal)"
-        if open_ones
+        note=f"{facts.totals.unresolved:,} sends ended unknown and were not delivered (legal)"
+        if facts.totals.unresolved
         else "",
     )
 
@@ -37,15 +37,16 @@ def unresolved(facts: Facts) -> Found:
     "UNSEEN",
     "acknowledged, not delivered, and the end not reached",
     found=CheckStatus.UNKNOWN,
+    reach=Reach.KEYS,
 )
 def unseen(facts: Facts) -> Found:
     """OK and not delivered in an inbox that was not drained; in a drained one that is A1."""
     waiting = facts.ok.minus(facts.delivered).minus(facts.lost)
+    totals = facts.totals
     note = ""
-    if waiting:
-        oldest = int(facts.ok_at.at(waiting.begins, NEVER).min())
-        age_s = (facts.index.last_ns - oldest) / 1e9
-        note = f"{waiting.count:,} acknowledged messages unseen, the oldest for {age_s:.3f} s"
+    if totals.unseen:
+        age_s = (facts.index.last_ns - totals.oldest_unseen_ns) / 1e9
+        note = f"{totals.unseen:,} acknowledged messages unseen, the oldest for {age_s:.3f} s"
     return Found(
         examined=facts.ok.count,
         instances=waiting.count,
@@ -56,13 +57,19 @@ def unseen(facts: Facts) -> Found:
     )
 
 
-@check("D3", "STUCK", "no outcome or no progress after healing", found=CheckStatus.UNKNOWN)
+@check(
+    "D3",
+    "STUCK",
+    "no outcome or no progress after healing",
+    found=CheckStatus.UNKNOWN,
+    reach=Reach.KEYS,
+)
 def stuck(facts: Facts) -> Found:
     """Tell whether the drain reached its end and every send has an outcome.
 
     The times it takes are measured where the waiting is done; here its conclusion is repeated.
     """
-    examined = facts.invoked.count + len(facts.index.sessions)
+    examined = facts.invoked.count + (len(facts.index.sessions) if facts.is_last else 0)
     if facts.run.trouble:
         code, reason = facts.run.trouble[0]
         return Found(examined=examined, unknown=f"{code}: {reason}")

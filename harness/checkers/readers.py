@@ -59,9 +59,10 @@ def _first_order(facts: Facts, reader: int) -> Steps:
 
     Within a run the numbers rise with the key.
     """
-    key, count, _, _, lineage = facts.index.delivered.columns()
+    key, count, _, _, lineage, when = facts.deliveries
     mine = np.flatnonzero(lineage == reader)
-    first = Steps.of(key[mine], (key + count)[mine], mine)
+    mine = mine[np.argsort(when[mine], kind="stable")]
+    first = Steps.of(key[mine], (key + count)[mine], when[mine])
     order = np.lexsort((first.begins, first.values))
     number = np.zeros(len(order), dtype=np.int64)
     sizes = (first.ends - first.begins)[order]

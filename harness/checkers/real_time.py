@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checkers import clues
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts, Pieces
 from harness.checkers.intervals import NEVER, Column, highest_before, marks
 from harness.systems.promises import Promise
@@ -57,6 +57,7 @@ def is_linearizable(pieces: Pieces) -> bool:
     "REALTIME",
     "placed before one that was complete when it was sent",
     needs=Promise.LINEARIZABLE_APPEND,
+    reach=Reach.PARTS,
 )
 def realtime(facts: Facts) -> Found:
     """m, m' in L, pos(m) < pos(m'), U(m') < I(m). Instances are the m.
@@ -69,6 +70,7 @@ def realtime(facts: Facts) -> Found:
     wrong = placed_in_the_past(pieces)
     if is_linearizable(pieces) != (not wrong.any()):
         raise AssertionError("the orders of time and of the log disagree about linearizability")
+    wrong = np.where(facts.later.until_ns(lines.inbox) < pieces.invoked, lines.count, wrong)
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
@@ -87,6 +89,7 @@ def realtime(facts: Facts) -> Found:
     "STALE-END",
     "an end was read that lies before, or beyond, what it must have been",
     needs=Promise.LINEARIZABLE_END,
+    reach=Reach.PARTS,
 )
 def stale_end(facts: Facts) -> Found:
     """Check end reads against appends and each other.
@@ -96,21 +99,16 @@ def stale_end(facts: Facts) -> Found:
     reads, and messages.
     """
     inbox, asked, t, pos, _ = facts.index.ends.columns()
-    pieces = facts.pieces
-    lines = pieces.lines
-    done = pieces.until < NEVER
     # An end of -1 claims nothing but emptiness, so it proves nothing to later operations.
     known = pos >= 0
-    floor = highest_before(
-        np.concatenate((lines.inbox[done], inbox[known])),
-        np.concatenate((pieces.until[done], t[known])),
-        np.concatenate(((lines.pos + lines.count - 1)[done], pos[known])),
-        inbox,
-        asked,
-    )
-    stale = floor > pos
-    ahead = highest_before(inbox[known], t[known], pos[known], lines.inbox, pieces.invoked)
+    lines = facts.pieces.lines
+    ahead = highest_before(inbox[known], t[known], pos[known], lines.inbox, facts.pieces.invoked)
     early = np.clip(ahead + 1 - lines.pos, 0, lines.count)
+    floor = np.full(len(pos), -1, dtype=np.int64)
+    if facts.is_last:
+        ends_before = highest_before(inbox[known], t[known], pos[known], inbox, asked)
+        floor = np.maximum(ends_before, facts.totals.end_floor)
+    stale = floor > pos
     found = [
         Clue(
             summary=(
@@ -131,7 +129,7 @@ def stale_end(facts: Facts) -> Found:
         lambda _key: "was sent after an end had been read that lies at or beyond it",
     )
     return Found(
-        examined=len(pos),
+        examined=len(pos) if facts.is_last else 0,
         instances=int(stale.sum()) + int(early.sum()),
         clues=found,
         unknown="" if len(pos) else "no end was read",

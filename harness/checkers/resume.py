@@ -11,11 +11,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
 from harness.checkers.index import Session
 from harness.checkers.sessions import skipped
-from harness.history.records import OK, Opened
+from harness.history.records import Opened
 from harness.systems.promises import Promise
 
 FROM_CURSOR = -2
@@ -43,11 +43,8 @@ class Cursors:
 
 def confirmed(facts: Facts) -> Cursors:
     """Return what each (reader, inbox) had confirmed."""
-    return Cursors(
-        ((ack.reader, ack.inbox), ack.t_ns, ack.upto)
-        for ack in facts.index.acks_completed
-        if ack.outcome == OK
-    )
+    rows = zip(*(values.tolist() for values in facts.index.acks_confirmed.columns()), strict=True)
+    return Cursors((lineage, t_ns, upto) for lineage, _, upto, t_ns in rows)
 
 
 def attempted(facts: Facts) -> Cursors:
@@ -57,10 +54,13 @@ def attempted(facts: Facts) -> Cursors:
     counts for nothing.
     """
     fenced = facts.promised(Promise.FENCING)
+    index = facts.index
+    rows = zip(*(values.tolist() for values in index.acks_invoked.columns()), strict=True)
+    named = ((index.inboxes[index.readers[lineage][1]], *row) for lineage, *row in rows)
     return Cursors(
-        (ack.inbox, ack.t_ns, ack.upto)
-        for ack in facts.index.acks_invoked
-        if not (fenced and facts.superseded_ns(ack.inbox, ack.session) < ack.t_ns)
+        (inbox, t_ns, upto)
+        for inbox, session, upto, t_ns in named
+        if not (fenced and facts.superseded_ns(inbox, session) < t_ns)
     )
 
 
@@ -74,7 +74,12 @@ def _no_login(facts: Facts) -> str:
     return "" if any(True for _ in _logins(facts)) else "nobody logged in"
 
 
-@check("A9", "REDELIVER-AFTER-ACK", "delivered again though its acknowledgement was confirmed")
+@check(
+    "A9",
+    "REDELIVER-AFTER-ACK",
+    "delivered again though its acknowledgement was confirmed",
+    reach=Reach.ONCE,
+)
 def redeliver_after_ack(facts: Facts) -> Found:
     """Look for pos p in a session whose login began after ackok(upto >= p) had completed.
 
@@ -84,7 +89,7 @@ def redeliver_after_ack(facts: Facts) -> Found:
     instances = 0
     found: list[Clue] = []
     for session, opened in _logins(facts):
-        floor = cursors.before((opened.reader, opened.inbox), opened.t_invoked_ns)
+        floor = cursors.before(session.reader, opened.t_invoked_ns)
         if opened.from_pos != FROM_CURSOR:
             floor = min(floor, opened.from_pos)
         again = session.delivered.count_below(floor + 1)
@@ -110,7 +115,12 @@ def redeliver_after_ack(facts: Facts) -> Found:
     )
 
 
-@check("A12", "SKIP-RESUME", "a new session began behind a message that was not delivered yet")
+@check(
+    "A12",
+    "SKIP-RESUME",
+    "a new session began behind a message that was not delivered yet",
+    reach=Reach.ONCE,
+)
 def skip_resume(facts: Facts) -> Found:
     """Look for a first position > f + 1 with a message between.
 
@@ -141,6 +151,7 @@ def skip_resume(facts: Facts) -> Found:
     "ACK-REGRESS",
     "a session resumed before a confirmed acknowledgement",
     needs=Promise.DURABLE_CURSOR,
+    reach=Reach.ONCE,
 )
 def ack_regress(facts: Facts) -> Found:
     """Compare where each session resumes with its login's place, or with the confirmed cursor.
@@ -154,7 +165,7 @@ def ack_regress(facts: Facts) -> Found:
         logins += 1
         floor = opened.from_pos
         if floor == FROM_CURSOR:
-            floor = cursors.before((opened.reader, opened.inbox), opened.t_invoked_ns)
+            floor = cursors.before(session.reader, opened.t_invoked_ns)
         if opened.next_pos <= floor:
             found.append(
                 Clue(

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from harness.checkers import clues
-from harness.checkers.check import WITNESSES_MAX, Clue, Found, check
+from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
 from harness.checkers.index import Oddity, Session
 from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Spans, column
@@ -19,13 +17,18 @@ from harness.history.records import Delivered
 from harness.systems.promises import Promise
 
 
-@check("A8", "DUP-SESSION", "one position twice in one session, without a redelivery mark")
+@check(
+    "A8",
+    "DUP-SESSION",
+    "one position twice in one session, without a redelivery mark",
+    reach=Reach.ONCE,
+)
 def dup_session(facts: Facts) -> Found:
     """Instances are deliveries of a position that the session had delivered before."""
     return _found(facts, facts.index.repeats, "delivered again, unmarked, positions from")
 
 
-@check("A10", "NONMONOTONIC", "positions that do not rise within a session")
+@check("A10", "NONMONOTONIC", "positions that do not rise within a session", reach=Reach.ONCE)
 def nonmonotonic(facts: Facts) -> Found:
     """Instances are unmarked deliveries at or below the session's highest position."""
     return _found(facts, facts.index.steps_back, "went back, unmarked, to positions from")
@@ -36,6 +39,7 @@ def nonmonotonic(facts: Facts) -> Found:
     "LATE",
     "delivered for the first time behind a higher position",
     needs=Promise.MERGE_WATERMARK,
+    reach=Reach.ONCE,
 )
 def late(facts: Facts) -> Found:
     """First-ever delivery of pos q after that of p > q on one consumer lineage."""
@@ -54,7 +58,12 @@ def _found(facts: Facts, oddity: Oddity, what: str) -> Found:
     )
 
 
-@check("A11", "SKIP-INTERNAL", "a session jumped over a position that holds a message")
+@check(
+    "A11",
+    "SKIP-INTERNAL",
+    "a session jumped over a position that holds a message",
+    reach=Reach.ONCE,
+)
 def skip_internal(facts: Facts) -> Found:
     """Instances are positions, per session. With dense positions every position holds one."""
     jumps = [
@@ -76,7 +85,7 @@ def skipped(
     instances = 0
     found: list[Clue] = []
     dense = facts.promised(Promise.DENSE_POSITIONS)
-    held = None if dense else _held_positions(facts)
+    held = None if dense else facts.totals.held
     for session, first, stop in gaps:
         base = session.inbox << KEY_BITS
         stretch = Spans(column([base + first]), column([base + stop]))
@@ -97,9 +106,3 @@ def skipped(
                 )
             )
     return instances, found
-
-
-def _held_positions(facts: Facts) -> Spans:
-    """Return inbox << KEY_BITS | position of every position that is known to hold a message."""
-    begin = np.bitwise_or(facts.log.inbox << KEY_BITS, facts.log.pos)
-    return Spans.of(begin, begin + facts.log.count)

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checkers.index import Index, Snapshot
-from harness.checkers.intervals import Column, column
+from harness.checkers.index import Index
+from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Column
 from harness.checkers.route import U64Column
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """Every message of one inspection of one inbox, a row each.
-
-    `key` is -1 for a message of a stream that nobody sent to.
-    """
+    """The messages of one inspection of one inbox that belong to a part, a row each."""
 
     inbox: str
-    complete: bool
+    inspection: int
     producer: U64Column
     n: Column
     key: Column
@@ -34,7 +31,7 @@ class StoredTable:
         """Return the rows with these numbers."""
         return StoredTable(
             self.inbox,
-            self.complete,
+            self.inspection,
             self.producer[order],
             self.n[order],
             self.key[order],
@@ -54,9 +51,43 @@ class StoredTable:
         )
 
 
-def tables(index: Index) -> list[StoredTable]:
-    """Return a table per inspection of an inbox."""
-    return [_table(index, snapshot) for snapshot in index.snapshots]
+def tables(
+    index: Index, rows: list[Column], messages: list[Column], producers: U64Column
+) -> list[StoredTable]:
+    """Return a table per inspection of an inbox.
+
+    Args:
+        index: Knows the inspections and the streams.
+        rows: The table `stored_rows` of the part.
+        messages: The table `stored` of the part.
+        producers: The producer of each stream.
+    """
+    snapshot, epoch, bucket, bucket_count, bpos, counts = rows
+    key, pos = messages
+    if not len(key):
+        return []
+    within = np.arange(len(key)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row_of = np.repeat(np.arange(len(counts)), counts)
+    order = np.argsort(snapshot[row_of], kind="stable")
+    numbers, begins = np.unique(snapshot[row_of][order], return_index=True)
+    found = []
+    for number, mine in zip(numbers.tolist(), np.split(order, begins[1:]), strict=True):
+        of, row, its_key = index.snapshots[number], row_of[mine], key[mine]
+        found.append(
+            StoredTable(
+                index.inboxes[of.inbox],
+                number,
+                producers[its_key >> KEY_BITS],
+                its_key & (NUMBER_LIMIT - 1),
+                its_key,
+                pos[mine],
+                bpos[row] + within[mine],
+                epoch[row],
+                bucket[row],
+                bucket_count[row],
+            )
+        )
+    return found
 
 
 def distinct(found: Sequence[StoredTable]) -> list[StoredTable]:
@@ -90,50 +121,15 @@ def why_unknown(index: Index) -> str:
         return "the store was not inspected"
     if not all(snapshot.complete for snapshot in snapshots):
         return "an inspection of the store did not reach its end"
-    if not any(snapshot.rows for snapshot in snapshots):
+    if not any(snapshot.messages for snapshot in snapshots):
         return "the inspected store held nothing"
     return ""
-
-
-def _table(index: Index, snapshot: Snapshot) -> StoredTable:
-    inbox = index.inboxes[snapshot.inbox]
-    rows = snapshot.rows
-    producer = np.frombuffer(b"".join(row.producers for row in rows), dtype="<u8")
-    n = np.frombuffer(b"".join(row.ns for row in rows), dtype="<u8").astype(np.int64)
-    pos = np.frombuffer(b"".join(row.positions for row in rows), dtype="<u8").astype(np.int64)
-    counts = column([len(row.positions) // 8 for row in rows])
-    within = np.arange(len(pos)) - np.repeat(np.cumsum(counts) - counts, counts)
-
-    def spread(values: list[int]) -> Column:
-        return np.repeat(column(values), counts)
-
-    return StoredTable(
-        inbox,
-        snapshot.complete,
-        producer.astype(np.uint64),
-        n,
-        _keys(index, inbox, producer.astype(np.uint64), n),
-        pos,
-        spread([row.bpos_first for row in rows]) + within,
-        spread([row.epoch for row in rows]),
-        spread([row.bucket for row in rows]),
-        spread([row.bucket_count for row in rows]),
-    )
-
-
-def _keys(index: Index, inbox: str, producer: U64Column, n: Column) -> Column:
-    known, which = np.unique(producer, return_inverse=True)
-    streams = [index.find_stream(int(value), inbox) for value in known]
-    bases = column([-1 if stream is None else stream.base for stream in streams])
-    if not len(bases):
-        return n
-    return np.where(bases[which] < 0, -1, bases[which] + n)
 
 
 def _join(mine: Sequence[StoredTable]) -> StoredTable:
     return StoredTable(
         mine[0].inbox,
-        all(table.complete for table in mine),
+        mine[-1].inspection,
         np.concatenate([table.producer for table in mine]),
         *(
             np.concatenate([getattr(table, name) for table in mine])
