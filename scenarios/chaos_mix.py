@@ -175,7 +175,7 @@ SCENARIO = Scenario(
             help="How long the load and the faults last.",
         ),
         Parameter(
-            name="strikes", default=12, smoke=4, nightly=1_200, unit="faults", minimum=1,
+            name="strikes", default=9, smoke=3, nightly=900, unit="faults", minimum=1,
             maximum=100_000, help="Faults in each of the two rows, spread over the load.",
         ),
         Parameter(
