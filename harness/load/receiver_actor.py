@@ -134,8 +134,10 @@ class ReceiverActor:
             )
         )
         count = len(delivery.lengths) // 4
-        self.delivered_count += count
-        self.last_pos = max(self.last_pos, delivery.pos_first + count - 1)
+        last = delivery.pos_first + count - 1
+        # What lies up to the last position came before and comes again.
+        self.delivered_count += max(0, min(count, last - self.last_pos))
+        self.last_pos = max(self.last_pos, last)
 
     def _examine(self, delivery: Delivery) -> tuple[DeliveredRun, ...]:
         """Digest each run; cut a run whose content is wrong so that wrong messages stand alone."""

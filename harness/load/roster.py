@@ -28,12 +28,13 @@ class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReaderSeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One receiver of one inbox."""
+    """One receiver of one inbox; with `audit` it reads again what another has read before."""
 
     reader: str
     inbox: str
     edge: str
     group: str
+    audit: bool = False
 
 
 def seat_senders(

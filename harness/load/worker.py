@@ -147,7 +147,7 @@ class Worker:
             "unfinished": sum(not a.finished for a in self._senders),
             "sender_reconnects": sum(max(0, a.connects - 1) for a in senders),
             "receiver_reconnects": sum(max(0, a.connects - 1) for a in receivers),
-            "delivered": sum(a.delivered_count for a in receivers),
+            "delivered": sum(a.delivered_count for a in receivers if not a.seat.audit),
             "wrong": sum(a.wrong_count for a in receivers),
             "late_ns_max": max((a.late_ns_max for a in senders), default=0),
         }

@@ -62,6 +62,7 @@ async def drain(stage: Stage, phase: Drain) -> None:
                         inbox=inbox,
                         edge=edges[index % len(edges)],
                         group=process_group(stage.groups.processes),
+                        audit=True,
                     )
                     for index, inbox in enumerate(stage.inboxes)
                 ]

@@ -67,10 +67,23 @@ class _Fit:
             case Restart() | Kill() | Start() if phase.role == "edge" and self._system.one_hop:
                 self._note(f"{type(phase).__name__.lower()} of an edge", _NO_EDGES)
                 return None
+            case Restart(kill=False):
+                return self._asked_for(phase, Ability.RESTART)
+            case Restart() | Kill():
+                return self._asked_for(phase, Ability.KILL)
             case Load():
                 return self._load(phase)
             case _:
                 return phase
+
+    def _asked_for(self, phase: Phase, ability: Ability) -> Phase:
+        """Return a phase that is never left out: what comes after it presumes that it happened."""
+        if ability not in self._system.abilities:
+            raise UsageError(
+                f"its phase {type(phase).__name__} needs the ability {ability.value!r},"
+                f" which {self._system.name} does not have"
+            )
+        return phase
 
     def _load(self, load: Load) -> Load:
         every_s = load.presence_every_s
@@ -108,7 +121,8 @@ def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
     """Return the plan as it applies to a system, and what was left out, in words.
 
     Raises:
-        UsageError: The plan wants to break things, and nothing of that applies.
+        UsageError: The plan wants to break things, and nothing of that applies; or it stops nodes,
+            which the system cannot do.
     """
     fitting = _Fit(system)
     phases = tuple(fitted for phase in plan.phases if (fitted := fitting.phase(phase)) is not None)

@@ -92,3 +92,18 @@ def test_a_plan_of_which_no_fault_is_left_is_refused_and_says_why():
     # What breaks things by other means than faults is still worth running.
     storm = load(ON_CORE_LINK, during=((0.2, Storm()),))
     assert fit(plan(storm), QUEUE)[0].phases == (load(during=((0.2, Storm()),)),)
+
+
+@pytest.mark.parametrize(
+    ("phase", "word"),
+    [
+        (Restart(role="core"), "restart"),
+        (Restart(role="core", kill=True), "kill"),
+        (Kill(role="core"), "kill"),
+    ],
+)
+def test_a_node_that_cannot_be_stopped_is_bad_usage_and_no_error_of_the_harness(
+    phase: object, word: str
+):
+    with pytest.raises(UsageError, match=f"needs the ability '{word}', which queue"):
+        fit(plan(phase), QUEUE)
