@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from harness.checkers.check import Clue, Found, check
 from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
 from harness.faults.clock_jump import ClockJump
 from harness.faults.crash_in_recovery import CrashInRecovery
+from harness.faults.fault import Effect, Fault, Target
 from harness.faults.link_bandwidth import LinkBandwidth
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_cut_one_way import LinkCutOneWay
@@ -19,21 +21,28 @@ from harness.faults.power_loss import PowerLoss
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
 from harness.faults.process_terminate import ProcessTerminate
+from harness.faults.registry import fault
 from harness.faults.schedule import Planned, at, every
 from harness.faults.store_full import StoreFull
 from harness.faults.store_slow_sync import StoreSlowSync
 from harness.faults.store_sync_error import StoreSyncError
 from harness.faults.store_write_error import StoreWriteError
+from harness.faults.targets import ProcessTarget, as_link, as_process
+from harness.history import records
+from harness.links.link import Link
+from harness.links.links import Links, LinkWanted
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
     Churn,
     Drain,
+    Hands,
     Inspect,
     Load,
     Login,
     Logout,
+    OwnPhase,
     Phase,
     Promote,
     Read,
@@ -62,17 +71,19 @@ from harness.systems.port import (
     Login as SessionLogin,
 )
 from harness.systems.promises import Ability, Promise
-from harness.systems.topology import Topology
+from harness.systems.topology import Topology, client_link, client_links
 
 __all__ = [
-    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "ClockJump", "Connector",
-    "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment", "Drain", "HarnessError",
-    "Inspect", "LinkBandwidth", "LinkCut", "LinkCutOneWay", "LinkLatency", "LinkLimitData",
-    "LinkPause", "LinkReset", "LinkSlicer", "LinkSlowClose", "Load", "Login", "Logout", "NodeUsage",
-    "OutboxFull", "Outcome", "Parameter", "Parameters", "PayloadSpec", "Phase", "Plan", "Planned",
-    "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause", "ProcessTerminate", "Promise",
-    "Promote", "Read", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
-    "Send", "Sender", "SessionLogin", "SetupError", "StoreFull", "StoreSlowSync", "StoreSyncError",
-    "StoreWriteError", "Storm", "Stream", "System", "Topology", "UsageError", "at", "every",
-    "random_mix",
+    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "ClockJump", "Clue", "Connector",
+    "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment", "Drain", "Effect", "Fault",
+    "Found", "Hands", "HarnessError", "Inspect", "Link", "LinkBandwidth", "LinkCut",
+    "LinkCutOneWay", "LinkLatency", "LinkLimitData", "LinkPause", "LinkReset", "LinkSlicer",
+    "LinkSlowClose", "LinkWanted", "Links", "Load", "Login", "Logout", "NodeUsage",
+    "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters", "PayloadSpec", "Phase",
+    "Plan", "Planned", "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause",
+    "ProcessTarget", "ProcessTerminate", "Promise", "Promote", "Read", "Receiver", "Requires",
+    "Resized", "Restart", "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin",
+    "SetupError", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm",
+    "Stream", "System", "Target", "Topology", "UsageError", "as_link", "as_process", "at",
+    "check", "client_link", "client_links", "every", "fault", "random_mix", "records",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ from harness.run.limits import parse as parse_limit
 from harness.run.limits import parse_option
 from harness.run.observer import Observer
 from harness.run.request import RunOutcome, RunRequest
-from harness.scenario.loader import LoadedScenario
+from harness.scenario.loader import LoadedScenario, load_file
 from harness.scenario.parameters import Parameters, resolve
 
 SIGNALS_MAX = 3
@@ -116,6 +116,7 @@ def make_request(
     command: str,
     keep_history: str,
     limits: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
 ) -> RunRequest:
     """Return the request of a run.
 
@@ -134,6 +135,7 @@ def make_request(
         command=command,
         keep_history=keep_history,
         limits=limits,
+        files=files,
     )
 
 
@@ -149,6 +151,17 @@ def checked_parameters(
     for text in loaded.scenario.plan_for(parameters).limits:
         parse_limit(text)
     return parameters
+
+
+def load_files(places: list[str]) -> tuple[str, ...]:
+    """Run the files that ``--load`` names, for what they register, and return their names.
+
+    Raises:
+        UsageError: One is not there, or raises.
+    """
+    for place in places:
+        load_file(place)
+    return tuple(places)
 
 
 def checked_limits(texts: list[str]) -> tuple[str, ...]:

@@ -14,11 +14,13 @@ from typing import Annotated
 import msgspec
 import typer
 
+from harness.cli.options import LoadFiles
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.codec import decode_result, decode_suite
 from harness.report.result import Artifact, Result, Suite, Verdict
 from harness.report.writer import RESULT_NAME, SUITE_NAME, describe_artifacts, digest_of
 from harness.run.verdict import EXIT_ERROR, merge_runs
+from harness.scenario.loader import load_file
 
 HISTORY_FOLDER = "history"
 
@@ -30,12 +32,15 @@ def check(
     result: Annotated[
         Path, typer.Argument(help="A run or suite folder, or its result.json or suite.json.")
     ],
+    load: LoadFiles = None,
 ) -> None:
     """Judge a stored run again, from its history alone.
 
     Ends with the exit code of the verdict when both agree, with 70 when a file is damaged or the
-    stored result says something else.
+    stored result says something else. A run with checks of your own needs the files that hold them.
     """
+    for file in load or []:
+        load_file(file)
     place = result / _file_in(result) if result.is_dir() else result
     if not place.is_file():
         raise UsageError(f"{result}: no {RESULT_NAME} or {SUITE_NAME} there")
@@ -68,7 +73,11 @@ def check_run(place: Path) -> Verdict:
     if told:
         for line in told[:DIFFERENCES_SHOWN_MAX]:
             sys.stderr.write(f"  {line}\n")
-        raise HarnessError(f"{place}: the history says something else ({len(told)} differences)")
+        strange = sorted({one.id for one in stored.checks} - {one.id for one in again.checks})
+        hint = f"; --load the file that holds check {', '.join(strange)}" if strange else ""
+        raise HarnessError(
+            f"{place}: the history says something else ({len(told)} differences){hint}"
+        )
     return again.verdict
 
 

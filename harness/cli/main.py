@@ -50,6 +50,11 @@ VERBS = (
         help="Judge a stored run again, from its history alone.",
     ),
     Verb(
+        name="new",
+        place="harness.cli.new:new",
+        help="Make a scenario, system, check or fault of your own to start from.",
+    ),
+    Verb(
         name="history",
         place="harness.cli.history:history",
         help="Tell everything that was recorded of one message.",

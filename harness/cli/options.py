@@ -34,6 +34,12 @@ LimitTexts: TypeAlias = Annotated[
         metavar="METRIC=X",
     ),
 ]
+LoadFiles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--load", help="Run this Python file first, for its checks and faults.", metavar="FILE"
+    ),
+]
 Junit: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Write JUnit XML there: a case per scenario and check.", metavar="FILE"),

@@ -18,12 +18,22 @@ from harness.cli.carry_out import (
     check_seed,
     checked_limits,
     checked_parameters,
+    load_files,
     make_request,
     mark_interrupted,
     parse_assignments,
     under_signals,
 )
-from harness.cli.options import REPEAT_MAX, FailFast, Junit, LimitTexts, Markdown, Repeat, UntilFail
+from harness.cli.options import (
+    REPEAT_MAX,
+    FailFast,
+    Junit,
+    LimitTexts,
+    LoadFiles,
+    Markdown,
+    Repeat,
+    UntilFail,
+)
 from harness.cli.reports import Reports
 from harness.cli.suite import Planned, SuiteJob, new_suite
 from harness.errors import HarnessError, UsageError
@@ -72,6 +82,7 @@ def run(
     until_fail: UntilFail = False,
     fail_fast: FailFast = False,
     limit: LimitTexts = None,
+    load: LoadFiles = None,
     junit: Junit = None,
     markdown: Markdown = None,
 ) -> None:
@@ -79,6 +90,7 @@ def run(
 
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
     """
+    files = load_files(load or [])
     loaded = find(scenario)
     assignments = parse_assignments(set_ or [])
     chosen = draw_seed() if seed is None else check_seed(seed)
@@ -108,6 +120,7 @@ def run(
             suite=new_suite(suite_dir, profile, chosen),
             keep_history=keep_history,
             limits=limits,
+            files=files,
             stop_at_failure=until_fail or fail_fast,
             reports=reports,
         )
@@ -124,8 +137,9 @@ def run(
         command=shlex.join(["tallystick", *sys.argv[1:]]),
         keep_history=keep_history,
         limits=limits,
+        files=files,
     )
-    raise typer.Exit(_run_and_report(request, reports))
+    raise typer.Exit(run_and_report(request, reports))
 
 
 def _repeats(plan: Planned, repeat: int, *, fresh: bool) -> Iterator[Planned]:
@@ -148,7 +162,8 @@ def folder_for(name: str, out: Path | None) -> Path:
         raise UsageError(f"--out: {error}; name a new or empty folder") from error
 
 
-def _run_and_report(request: RunRequest, reports: Reports) -> int:
+def run_and_report(request: RunRequest, reports: Reports) -> int:
+    """Carry a run out, print its report, and return its exit code."""
     sys.stderr.write(f"seed {request.seed}, results in {request.run_dir}\n")
     name = request.loaded.scenario.name
 

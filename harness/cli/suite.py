@@ -64,6 +64,7 @@ class SuiteJob:
         suite: What `suite.json` says so far.
         keep_history: As of `run`.
         limits: Thresholds from the command line, for every run.
+        files: What was loaded before, for the commands to repeat.
         stop_at_failure: Leave out what is planned behind the first FAIL or ERROR.
         reports: What else is written at the end.
     """
@@ -72,6 +73,7 @@ class SuiteJob:
     suite: Suite
     keep_history: str
     limits: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     stop_at_failure: bool = False
     reports: Reports = field(default_factory=Reports)
     _console: Console = field(default_factory=lambda: make_console(sys.stdout))
@@ -126,6 +128,7 @@ class SuiteJob:
             command=shlex.join(["tallystick", *sys.argv[1:]]),
             keep_history=self.keep_history,
             limits=self.limits,
+            files=self.files,
         )
         self._under_way = planned
         begun_s = time.monotonic()

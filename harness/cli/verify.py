@@ -13,8 +13,9 @@ from harness.cli.carry_out import (
     check_seed,
     checked_limits,
     checked_parameters,
+    load_files,
 )
-from harness.cli.options import FailFast, Junit, LimitTexts, Markdown, Repeat
+from harness.cli.options import FailFast, Junit, LimitTexts, LoadFiles, Markdown, Repeat
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for
 from harness.cli.suite import Planned, SuiteJob, new_suite
@@ -48,6 +49,7 @@ def verify(
     repeat: Repeat = 1,
     fail_fast: FailFast = False,
     limit: LimitTexts = None,
+    load: LoadFiles = None,
     junit: Junit = None,
     markdown: Markdown = None,
 ) -> None:
@@ -59,6 +61,7 @@ def verify(
 
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
     """
+    files = load_files(load or [])
     places = [name for text in only or [] for name in text.split(",") if name]
     chosen = [(place, find(place)) for place in places] or [
         (loaded.scenario.name, loaded) for loaded in suite_of(profile, load_all())
@@ -80,6 +83,7 @@ def verify(
         suite=new_suite(suite_dir, profile, suite_seed),
         keep_history=keep_history,
         limits=limits,
+        files=files,
         stop_at_failure=fail_fast,
         reports=reports,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import anyio
 import msgspec
@@ -33,6 +34,7 @@ from harness.scenario.phases import (
     Storm,
 )
 from harness.systems.port import (
+    Deployment,
     Resized,
     as_inspectable,
     as_presence_aware,
@@ -116,6 +118,29 @@ async def perform(stage: Stage, phase: Phase) -> None:
                 await inspect(stage, phase.inboxes)
         case Drain():
             await drain(stage, phase)
+        case _:
+            with stage.phase(phase.name):
+                await phase.carry_out(_Hands(stage))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """What a phase of a scenario's author gets hold of; the rest of the stage may move."""
+
+    stage: Stage
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.stage.deployment
+
+    def now_ns(self) -> int:
+        return self.stage.now_ns()
+
+    def note(self, text: str) -> None:
+        self.stage.observer.note(text)
+
+    async def perform(self, phase: Phase) -> None:
+        await perform(self.stage, phase)
 
 
 async def promote(stage: Stage, phase: Promote) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.faults.schedule import Planned
 from harness.report.result import INTEGER_LIMIT, Result
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.parameters import Parameters
@@ -36,6 +37,10 @@ class RunRequest:
         command: What the user typed.
         keep_history: "always", "on-failure" or "never".
         limits: Thresholds from the command line; they replace the plan's on the same metric.
+        files: Python files that were loaded before, for their checks and faults.
+        faults: The exact schedules of a replay, load phase by load phase; they replace the plan's.
+        replays: The run folder that this repeats.
+        notes: What people should know of this request; it stands in the result.
         planted_bug: The bug that the self-test plants; every other run refuses one.
     """
 
@@ -50,6 +55,10 @@ class RunRequest:
     command: str
     keep_history: str = "always"
     limits: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    faults: tuple[tuple[Planned, ...], ...] | None = None
+    replays: str = ""
+    notes: tuple[str, ...] = ()
     planted_bug: str = ""
 
     @property
@@ -60,10 +69,14 @@ class RunRequest:
     @property
     def repeat_command(self) -> str:
         """The command that repeats this run's schedule of load and faults."""
+        if self.replays:
+            return shlex.join(["tallystick", "replay", self.replays])
         words = ["tallystick", "run", self.place]
         words += ["--seed", str(self.seed), "--profile", self.profile]
         for name, value in self.assignments.items():
             words += ["--set", f"{name}={value}"]
+        for file in self.files:
+            words += ["--load", file]
         for limit in self.limits:
             words += ["--limit", limit]
         if self.system != REFERENCE_SYSTEM:

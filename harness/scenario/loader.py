@@ -7,6 +7,7 @@ their own, so a folder `scenarios/` in a user's project neither shadows them nor
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -26,11 +27,15 @@ _OWN_PREFIX = "tallystick_scenarios"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedScenario:
-    """A scenario and the place it came from ("built-in", a file, a module or an entry point)."""
+    """A scenario and the place it came from ("built-in", a file, a module or an entry point).
+
+    `source_sha256` is of the file it stands in, "" where there is none.
+    """
 
     scenario: Scenario
     source: str
     doc: str
+    source_sha256: str = ""
 
 
 def own_names() -> list[str]:
@@ -60,7 +65,7 @@ def find(place: str) -> LoadedScenario:
         path = Path(place)
         if not path.is_file():
             raise UsageError(f"no file {place!r} to take a scenario from")
-        return _from_file(path.resolve(), str(path), f"tallystick_user_{path.stem}")
+        return _from_file(path.resolve(), str(path), _user_module(path))
     if ":" in place:
         return _from_module(place)
     wanted = place.replace("-", "_")
@@ -77,7 +82,28 @@ def find(place: str) -> LoadedScenario:
     raise UsageError(f"no scenario {place!r}{hint} (`tallystick list` shows all)")
 
 
+def load_file(place: str) -> None:
+    """Run a Python file for what it registers: checks and faults of one's own.
+
+    Raises:
+        UsageError: There is no such file, or it raises.
+    """
+    path = Path(place)
+    if not path.is_file():
+        raise UsageError(f"no file {place!r} to load")
+    _execute(path.resolve(), place, _user_module(path))
+
+
+def _user_module(path: Path) -> str:
+    return f"tallystick_user_{path.stem}"
+
+
 def _from_file(path: Path, source: str, module_name: str) -> LoadedScenario:
+    module = _execute(path, source, module_name)
+    return _check(getattr(module, "SCENARIO", None), source, _doc(module), str(path))
+
+
+def _execute(path: Path, source: str, module_name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{source}: not a Python file")
@@ -89,7 +115,7 @@ def _from_file(path: Path, source: str, module_name: str) -> LoadedScenario:
     except Exception as error:
         del sys.modules[module_name]
         raise UsageError(f"{source}: {type(error).__name__}: {error}") from error
-    return _check(getattr(module, "SCENARIO", None), source, _doc(module))
+    return module
 
 
 def _from_module(place: str) -> LoadedScenario:
@@ -98,13 +124,15 @@ def _from_module(place: str) -> LoadedScenario:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UsageError(f"{place}: {error}") from error
-    return _check(getattr(module, attribute, None), place, _doc(module))
+    return _check(getattr(module, attribute, None), place, _doc(module), module.__file__)
 
 
-def _check(found: object, source: str, doc: str) -> LoadedScenario:
+def _check(found: object, source: str, doc: str, file: str | None = None) -> LoadedScenario:
     if not isinstance(found, Scenario):
         raise UsageError(f"{source}: it must define SCENARIO = Scenario(...)")
-    return LoadedScenario(scenario=found, source=source, doc=doc)
+    content = Path(file).read_bytes() if file else b""
+    digest = hashlib.sha256(content).hexdigest() if content else ""
+    return LoadedScenario(scenario=found, source=source, doc=doc, source_sha256=digest)
 
 
 def _doc(module: ModuleType) -> str:

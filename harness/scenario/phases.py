@@ -8,7 +8,7 @@ names. Edges are named by the topology.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from harness.faults.schedule import Planned
 
@@ -205,6 +205,46 @@ class Drain:
     inspect: bool = True
 
 
+class Hands(Protocol):
+    """What a phase of one's own can do while it is carried out."""
+
+    @property
+    def deployment(self) -> Any:
+        """The running system, a `tallystick.Deployment`; it can do what it has abilities for."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the start of the run, as in the history."""
+
+    def note(self, text: str) -> None:
+        """Tell those who watch."""
+
+    async def perform(self, phase: Phase) -> None:
+        """Carry out another phase as a part of this one.
+
+        Raises:
+            HarnessError: It could not be done.
+        """
+
+
+class OwnPhase(Protocol):
+    """A phase that is not in this vocabulary: a frozen dataclass of the author of a scenario.
+
+    Its begin and end stand in the history under `name`; the run's drain comes behind it as behind
+    any other. Whatever it starts it must have ended when it returns.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names it in the history and for those who watch."""
+
+    async def carry_out(self, hands: Hands) -> None:
+        """Do it; end by a condition or a deadline.
+
+        Raises:
+            HarnessError: It could not be done; the run ends in ERROR.
+        """
+
+
 Phase: TypeAlias = (
     Promote
     | Send
@@ -219,4 +259,5 @@ Phase: TypeAlias = (
     | AskPresence
     | Inspect
     | Drain
+    | OwnPhase
 )

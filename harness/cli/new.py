@@ -1,0 +1,73 @@
+"""`tallystick new`: a file to start from, of a scenario, a system, a check or a fault."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import UsageError
+
+TEMPLATES = "tallystick.templates"
+"""Where the files lie. They are copied as text: nothing of them is imported here."""
+
+KINDS = ("scenario", "system", "check", "fault")
+
+_NEXT = {
+    "scenario": "tallystick run ./{name}.py --profile smoke",
+    "system": "tallystick run ./your_scenario.py --system {name}:SYSTEM",
+    "check": "tallystick run ./{name}.py",
+    "fault": "tallystick run ./{name}.py",
+}
+
+
+def new(
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}.", metavar="KIND")],
+    name: Annotated[str, typer.Argument(help="Its name; the file is NAME.py.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder it goes to, made if missing.", metavar="DIR")
+    ] = Path(),
+) -> None:
+    """Make a file to start from. It runs as it is; an existing file is never overwritten."""
+    if kind not in KINDS:
+        raise UsageError(f"new {kind!r}: one of {', '.join(KINDS)}")
+    module = module_name(name)
+    path = out / f"{module}.py"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(filled(kind, module))
+    except FileExistsError:
+        raise UsageError(f"{path} exists already") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error}") from error
+    typer.echo(f"made {path}\nnext: {_NEXT[kind].format(name=module)}")
+
+
+def module_name(name: str) -> str:
+    """Return the name as a Python module has it.
+
+    Raises:
+        UsageError: No module can be called so.
+    """
+    module = name.removesuffix(".py").replace("-", "_").lower()
+    if not module.isidentifier() or not module.isascii() or keyword.iskeyword(module):
+        raise UsageError(f"name {name!r}: words of letters and digits, joined by _")
+    return module
+
+
+def filled(kind: str, module: str) -> str:
+    """Return the file of a kind with the names put in."""
+    text = (files(TEMPLATES) / f"{kind}.py").read_text(encoding="utf-8")
+    # In a user's project Tallystick is a package among others; here it is our own.
+    text = re.sub(r"(import [^\n]+)\n\nfrom tallystick", r"\1\nfrom tallystick", text)
+    words = module.strip("_").split("_")
+    return (
+        text.replace("template_name", module)
+        .replace("TemplateName", "".join(word.capitalize() for word in words))
+        .replace("Template title", " ".join(words).capitalize())
+    )

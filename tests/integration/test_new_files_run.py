@@ -1,0 +1,47 @@
+"""What `new` makes runs as it is: a check over a system of one's own, and a fault."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.checkers import check as checks
+from harness.cli.main import run_cli
+from harness.faults import registry
+from harness.report.codec import decode_result
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch, tmp_path: Path, toxiproxy_binary: Path) -> None:
+    checks.all_checks()
+    registry.faults()
+    monkeypatch.setattr(checks, "_SPECS", dict(checks._SPECS))
+    monkeypatch.setattr(checks, "_MADE_BY", dict(checks._MADE_BY))
+    monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
+    monkeypatch.delitem(sys.modules, "late_system", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    # Load processes look for the system where they stand, as the command line does.
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_new_check_is_made_on_a_new_system() -> None:
+    assert run_cli(["new", "check", "late_check"]) == 0
+    assert run_cli(["new", "system", "late_system"]) == 0
+    words = ["run", "./late_check.py", "--system", "late_system:SYSTEM", "--out", "kept"]
+    assert run_cli(words) == 0
+    result = decode_result(Path("kept/result.json").read_bytes())
+    assert result.system.name == "late_system"
+    assert result.counts.delivered > 100
+    assert {c.id: c.status.value for c in result.checks}["X1"] == "PASS"
+    assert all(link.covered for link in result.coverage)
+
+
+def test_a_new_fault_has_its_effect() -> None:
+    assert run_cli(["new", "fault", "late_fault"]) == 0
+    assert run_cli(["run", "./late_fault.py", "--out", "kept"]) in (0, 4)
+    (fault,) = decode_result(Path("kept/result.json").read_bytes()).faults
+    assert (fault.kind, fault.effective, fault.effect) == ("late_fault", True, {"pauses_seen": 3})
