@@ -16,7 +16,6 @@ from tallystick import (
     Parameters,
     PayloadSpec,
     Plan,
-    Planned,
     Requires,
     Scenario,
     Stream,
@@ -33,14 +32,16 @@ def plan(p: Parameters) -> Plan:
     targets = [f"client-edge:{edge}:*" for edge in LATENCY_MS]
     targets += [f"edge-core:{edge}" for edge in LATENCY_MS]
     gap_s = p.duration_s / p.resets
-    faults: list[Planned] = []
-    for index in range(p.resets):
-        # Clients are on the same machine: without a distance nothing of theirs is under way.
-        distance = LinkLatency(latency_ms=p.distance_ms, duration_s=0.8 * gap_s)
-        faults += [
-            at(index * gap_s, distance, on="client-edge:*"),
-            at((index + 0.6) * gap_s, LinkReset(), on=targets[index % len(targets)]),
-        ]
+    # Clients are on the same machine: without a distance nothing of theirs is under way. They come
+    # back over the same links.
+    distance = LinkLatency(latency_ms=p.distance_ms, duration_s=p.duration_s)
+    faults = (
+        at(0, distance, on="client-edge:*"),
+        *(
+            at((index + 0.6) * gap_s, LinkReset(), on=targets[index % len(targets)])
+            for index in range(p.resets)
+        ),
+    )
     promised = int(p.rate_per_s * p.duration_s * 0.9)
     return Plan(
         topology=Topology(edges=tuple(LATENCY_MS), latency_ms=LATENCY_MS),
@@ -56,7 +57,7 @@ def plan(p: Parameters) -> Plan:
                         batch_count=p.batch_count,
                     ),
                 ),
-                faults=tuple(faults),
+                faults=faults,
             ),
             Drain(within_s=120.0),
         ),
@@ -93,7 +94,7 @@ SCENARIO = Scenario(
         ),
         Parameter(
             name="distance_ms", default=80, unit="ms", minimum=1, maximum=500,
-            help="One-way latency between clients and edges while a reset is near.",
+            help="One-way latency between clients and edges, beside that of the region.",
         ),
         Parameter(
             name="batch_count", default=200, unit="messages", minimum=2, maximum=65_536,

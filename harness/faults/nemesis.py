@@ -73,6 +73,7 @@ class Nemesis:
         self._observe = observe
         self._strikes: list[_Strike] = []
         self._faults = 0
+        self._turns: dict[tuple[str, str], anyio.Lock] = {}
 
     def check(self, planned: Sequence[Planned]) -> None:
         """See, before anything runs, that every fault has a target of the right sort.
@@ -87,9 +88,9 @@ class Nemesis:
     async def run(self, planned: Sequence[Planned]) -> None:
         """Carry out a schedule whose times count from now; return when its last fault is healed.
 
-        What is planned for a pattern is done to all its targets at the same time. If this is
-        cancelled, `heal_all` still heals what holds. Two kills of one process should not overlap:
-        the second would strike while the first is starting it.
+        What is planned for a pattern is done to all its targets at the same time. Faults of one
+        kind on one target do not overlap: the later one waits until the earlier one is healed. If
+        this is cancelled, `heal_all` still heals what holds.
 
         Raises:
             HarnessError: A fault could not be done or undone (in an exception group).
@@ -139,6 +140,12 @@ class Nemesis:
         )
         self._strikes.append(strike)
         self._mark(strike, REQUESTED, strike.requested_ns)
+        # A busy machine heals late; the healing of one must not undo the next of its kind.
+        async with self._turns.setdefault((fault.kind, target.name), anyio.Lock()):
+            await self._strike_in_turn(strike)
+
+    async def _strike_in_turn(self, strike: _Strike) -> None:
+        fault, target = strike.fault, strike.target
         strike.effect = await _within(strike, fault.inject(target))
         strike.effective = fault.is_effective(strike.effect)
         strike.confirmed_ns = self._now_ns()

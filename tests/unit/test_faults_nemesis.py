@@ -156,6 +156,27 @@ async def test_faults_strike_at_their_times_and_overlap() -> None:
     ]
 
 
+async def test_faults_of_one_kind_on_one_target_take_turns() -> None:
+    things = Things("a")
+    nemesis, records, _ = make(things)
+    await nemesis.run([at(0.0, Scripted(duration_s=0.1), on="a"), at(0.02, Scripted(), on="a")])
+    assert things.things[0].log == ["inject", "heal", "inject", "heal"]
+    assert [(mark.fault, mark.state) for mark in records] == [
+        ("f1", "requested"), ("f1", "confirmed"), ("f2", "requested"), ("f1", "healed"),
+        ("f2", "confirmed"), ("f2", "healed"),
+    ]  # fmt: skip
+
+
+async def test_a_fault_that_waits_for_its_turn_when_all_ends_is_never_done() -> None:
+    things = Things("a")
+    nemesis, _, _ = make(things)
+    with anyio.move_on_after(0.1):
+        await nemesis.run([at(0, Scripted(duration_s=60), on="a"), at(0.02, Scripted(), on="a")])
+    await nemesis.heal_all()
+    assert [strike.confirmed_ns is None for strike in nemesis.journal()] == [False, True]
+    assert "inject" not in things.things[0].log[1:]
+
+
 async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:
     things = Things("a")
     nemesis, records, _ = make(things)
