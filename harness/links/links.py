@@ -14,7 +14,7 @@ import anyio
 from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
 from harness.links.link import Link, rest_toxics
-from harness.links.ports import PortBlock
+from harness.links.ports import LOOPBACK, PortBlock
 from harness.links.probe import ProbeWords
 from harness.links.proxies import DOWNSTREAM, UPSTREAM
 from harness.links.server import ToxiproxyServer
@@ -28,7 +28,8 @@ class LinkWanted:
 
     Attributes:
         name: Unique in the run.
-        upstream_port: Where the server listens or will listen, on loopback.
+        upstream_port: Where the server listens or will listen.
+        upstream_host: On which machine, this one unless a user has asked for another.
         latency_ms: Delay of each direction at rest; it outlives healing.
         jitter_ms: How much that delay varies.
         probe: Bytes to which the server on a fresh connection answers with at least one byte,
@@ -40,6 +41,7 @@ class LinkWanted:
 
     name: str
     upstream_port: int
+    upstream_host: str = LOOPBACK
     latency_ms: int = 0
     jitter_ms: int = 0
     probe: bytes = b""
@@ -154,7 +156,10 @@ class Links:
                 raise HarnessError(f"link {name!r} is opened twice")
         links = [self._make(one) for one in wanted]
         await self.server.api.create_all(
-            {link.name: (link.listen_port, link.upstream_port) for link in links}
+            {
+                link.name: (link.listen_port, f"{one.upstream_host}:{one.upstream_port}")
+                for link, one in zip(links, wanted, strict=True)
+            }
         )
         async with anyio.create_task_group() as tasks:
             for link in links:

@@ -86,13 +86,13 @@ class ToxiproxyApi:
         """Return the server's Prometheus text."""
         return await self._call("get", "/metrics", "metrics")
 
-    async def create_all(self, wanted: Mapping[str, tuple[int, int]]) -> None:
+    async def create_all(self, wanted: Mapping[str, tuple[int, str]]) -> None:
         """Make many enabled proxies without toxics, in one call.
 
         320 of them take 0.06 s so, and 1.7 s one by one (measured on two shared cores).
 
         Args:
-            wanted: (listen port, upstream port) by name. No name may exist.
+            wanted: (listen port, upstream as host:port) by name. No name may exist.
 
         Raises:
             HarnessError: A port is taken; some of the others may have been made.
@@ -101,10 +101,10 @@ class ToxiproxyApi:
             {
                 "name": name,
                 "listen": f"{LOOPBACK}:{listen_port}",
-                "upstream": f"{LOOPBACK}:{upstream_port}",
+                "upstream": upstream,
                 "enabled": True,
             }
-            for name, (listen_port, upstream_port) in wanted.items()
+            for name, (listen_port, upstream) in wanted.items()
         ]
         await self._call("post", "/populate", ", ".join(list(wanted)[:NAMES_TOLD_MAX]), body)
 

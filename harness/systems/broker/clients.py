@@ -14,7 +14,7 @@ from harness.systems.broker.codec import split, unpack
 from harness.systems.broker.line import (
     ANSWER_WITHIN_S,
     CONNECT_WITHIN_S,
-    Dialler,
+    Dial,
     Ears,
     Line,
     Unavailable,
@@ -42,12 +42,12 @@ class BrokerConnector:
     """Makes the clients of one load process and owns their tasks.
 
     Args:
-        dialler: Opens lines.
+        dial_line: Opens lines.
         ports: Where each link's proxy listens, by the link's name.
     """
 
-    def __init__(self, dialler: Dialler, ports: Mapping[str, int]) -> None:
-        self._dialler = dialler
+    def __init__(self, dial_line: Dial, ports: Mapping[str, int]) -> None:
+        self._dial_line = dial_line
         self._ports = ports
         self._tasks = anyio.create_task_group()
         self._lines: dict[str, list[Line]] = {}
@@ -103,7 +103,7 @@ class BrokerConnector:
         link = client_link(edge, group)
         try:
             with anyio.fail_after(CONNECT_WITHIN_S):
-                line = await self._dialler.dial(self._ports[link], ears)
+                line = await self._dial_line(self._ports[link], ears)
         except OSError as error:  # TimeoutError and Unavailable are ones too.
             raise ConnectionError(f"{link}: {error or 'no answer'}") from error
         self._lines.setdefault(link, []).append(line)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+
+import anyio
 
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.links.links import Links, LinkWanted
+from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.port import NodeUsage
 from harness.systems.topology import Topology, client_links
+
+CLEAN_UP_WITHIN_S = 10.0
+"""Deadline for removing what a run has made at a server of somebody else's."""
 
 CORE = "core"
 """What scenarios call the node that stores: for a broker, its server."""
 
 
 async def open_client_links(
-    topology: Topology, links: Links, upstream_port: int, words: ProbeWords
+    topology: Topology,
+    links: Links,
+    upstream_port: int,
+    words: ProbeWords,
+    *,
+    upstream_host: str = LOOPBACK,
 ) -> dict[str, int]:
     """Open a proxy to the broker for every edge and client group; return link → port.
 
@@ -29,6 +40,7 @@ async def open_client_links(
         [
             LinkWanted(
                 name=name,
+                upstream_host=upstream_host,
                 upstream_port=upstream_port,
                 latency_ms=topology.latency_ms.get(edge, 0),
                 probe=words.greeting,
@@ -117,3 +129,55 @@ class BrokerDeployment:
         """Stop the server. Idempotent."""
         self._torn_down = True
         await self._server.stop()
+
+
+class EndpointDeployment:
+    """A server that somebody else runs: clients and links, and no processes.
+
+    Args:
+        connect: Holds "ports", where the proxies listen.
+        config: For the result.
+        clean_up: Removes what the run has made at the server, through one of these ports.
+    """
+
+    def __init__(
+        self,
+        connect: Mapping[str, Any],
+        config: Mapping[str, Any],
+        clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]],
+    ) -> None:
+        self.connect = connect
+        self.config = config
+        self._clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]] | None = clean_up
+
+    def targets(self) -> Sequence[ProcessTarget]:
+        """Return none."""
+        return ()
+
+    async def gauges(self) -> list[tuple[str, int, str, int, int]]:
+        """Return none."""
+        return []
+
+    def usage(self) -> list[NodeUsage]:
+        """Return none: what the server uses is not known."""
+        return []
+
+    def find_dead(self) -> list[str]:
+        """Return none."""
+        return []
+
+    async def teardown(self) -> None:
+        """Remove what the run has made, once.
+
+        Raises:
+            HarnessError: It did not work; says what is left.
+        """
+        clean_up, self._clean_up = self._clean_up, None
+        if clean_up is None:
+            return
+        try:
+            with anyio.fail_after(CLEAN_UP_WITHIN_S):
+                await clean_up(self.connect, next(iter(self.connect["ports"].values())))
+        except OSError as error:
+            prefix = self.connect["prefix"]
+            raise HarnessError(f"what begins with {prefix!r} is left there: {error}") from error

@@ -6,9 +6,9 @@ deadlines, link coverage) is made from it in `clients.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from harness.systems.port import Batch
 
@@ -87,12 +87,6 @@ class Line(Protocol):
         """Close its connections behind what was sent. Idempotent."""
 
 
-class Dialler(Protocol):
-    """Opens lines; made inside a load process from `Deployment.connect`."""
-
-    async def dial(self, port: int, ears: Ears) -> Line:
-        """Open a line to the broker through a port on loopback.
-
-        Raises:
-            Unavailable: It did not come up.
-        """
+Dial: TypeAlias = Callable[[int, Ears], Awaitable[Line]]
+"""Opens a line to the broker through a port on loopback, or raises `Unavailable`. It is made inside
+a load process from `Deployment.connect`."""

@@ -1,4 +1,4 @@
-"""NATS JetStream as a system under test: a server of our own, and what it promises."""
+"""NATS as a system under test: what it promises, a server of our own, or one that runs."""
 
 from __future__ import annotations
 
@@ -12,43 +12,110 @@ from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.broker.clients import BrokerConnector
-from harness.systems.broker.deployment import BrokerDeployment, open_client_links
-from harness.systems.nats.client import NatsDialler
+from harness.systems.broker.deployment import (
+    BrokerDeployment,
+    EndpointDeployment,
+    open_client_links,
+)
+from harness.systems.broker.line import Ears, Line
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.nats.client import NatsLine, remove_streams
+from harness.systems.nats.core import CoreLine
 from harness.systems.nats.server import find_server, server_version, write_config
+from harness.systems.port import Deployment
 from harness.systems.promises import Ability, Promise
 from harness.systems.topology import Topology
 
+PING = b"PING\r\n"
+
+SYNC_INTERVAL = "always"
+"""Synced before every acknowledgement. The server's own default is every two minutes."""
+
 
 class NatsSystem:
-    """One NATS server with JetStream on files."""
+    """One NATS server, with JetStream on files unless the options say otherwise.
+
+    The reasons for what it promises:
+
+    - exactly once in the log: a resend carries its ``Nats-Msg-Id``, and the stream's duplicate
+      window outlasts the run;
+    - a durable cursor: the key of a bucket, which is stored and synced as messages are;
+    - FIFO and prefix: a sender has one connection, a stream takes in order what comes over it, and
+      a refusal ends the connection, behind which everything unanswered is sent again;
+    - linearizable append and end, dense positions: one stream per inbox, with one leader.
+
+    Without JetStream it promises none of that, and does not keep what every system must keep.
+    """
 
     name = "nats"
-    version = "JetStream"
-    promises = frozenset(
-        {
-            Promise.EXACTLY_ONCE_LOG,
-            Promise.DURABLE_CURSOR,
-            Promise.FIFO_PIPELINED,
-            Promise.PREFIX,
-            Promise.LINEARIZABLE_APPEND,
-            Promise.LINEARIZABLE_END,
-            Promise.DENSE_POSITIONS,
-        }
-    )
-    abilities = frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
     presence_bound_s = 0.0
     route = ""
     one_hop = True
+    options: Mapping[str, str] = {
+        **ENDPOINT_OPTIONS,
+        "jetstream": "on, or off: core NATS, which keeps nothing",
+        "sync_interval": "how often the store is synced: always (default), or a time as 2m",
+    }
+
+    def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
+        chosen = chosen or {}
+        self._endpoint = Endpoint.chosen(chosen)
+        self._jetstream = choose(chosen, "jetstream", ("on", "off"), "on") == "on"
+        self._sync_interval = chosen.get("sync_interval", SYNC_INTERVAL)
+        self._chosen = dict(chosen)
+        self.version = "JetStream" if self._jetstream else "core"
+        self.promises = (
+            frozenset(
+                {
+                    Promise.EXACTLY_ONCE_LOG,
+                    Promise.DURABLE_CURSOR,
+                    Promise.FIFO_PIPELINED,
+                    Promise.PREFIX,
+                    Promise.LINEARIZABLE_APPEND,
+                    Promise.LINEARIZABLE_END,
+                    Promise.DENSE_POSITIONS,
+                }
+            )
+            if self._jetstream
+            else frozenset[Promise]()
+        )
+        self.abilities = (
+            frozenset[Ability]()
+            if self._endpoint
+            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
+        )
+
+    def configure(self, chosen: Mapping[str, str]) -> NatsSystem:
+        """Return the system with these options."""
+        return NatsSystem(chosen)
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
-    ) -> BrokerDeployment:
+    ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
         # The token keeps one run's clients off another's server; it is no secret.
         token = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        connect: dict[str, Any] = {
+            "jetstream": self._jetstream,
+            "trims": topology.retention == "ack",
+        }
+        if self._endpoint is not None:
+            # The server may be in use by others: names of our own, and nothing left behind.
+            connect["endpoint"] = self._endpoint.as_connect()
+            connect["prefix"] = f"tallystick_{token[:12]}_"
+            connect["ports"] = await open_client_links(
+                topology,
+                links,
+                self._endpoint.port,
+                ProbeWords(),
+                upstream_host=self._endpoint.host,
+            )
+            return EndpointDeployment(
+                connect, {**self._chosen, **self._endpoint.as_config()}, remove_streams
+            )
         port = links.ports.take()
         binary = find_server()
-        config = write_config(run_dir, port, token)
+        config = write_config(run_dir, port, token, self._sync_interval)
         server = Process(
             name="nats",
             argv=[str(binary), "--config", str(config)],
@@ -60,26 +127,36 @@ class NatsSystem:
         login = json.dumps({"verbose": False, "pedantic": False, "auth_token": token})
         words = ProbeWords(
             banner=True,  # INFO
-            greeting=f"CONNECT {login}\r\nPING\r\n".encode(),
-            ping=b"PING\r\n",
+            greeting=f"CONNECT {login}\r\n".encode() + PING,
+            ping=PING,
         )
-        ports = await open_client_links(topology, links, port, words)
+        connect["token"] = token
+        connect["prefix"] = "inbox_"
+        connect["ports"] = await open_client_links(topology, links, port, words)
         await server.start()
-        connect = {
-            "ports": ports,
-            "token": token,
-            "prefix": "inbox_",
-            "trims": topology.retention == "ack",
-        }
         return BrokerDeployment(
             server,
             connect,
-            {"server_version": server_version(binary), "server_config": config.read_text()},
+            {
+                **self._chosen,
+                "server_version": server_version(binary),
+                "server_config": config.read_text(),
+            },
         )
 
     def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:
         """Return what makes clients from the deployment's `connect`."""
-        return BrokerConnector(NatsDialler(connect), connect["ports"])
+
+        async def dial(port: int, ears: Ears) -> Line:
+            line = (NatsLine if connect["jetstream"] else CoreLine)(port, ears, connect)
+            try:
+                await line.open()
+            except BaseException:
+                line.abort()
+                raise
+            return line
+
+        return BrokerConnector(dial, connect["ports"])
 
 
 SYSTEM = NatsSystem()

@@ -1,14 +1,10 @@
-"""A JetStream client on one connection: nats-py, dialled through our proxy and nowhere else.
+"""A JetStream client on one connection.
 
 An inbox is a stream of its own, so its sequence is dense; position = sequence - 1. A message is
 published with the header ``Nats-Msg-Id`` made of producer and n, so that a resend within the
 stream's duplicate window is answered with the first one's sequence. The cursor is a key of a
 key-value bucket, written with compare-and-set. Reading is an ephemeral pull consumer that begins
 behind the position the reader names; it needs no acknowledgements.
-
-nats-py opens a further connection by itself only when it reconnects, and then also to addresses
-that servers have advertised. Here it may not reconnect, and its transport dials the proxy whatever
-address it is given.
 """
 
 from __future__ import annotations
@@ -18,14 +14,11 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import ParseResult
 
 import anyio
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.transport import TcpTransport
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -37,9 +30,9 @@ from nats.js.api import (
 )
 from nats.js.kv import KeyValue
 
-from harness.links.ports import LOOPBACK
 from harness.systems.broker.codec import pack
 from harness.systems.broker.line import Ears, Unavailable
+from harness.systems.nats.connection import REQUEST_WITHIN_S, NatsConnection
 from harness.systems.port import Batch
 
 IN_FLIGHT_MAX = 1_024
@@ -54,9 +47,6 @@ FETCH_WITHIN_S = 1.0
 
 FETCH_GRACE_S = 4.0
 """What the answer to a pull may take beyond that before the connection counts as gone."""
-
-REQUEST_WITHIN_S = 4
-"""Deadline of one request to the server's JetStream API."""
 
 DUPLICATE_WINDOW_S = 24 * 3_600.0
 """How long a stream recognises message ids; longer than any run."""
@@ -80,76 +70,6 @@ TERMINAL = {10054: "message larger than the stream allows"}
 """Errors in acknowledgements after which a message will definitely never be stored."""
 
 
-class ProxyTransport(TcpTransport):
-    """Dials one port on loopback, whatever the address, and counts what it reads."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bytes_read = 0
-        self.connections = 0
-        self._port = port
-
-    def __bool__(self) -> bool:
-        # nats-py replaces a transport that says it is not connected yet.
-        return True
-
-    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
-        """Dial the proxy."""
-        await super().connect(
-            uri._replace(netloc=f"{LOOPBACK}:{self._port}"), buffer_size, connect_timeout
-        )
-        self.connections += 1
-
-    async def read(self, buffer_size: int) -> bytes:
-        """Read and count."""
-        found: bytes = await super().read(buffer_size)
-        self.bytes_read += len(found)
-        return found
-
-    async def readline(self) -> bytes:
-        """Read a line and count."""
-        found: bytes = await super().readline()  # type: ignore[no-untyped-call]
-        self.bytes_read += len(found)
-        return found
-
-    def write(self, payload: bytes) -> None:
-        """Write; raises ConnectionResetError when the connection has ended."""
-        if self._io_writer is None or self._io_writer.is_closing():
-            raise ConnectionResetError("the connection has ended")
-        super().write(payload)  # type: ignore[no-untyped-call]
-
-    def writelines(self, payload: list[bytes]) -> None:
-        """Write, unless the connection was cut: then there is nobody to write to."""
-        if self._io_writer is not None and not self._io_writer.is_closing():
-            super().writelines(payload)  # type: ignore[no-untyped-call]
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        if self._io_writer is not None:
-            self._io_writer.transport.abort()
-
-
-class NatsDialler:
-    """Opens lines from `Deployment.connect`."""
-
-    def __init__(self, connect: Mapping[str, Any]) -> None:
-        self._connect = connect
-
-    async def dial(self, port: int, ears: Ears) -> NatsLine:
-        """Open a line.
-
-        Raises:
-            Unavailable: The server did not take us in.
-        """
-        line = NatsLine(port, ears, self._connect)
-        try:
-            await line.open()
-        except BaseException:
-            line.abort()
-            raise
-        return line
-
-
 class NatsLine:
     """One nats-py client."""
 
@@ -158,11 +78,9 @@ class NatsLine:
     def __init__(self, port: int, ears: Ears, connect: Mapping[str, Any]) -> None:
         self._ears = ears
         self._prefix: str = connect["prefix"]
-        self._token: str = connect["token"]
         self._trims: bool = connect["trims"]
-        self._transport = ProxyTransport(port)
-        self._client = Client()
-        self._client._transport = self._transport
+        self._connection = NatsConnection(port, connect, ears.lost)
+        self._client = self._connection.client
         self._manager = self._client.jsm(timeout=REQUEST_WITHIN_S)
         self._left = False
         self._answers = self._client.new_inbox()
@@ -176,39 +94,21 @@ class NatsLine:
         self._cursors: KeyValue | None = None
         self._revision = 0
         self._committing = asyncio.Lock()
-        self._ending: asyncio.Task[None] | None = None
 
     @property
     def connections(self) -> int:
         """Connections opened: one."""
-        return self._transport.connections
+        return self._connection.connections
 
     @property
     def bytes_read(self) -> int:
         """Every byte read from the socket."""
-        return self._transport.bytes_read
+        return self._connection.bytes_read
 
     async def open(self) -> None:
-        """Connect."""
-
-        async def closed() -> None:
-            if not self._left:
-                self._left = True
-                self._ears.lost(str(self._client.last_error or "closed by the server"))
-
-        async def ignore(_error: Exception) -> None:
-            """Take no notice: what ends the connection comes through `closed` as well."""
-
+        """Connect and listen for acknowledgements."""
+        await self._connection.open()
         try:
-            await self._client.connect(
-                "nats://broker:4222",  # The transport knows where to go.
-                token=self._token or None,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                closed_cb=closed,
-                error_cb=ignore,
-                ping_interval=3_600,  # We ask for signs of life ourselves.
-            )
             await self._client.subscribe(
                 f"{self._answers}.*.*", cb=self._answered, pending_msgs_limit=0,
                 pending_bytes_limit=0,
@@ -237,7 +137,7 @@ class NatsLine:
 
     async def _stream(self, inbox: str) -> str:
         """Return the stream of an inbox, which is also its subject, made if there is none."""
-        name = self._prefix + _plain(inbox)
+        name = self._prefix + plain(inbox)
         if inbox not in self._inboxes:
             await self._manager.add_stream(
                 StreamConfig(
@@ -293,7 +193,7 @@ class NatsLine:
     async def _read_cursor(self) -> int:
         assert self._cursors is not None  # Set by `open_inbox`, which comes first.
         try:
-            entry = await self._cursors.get(_plain(self._inbox))
+            entry = await self._cursors.get(plain(self._inbox))
         except nats.js.errors.KeyNotFoundError:
             self._revision = 0
             return -1
@@ -314,7 +214,7 @@ class NatsLine:
 
     async def _make_consumer(self, next_pos: int) -> str:
         made = await self._manager.add_consumer(
-            self._prefix + _plain(self._inbox),
+            self._prefix + plain(self._inbox),
             ConsumerConfig(
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=next_pos + 1,
@@ -330,7 +230,7 @@ class NatsLine:
         if not self._owed and self._pulled.empty():
             self._owed = FETCH_MESSAGES
             wanted = {"batch": FETCH_MESSAGES, "expires": int(FETCH_WITHIN_S * 1e9)}
-            stream = self._prefix + _plain(self._inbox)
+            stream = self._prefix + plain(self._inbox)
             await self._client.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._consumer}",
                 json.dumps(wanted).encode(),
@@ -358,7 +258,7 @@ class NatsLine:
     async def end(self) -> int:
         """Return the last sequence of the stream, as a position."""
         try:
-            info = await self._manager.stream_info(self._prefix + _plain(self._inbox))
+            info = await self._manager.stream_info(self._prefix + plain(self._inbox))
         except nats.errors.Error as error:
             raise Unavailable(str(error)) from error
         return int(info.state.last_seq) - 1
@@ -369,7 +269,7 @@ class NatsLine:
         Compare-and-set, since a write of a connection that was cut may still arrive.
         """
         assert self._cursors is not None  # Set by `open_inbox`, which comes first.
-        key = _plain(self._inbox)
+        key = plain(self._inbox)
         async with self._committing:
             try:
                 while True:
@@ -388,28 +288,41 @@ class NatsLine:
 
     async def ping(self) -> None:
         """Make a round trip."""
-        try:
-            await self._client.flush(timeout=REQUEST_WITHIN_S)
-        except (nats.errors.Error, ConnectionError) as error:
-            raise Unavailable(str(error)) from error
-
-    # The end
+        await self._connection.ping()
 
     def abort(self) -> None:
-        """Cut the connection, and let nats-py end its tasks."""
+        """Cut the connection."""
         self._left = True
-        self._transport.abort()
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._client.close())
+        self._connection.abort()
 
     async def close(self) -> None:
         """Close the connection behind what was sent."""
         self._left = True
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self._client.close())
-        await asyncio.shield(self._ending)
+        await self._connection.close()
 
 
-def _plain(inbox: str) -> str:
+def plain(inbox: str) -> str:
     """Return an inbox' name with what subjects and keys do not take written as =hex."""
     return _NOT_PLAIN.sub(lambda found: f"={ord(found[0]):x}", inbox)
+
+
+async def remove_streams(connect: Mapping[str, Any], port: int) -> None:
+    """Remove every stream of a run from a server that others use too.
+
+    Raises:
+        Unavailable: It did not work; the streams begin with the run's prefix.
+    """
+    if not connect["jetstream"]:
+        return
+    connection = NatsConnection(port, connect, lambda _cause: None)
+    try:
+        await connection.open()
+        manager = connection.client.jsm(timeout=REQUEST_WITHIN_S)
+        for stream in await manager.streams_info():
+            name = str(stream.config.name)
+            if name.removeprefix("KV_").startswith(connect["prefix"]):
+                await manager.delete_stream(name)
+    except nats.errors.Error as error:
+        raise Unavailable(str(error)) from error
+    finally:
+        await connection.close()

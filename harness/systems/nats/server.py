@@ -45,11 +45,10 @@ def server_version(program: Path) -> str:
     return done.stdout.strip()
 
 
-def write_config(run_dir: Path, port: int, token: str) -> Path:
+def write_config(run_dir: Path, port: int, token: str, sync_interval: str) -> Path:
     """Write the server's configuration into the run folder and return its path.
 
-    The store is synced before every acknowledgement; the server's own default is every two
-    minutes, so that an acknowledged message may be lost when the machine goes down.
+    `sync_interval` is "always" or a time, as "2m".
     """
     path = run_dir / "nats.conf"
     store = json.dumps(str(run_dir / "nats"))
@@ -60,7 +59,7 @@ max_payload: {MAX_PAYLOAD_BYTES}
 authorization {{ token: {json.dumps(token)} }}
 jetstream {{
   store_dir: {store}
-  sync_interval: always
+  sync_interval: {sync_interval}
   max_buffered_msgs: {BUFFERED_MSGS_MAX}
 }}
 """

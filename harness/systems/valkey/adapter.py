@@ -1,4 +1,4 @@
-"""Valkey (or Redis) streams as a system under test: a server of our own, and what it promises."""
+"""Valkey (or Redis) as a system under test: what it promises, a server of our own, or another."""
 
 from __future__ import annotations
 
@@ -11,15 +11,35 @@ from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
 from harness.systems.broker.clients import BrokerConnector
-from harness.systems.broker.deployment import BrokerDeployment, open_client_links
+from harness.systems.broker.deployment import (
+    BrokerDeployment,
+    EndpointDeployment,
+    open_client_links,
+)
+from harness.systems.broker.line import Ears, Line
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.port import Deployment
 from harness.systems.promises import Ability, Promise
 from harness.systems.topology import Topology
-from harness.systems.valkey.client import ValkeyDialler
+from harness.systems.valkey.client import ValkeyLine, remove_keys
 from harness.systems.valkey.server import find_server, server_version, write_config
+
+FSYNC = ("always", "everysec", "no")
 
 
 class ValkeySystem:
-    """One Valkey server whose log is synced before every answer."""
+    """One Valkey server whose log is synced before every answer, unless the options say otherwise.
+
+    The reasons for what it promises:
+
+    - exactly once in the log: the script that appends a batch compares it with the last n of its
+      producer, which it changes in the same step;
+    - a durable cursor: a field of a hash, stored and synced as messages are, that never moves back;
+    - FIFO and prefix: a sender has one connection, on which commands are carried out in order, and
+      a refusal ends it, behind which everything unanswered is sent again;
+    - linearizable append and end, dense positions: one server carries out one script at a time and
+      answers nobody before the log is synced.
+    """
 
     name = "valkey"
     version = "streams"
@@ -34,20 +54,57 @@ class ValkeySystem:
             Promise.DENSE_POSITIONS,
         }
     )
-    abilities = frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
     presence_bound_s = 0.0
     route = ""
     one_hop = True
+    options: Mapping[str, str] = {
+        **ENDPOINT_OPTIONS,
+        "appendonly": "yes, or no: everything is in memory only",
+        "appendfsync": "when the log is synced: always (default), everysec or no",
+    }
+
+    def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
+        chosen = chosen or {}
+        self._endpoint = Endpoint.chosen(chosen)
+        self._chosen = dict(chosen)
+        self._server_options = {
+            "appendonly": choose(chosen, "appendonly", ("yes", "no"), "yes"),
+            "appendfsync": choose(chosen, "appendfsync", FSYNC, "always"),
+        }
+        self.abilities = (
+            frozenset[Ability]()
+            if self._endpoint
+            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
+        )
+
+    def configure(self, chosen: Mapping[str, str]) -> ValkeySystem:
+        """Return the system with these options."""
+        return ValkeySystem(chosen)
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
-    ) -> BrokerDeployment:
+    ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
         # The password keeps one run's clients off another's server; it is no secret.
         password = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        connect: dict[str, Any] = {"trims": topology.retention == "ack"}
+        if self._endpoint is not None:
+            # The server may be in use by others: names of our own, and nothing left behind.
+            connect["endpoint"] = self._endpoint.as_connect()
+            connect["prefix"] = f"tallystick:{password[:12]}:"
+            connect["ports"] = await open_client_links(
+                topology,
+                links,
+                self._endpoint.port,
+                ProbeWords(greeting=b"PING\r\n"),
+                upstream_host=self._endpoint.host,
+            )
+            return EndpointDeployment(
+                connect, {**self._chosen, **self._endpoint.as_config()}, remove_keys
+            )
         port = links.ports.take()
         binary = find_server()
-        config = write_config(run_dir, port, password, persistent=True)
+        config = write_config(run_dir, port, password, self._server_options)
         server = Process(
             name="valkey",
             argv=[str(binary), str(config)],
@@ -56,25 +113,35 @@ class ValkeySystem:
             table=links.table,
             watches_lifeline=False,
         )
+        connect["password"] = password
+        connect["prefix"] = "inbox:"
         # A command with a space more than it needs is as long as its answer, "+PONG".
         words = ProbeWords(greeting=f"AUTH {password}\r\n".encode(), ping=b"PING \r\n")
-        ports = await open_client_links(topology, links, port, words)
+        connect["ports"] = await open_client_links(topology, links, port, words)
         await server.start()
-        connect = {
-            "ports": ports,
-            "password": password,
-            "prefix": "inbox:",
-            "trims": topology.retention == "ack",
-        }
         return BrokerDeployment(
             server,
             connect,
-            {"server_version": server_version(binary), "server_config": config.read_text()},
+            {
+                **self._chosen,
+                "server_version": server_version(binary),
+                "server_config": config.read_text(),
+            },
         )
 
     def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:
         """Return what makes clients from the deployment's `connect`."""
-        return BrokerConnector(ValkeyDialler(connect), connect["ports"])
+
+        async def dial(port: int, ears: Ears) -> Line:
+            line = ValkeyLine(port, ears, connect)
+            try:
+                await line.open()
+            except BaseException:
+                line.abort()
+                raise
+            return line
+
+        return BrokerConnector(dial, connect["ports"])
 
 
 SYSTEM = ValkeySystem()

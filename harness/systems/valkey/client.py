@@ -14,9 +14,9 @@ from typing import Any
 
 from valkey.exceptions import ResponseError
 
-from harness.links.ports import LOOPBACK
 from harness.systems.broker.codec import pack
 from harness.systems.broker.line import Ears, Unavailable
+from harness.systems.broker.settings import Credentials
 from harness.systems.port import Batch
 from harness.systems.valkey.pipe import Pipe
 from harness.systems.valkey.scripts import APPEND, MOVE_CURSOR
@@ -31,27 +31,6 @@ BLOCK_MS = 1_000
 """How long an XREAD waits at the server for the first message."""
 
 
-class ValkeyDialler:
-    """Opens lines from `Deployment.connect`."""
-
-    def __init__(self, connect: Mapping[str, Any]) -> None:
-        self._connect = connect
-
-    async def dial(self, port: int, ears: Ears) -> ValkeyLine:
-        """Open a line.
-
-        Raises:
-            Unavailable: The server did not take us in.
-        """
-        line = ValkeyLine(port, ears, self._connect)
-        try:
-            await line.open()
-        except BaseException:
-            line.abort()
-            raise
-        return line
-
-
 class ValkeyLine:
     """One client; the connection for what blocks is opened by `open_inbox`."""
 
@@ -61,16 +40,13 @@ class ValkeyLine:
         self._ears = ears
         self._prefix: str = connect["prefix"]
         self._trims: bool = connect["trims"]
-        arguments = {
-            "host": LOOPBACK,
-            "port": port,
-            "password": connect["password"],
-            "socket_timeout": None,  # Deadlines are kept by whoever waits.
-            "lib_name": None,
-            "lib_version": None,
-        }
-        self._commands = Pipe.through(arguments, ears.lost)
-        self._blocking = Pipe.through(arguments, ears.lost)
+        who = (
+            Credentials.at(connect["endpoint"])
+            if "endpoint" in connect
+            else Credentials(password=connect["password"])
+        )
+        self._commands = Pipe.through(port, who, ears.lost)
+        self._blocking = Pipe.through(port, who, ears.lost)
         self._append = self._move_cursor = b""
         self._inbox = ""
         self._answering: set[asyncio.Future[Any]] = set()
@@ -188,3 +164,25 @@ class ValkeyLine:
             raise Unavailable(str(error)) from error
         finally:
             self.abort()
+
+
+async def remove_keys(connect: Mapping[str, Any], port: int) -> None:
+    """Remove every key of a run from a server that others use too.
+
+    Raises:
+        Unavailable: It did not work; the keys begin with the run's prefix.
+    """
+    pipe = Pipe.through(port, Credentials.at(connect["endpoint"]), lambda _cause: None)
+    try:
+        await pipe.open()
+        cursor = b"0"
+        while True:
+            cursor, keys = await pipe.call("SCAN", cursor, "MATCH", f"{connect['prefix']}*")
+            if keys:
+                await pipe.call("DEL", *keys)
+            if cursor == b"0":
+                return
+    except ResponseError as error:
+        raise Unavailable(str(error)) from error
+    finally:
+        pipe.abort()

@@ -10,7 +10,9 @@ from typing import Any, SupportsIndex
 from valkey.asyncio.connection import Connection
 from valkey.exceptions import ResponseError, ValkeyError
 
+from harness.links.ports import LOOPBACK
 from harness.systems.broker.line import Unavailable
+from harness.systems.broker.settings import Credentials
 
 READ_BYTES_MAX = 1 << 16
 """What is read at once."""
@@ -28,14 +30,31 @@ class _CountingReader(asyncio.StreamReader):
 
 
 class _CountedConnection(Connection):
-    """valkey-py's connection on a reader that counts."""
+    """valkey-py's connection through one of our proxies, on a reader that counts."""
+
+    def __init__(self, port: int, who: Credentials) -> None:
+        super().__init__(
+            host=LOOPBACK,
+            port=port,
+            username=who.user,
+            password=who.password or who.token,
+            socket_timeout=None,  # Deadlines are kept by whoever waits.
+            lib_name=None,
+            lib_version=None,
+        )
+        self._who = who
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         reader = _CountingReader(limit=READ_BYTES_MAX, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await loop.create_connection(
-            lambda: protocol, **self._connection_arguments()
+            lambda: protocol,
+            self.host,
+            int(self.port),
+            ssl=self._who.tls,
+            # The proxy has no certificate; what counts is the server behind it.
+            server_hostname=self._who.host if self._who.tls is not None else None,
         )
         self._reader = reader
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -74,9 +93,9 @@ class Pipe:
         self._bytes_read = 0
 
     @classmethod
-    def through(cls, arguments: dict[str, Any], lost: Callable[[str], None]) -> Pipe:
-        """Return a pipe over a connection with valkey-py's arguments."""
-        return cls(_CountedConnection(**arguments), lost)
+    def through(cls, port: int, who: Credentials, lost: Callable[[str], None]) -> Pipe:
+        """Return a pipe through the proxy on a port."""
+        return cls(_CountedConnection(port, who), lost)
 
     @property
     def bytes_read(self) -> int:

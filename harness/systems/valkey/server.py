@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -41,14 +42,14 @@ def server_version(program: Path) -> str:
     return done.stdout.strip()
 
 
-def write_config(run_dir: Path, port: int, password: str, *, persistent: bool) -> Path:
+def write_config(run_dir: Path, port: int, password: str, options: Mapping[str, str]) -> Path:
     """Write the server's configuration into the run folder and return its path.
 
     Args:
         run_dir: The folder of the run; data lies in ``valkey/`` below it.
         port: Where to listen.
         password: What clients have to say.
-        persistent: Sync the log before every answer; else keep everything in memory only.
+        options: Values of `appendonly` and `appendfsync`.
     """
     folder = run_dir / "valkey"
     folder.mkdir()
@@ -59,8 +60,8 @@ port {port}
 dir "{folder}"
 requirepass {password}
 save ""
-appendonly {"yes" if persistent else "no"}
-appendfsync always
+appendonly {options["appendonly"]}
+appendfsync {options["appendfsync"]}
 """
     )
     return path

@@ -1,0 +1,169 @@
+"""One nats-py client on one connection, dialled through our proxy and nowhere else.
+
+nats-py opens a further connection by itself only when it reconnects, and then also to addresses
+that servers have advertised. Here it may not reconnect, and its transport dials the proxy whatever
+address it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import ParseResult
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+from harness.links.ports import LOOPBACK
+from harness.systems.broker.line import Unavailable
+from harness.systems.broker.settings import Credentials
+
+REQUEST_WITHIN_S = 4
+"""Deadline of one request to the server, in whole seconds as nats-py has it."""
+
+OWN_PINGS_S = 3_600
+"""How often nats-py asks for signs of life; hardly ever, since the harness does so itself."""
+
+
+class ProxyTransport(TcpTransport):
+    """Dials one port on loopback, whatever the address, and counts what it reads."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes_read = 0
+        self.connections = 0
+        self._port = port
+
+    def __bool__(self) -> bool:
+        # nats-py replaces a transport that says it is not connected yet.
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Dial the proxy."""
+        await super().connect(
+            uri._replace(netloc=f"{LOOPBACK}:{self._port}"), buffer_size, connect_timeout
+        )
+        self.connections += 1
+
+    async def read(self, buffer_size: int) -> bytes:
+        """Read and count."""
+        found: bytes = await super().read(buffer_size)
+        self.bytes_read += len(found)
+        return found
+
+    async def readline(self) -> bytes:
+        """Read a line and count."""
+        found: bytes = await super().readline()  # type: ignore[no-untyped-call]
+        self.bytes_read += len(found)
+        return found
+
+    def write(self, payload: bytes) -> None:
+        """Write; raises ConnectionResetError when the connection has ended."""
+        if self._io_writer is None or self._io_writer.is_closing():
+            raise ConnectionResetError("the connection has ended")
+        super().write(payload)  # type: ignore[no-untyped-call]
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """Write, unless the connection was cut: then there is nobody to write to."""
+        if self._io_writer is not None and not self._io_writer.is_closing():
+            super().writelines(payload)  # type: ignore[no-untyped-call]
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._io_writer is not None:
+            self._io_writer.transport.abort()
+
+
+class NatsConnection:
+    """A nats-py client that never comes back by itself.
+
+    Args:
+        port: Where our proxy listens.
+        connect: What `Deployment.connect` says.
+        lost: Told once when it ends without our doing.
+    """
+
+    def __init__(self, port: int, connect: Mapping[str, Any], lost: Callable[[str], None]) -> None:
+        self.client = Client()
+        self._lost = lost
+        self._transport = ProxyTransport(port)
+        self.client._transport = self._transport
+        self._credentials = (
+            Credentials.at(connect["endpoint"])
+            if "endpoint" in connect
+            else Credentials(token=connect["token"])
+        )
+        self._left = False
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections opened: one."""
+        return self._transport.connections
+
+    @property
+    def bytes_read(self) -> int:
+        """Every byte read from the socket."""
+        return self._transport.bytes_read
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: The server did not take us in.
+        """
+
+        async def closed() -> None:
+            if not self._left:
+                self._left = True
+                self._lost(str(self.client.last_error or "closed by the server"))
+
+        async def ignore(_error: Exception) -> None:
+            """Take no notice: what ends the connection comes through `closed` as well."""
+
+        who = self._credentials
+        try:
+            await self.client.connect(
+                "nats://broker:4222",  # The transport knows where to go.
+                user=who.user,
+                password=who.password,
+                token=who.token,
+                tls=who.tls,
+                tls_hostname=who.host if who.tls is not None else None,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                closed_cb=closed,
+                error_cb=ignore,
+                ping_interval=OWN_PINGS_S,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+    async def ping(self) -> None:
+        """Make a round trip.
+
+        Raises:
+            Unavailable: There was no answer.
+        """
+        try:
+            await self.client.flush(timeout=REQUEST_WITHIN_S)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(str(error)) from error
+
+    def abort(self) -> None:
+        """Cut the connection, and let nats-py end its tasks."""
+        self._left = True
+        self._transport.abort()
+        self._end()
+
+    async def close(self) -> None:
+        """Close the connection behind what was sent."""
+        self._left = True
+        await asyncio.shield(self._end())
+
+    def _end(self) -> asyncio.Task[None]:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self.client.close())
+        return self._ending
