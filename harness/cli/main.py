@@ -36,7 +36,11 @@ class Verb:
 
 
 VERBS = (
-    Verb(name="list", place="harness.cli.scenarios:list_scenarios", help="List the scenarios."),
+    Verb(
+        name="list",
+        place="harness.cli.scenarios:list_scenarios",
+        help="List the scenarios, or with --faults what can be broken.",
+    ),
     Verb(
         name="show",
         place="harness.cli.scenarios:show",
@@ -44,6 +48,11 @@ VERBS = (
     ),
     Verb(name="run", place="harness.cli.run:run", help="Run one scenario and judge it."),
     Verb(name="verify", place="harness.cli.verify:verify", help="Run all scenarios, for CI."),
+    Verb(
+        name="replay",
+        place="harness.cli.replay:replay",
+        help="Run a stored run again: its scenario, seed and exact schedule of faults.",
+    ),
     Verb(
         name="check",
         place="harness.cli.check:check",

@@ -20,8 +20,16 @@ WIDTH = 80
 
 def list_scenarios(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="List the faults instead, with their parameters.")
+    ] = False,
 ) -> None:
-    """List the scenarios that come with Tallystick or with installed packages."""
+    """List the scenarios (or faults) that come with Tallystick or with installed packages."""
+    if faults:
+        from harness.cli.fault_list import print_faults
+
+        print_faults(as_json=as_json)
+        return
     found = list(load_all())
     if as_json:
         typer.echo(json.dumps([_brief(loaded) for loaded in found], indent=2))

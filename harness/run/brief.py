@@ -43,7 +43,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
     phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
-    in which presence becomes right; `trims`: the store may drop what was acknowledged.
+    in which presence becomes right; `trims`: the store may drop what was acknowledged. `place`,
+    `files` and `source_sha256` say where the scenario came from, for `tallystick replay`.
     """
 
     schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
@@ -60,6 +61,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     route: str
     presence_bound_s: float
     trims: bool
+    place: str = ""
+    files: list[str] = []
+    source_sha256: str = ""
 
 
 def write_brief(run_dir: Path, brief: Brief) -> None:

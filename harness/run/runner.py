@@ -34,6 +34,7 @@ from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
 from harness.run.planted import refuse_planted
+from harness.run.replay import with_schedules
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.verdict import Finding, started
@@ -61,6 +62,8 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         observer.note(line)
     for text in plan.limits:
         limits.parse(text)
+    if request.faults is not None:
+        plan = with_schedules(plan, request.faults)
     phases = _with_drain(plan)
     cpu_begun_s = time.process_time()
     toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
@@ -208,7 +211,7 @@ def _first_result(
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
-        notes=list(left_out),
+        notes=[*request.notes, *left_out],
     )
 
 
@@ -235,5 +238,8 @@ def _write_brief(
             route=system.route,
             presence_bound_s=system.presence_bound_s,
             trims=plan.topology.retention == "ack",
+            place=request.place,
+            files=list(request.files),
+            source_sha256=request.loaded.source_sha256,
         ),
     )
