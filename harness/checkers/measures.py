@@ -88,6 +88,6 @@ def bucket_loads(facts: Facts) -> list[InboxBuckets]:
 
 
 def kills(facts: Facts) -> int:
-    """Return how many processes were killed with effect."""
-    marks = facts.index.faults
-    return len({(m.fault, m.target) for m in marks if "kill" in m.kind and m.effective})
+    """Return how many nodes were killed with effect; a killed load process tries no store."""
+    struck = (m for m in facts.index.faults if "kill" in m.kind and m.effective)
+    return len({(m.fault, m.target) for m in struck if not m.target.startswith("load:")})

@@ -23,14 +23,30 @@ LINE_BYTES_MAX = 1 << 20
 """Longest reply line that is read; a longer one is a fault of the harness."""
 
 
+REPLY_OF_KILLED: Mapping[str, Any] = {
+    "up": True, "unfinished": 0, "open": 0, "cut": 0, "moving": False, "progress": {},
+    "traffic": {},
+}  # fmt: skip
+"""What a killed process counts as having said: it carries nobody who could be waited for."""
+
+
 class Hand:
-    """One load process. Its end without our doing makes every command to it raise."""
+    """One load process. Its end without our doing makes every command to it raise.
+
+    Attributes:
+        index: Its number, that of its history file.
+        progress: What it counted last.
+        seated: The receivers that are to be logged in there, by name, as their seats.
+        killed: It was killed by a fault; commands to it are answered with `REPLY_OF_KILLED`.
+    """
 
     def __init__(self, index: int, process: anyio.abc.Process) -> None:
         self.index = index
         self.progress: dict[str, int] = {}
         self.cpu_s = 0.0
         self.rss_max_bytes = 0
+        self.seated: dict[str, Any] = {}
+        self.killed = False
         self._process = process
         self._replies: dict[int, dict[str, Any]] = {}
         self._changed = anyio.Event()
@@ -70,6 +86,8 @@ class Hand:
     async def reply_to(self, serial: int) -> dict[str, Any]:
         """Wait for the reply to command `serial` (0: ready)."""
         while serial not in self._replies:
+            if self.killed:
+                return {**REPLY_OF_KILLED, "progress": self.progress}
             if self._gone:
                 raise HarnessError(
                     f"load process {self.index} ended by itself; see logs/load-{self.index}.log"
@@ -83,6 +101,11 @@ class Hand:
         Raises:
             HarnessError: The process is gone or could not carry it out.
         """
+        if do == "login":
+            self.seated |= {seat["reader"]: seat for seat in arguments["seats"]}
+        elif do == "logout":
+            for reader in arguments["readers"]:
+                self.seated.pop(reader, None)
         self._serial += 1
         serial = self._serial
         stdin = self._process.stdin
@@ -94,6 +117,13 @@ class Hand:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._gone = True
         return await self.reply_to(serial)
+
+    async def kill(self) -> None:
+        """Kill it (SIGKILL), because a fault wants it so, and wait until it is gone."""
+        self.killed = True
+        self._process.kill()
+        await self._process.wait()
+        self._changed.set()
 
     async def end(self) -> None:
         """Close its stdin, which ends it, and wait; kill it when it does not go."""
@@ -107,11 +137,15 @@ class Hand:
         await self._process.wait()
 
 
+_PRESENT_ONLY = ("open", "unfinished")
+
+
 class Crew:
     """All load processes. The last hand carries the receivers, the others the senders."""
 
     def __init__(self, hands: Sequence[Hand]) -> None:
         self.hands = list(hands)
+        self._past: list[dict[str, int]] = []
 
     @property
     def senders(self) -> list[Hand]:
@@ -123,11 +157,17 @@ class Crew:
         """The hand that carries the receivers."""
         return self.hands[-1]
 
+    def replace(self, place: int, hand: Hand) -> None:
+        """Put a hand in the place of one that was killed, whose counts stay in the sums."""
+        counted = self.hands[place].progress
+        self._past.append({key: n for key, n in counted.items() if key not in _PRESENT_ONLY})
+        self.hands[place] = hand
+
     def progress(self) -> dict[str, int]:
-        """Return the sums over all hands (the maximum for `…_max`)."""
+        """Return the sums over all hands that there were (the maximum for `…_max`)."""
         total: dict[str, int] = {}
-        for hand in self.hands:
-            for key, value in hand.progress.items():
+        for counted in (*self._past, *(hand.progress for hand in self.hands)):
+            for key, value in counted.items():
                 if key.endswith("_max"):
                     total[key] = max(total.get(key, 0), value)
                 else:

@@ -20,12 +20,12 @@ from harness.history.records import GaugeSeen
 from harness.links.links import Links
 from harness.load.groups import groups_of
 from harness.load.worker import Job
-from harness.processes.environment import child_environment
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
 from harness.run.aftermath import Aftermath
 from harness.run.coverage import compare_coverage
-from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
+from harness.run.crew import Crew, Hand
+from harness.run.load_processes import LoadProcesses
 from harness.run.observer import Observer, Progress
 from harness.run.planted import refuse_deployed
 from harness.run.request import RunRequest
@@ -33,6 +33,7 @@ from harness.run.stage import Stage
 from harness.run.verdict import Finding
 from harness.scenario.scenario import Plan
 from harness.systems.port import Deployment, System
+from harness.systems.promises import Promise
 
 WATCH_EVERY_S = 0.5
 """How often those who watch are told how far the run is, and dead nodes are looked for."""
@@ -86,22 +87,24 @@ async def on_stage(
         )
         deployment = await system.deploy(topology, links, run_dir, request.seed)
         refuse_deployed(deployment.config, request.planted_bug)
+        load_count = plan.load_processes + 1
+        load = LoadProcesses(
+            crew,
+            _job(request, plan, deployment, t0_ns),
+            run_dir=run_dir,
+            table=table,
+            from_cursor=Promise.DURABLE_CURSOR in system.promises,
+        )
+        aftermath.killed_segments = load.killed
         nemesis = Nemesis(
-            targets=RunTargets(links, deployment.targets()),
+            targets=RunTargets(links, [*deployment.targets(), *load.targets(load_count)]),
             now_ns=now_ns,
             record=lambda record: recorder.write_now((record,)),
             observe=observer.fault,
         )
         nemesis.check(planned)
         async with anyio.create_task_group() as tasks:
-            for index in range(plan.load_processes + 1):
-                job = _job(request, plan, deployment, t0_ns, index + 1)
-                hand = await start_hand(tasks, job, run_dir, child_environment())
-                crew.hands.append(hand)
-                table.add(f"load-{job.process}", hand.pid)
-            with anyio.fail_after(START_WITHIN_S):
-                for hand in crew.hands:
-                    await hand.reply_to(0)
+            await load.start_all(tasks, load_count)
             stage = Stage(
                 plan=plan,
                 groups=groups,
@@ -148,15 +151,15 @@ async def on_stage(
             recorder.close()
 
 
-def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int, process: int) -> Job:
+def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int) -> Job:
     return Job(
         system=request.system,
         connect=dict(deployment.connect),
         run_id=request.run_id,
         seed=request.seed,
         t0_ns=t0_ns,
-        process=process,
-        history_path=str(request.run_dir / "history" / f"{process:04d}.msgpack"),
+        process=0,
+        history_path="",
         payload_kind=plan.payload.kind,
         payload_size_bytes_min=plan.payload.size_bytes_min,
         payload_size_bytes_max=plan.payload.size_bytes_max,
