@@ -226,6 +226,20 @@ class SenderActor:
             self._mark(up=False, cause="close")
         self.up = False
         await self.sender.close()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            # It is on file as invoked, and no outbox ever took it.
+            self._on_outcome(
+                Outcome(
+                    inbox=waiting.inbox,
+                    producer=waiting.producer,
+                    n_first=waiting.n_first,
+                    count=waiting.count,
+                    outcome="fail",
+                    attempts=0,
+                    error="never handed over",
+                )
+            )
 
     def _mark(self, *, up: bool, cause: str) -> None:
         self._recorder.write(

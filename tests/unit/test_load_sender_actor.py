@@ -1,0 +1,96 @@
+"""A sender under load: whatever was invoked has an outcome on file, however the sender ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+
+from harness.history.reader import read_segment
+from harness.history.recorder import Recorder
+from harness.history.records import Completed, Invoked
+from harness.load.payloads import Payloads
+from harness.load.roster import SenderSeat
+from harness.load.sender_actor import SenderActor
+from harness.systems.port import Batch, Connector, OutboxFull, Outcome
+
+
+class FullOutbox:
+    """A sender that takes `room` batches and is never connected."""
+
+    def __init__(self, outcomes: Callable[[Outcome], None], room: int) -> None:
+        self._outcomes = outcomes
+        self._room = room
+        self._taken: list[Batch] = []
+
+    def submit(self, batch: Batch) -> None:
+        if len(self._taken) == self._room:
+            raise OutboxFull
+        self._taken.append(batch)
+
+    async def close(self) -> None:
+        for batch in self._taken:
+            self._outcomes(
+                Outcome(
+                    inbox=batch.inbox,
+                    producer=batch.producer,
+                    n_first=batch.n_first,
+                    count=batch.count,
+                    outcome="info",
+                )
+            )
+
+
+class Connections:
+    """A connector whose senders are `FullOutbox`es."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def sender(self, *, outcomes: Callable[[Outcome], None], **_rest: Any) -> FullOutbox:
+        return FullOutbox(outcomes, self._room)
+
+
+def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> None:
+    seat = SenderSeat(
+        name="s",
+        producer=7,
+        inbox="hot",
+        edge="e",
+        group="g",
+        rate_per_s=0.0,
+        count=0,
+        batch_count=5,
+        offset_s=0.0,
+    )
+    recorder = Recorder(tmp_path / "0000.msgpack", run_id="r", name="load-0")
+    actor = SenderActor(
+        seat=seat,
+        process=0,
+        edges=("e",),
+        connector=cast(Connector, Connections(room=3)),
+        recorder=recorder,
+        payloads=Payloads(1),
+        clock=lambda: 10,
+        rng=random.Random(1),
+    )
+    actor.begin(0, 100)
+    actor.pump()
+    actor.end_schedule(10)
+    anyio.run(actor.close)
+    recorder.close()
+    records = list(read_segment(recorder.path))
+    invoked = [record for record in records if isinstance(record, Invoked)]
+    completed = [record for record in records if isinstance(record, Completed)]
+    assert [record.n_first for record in invoked] == [0, 5, 10, 15]
+    assert [(record.n_first, record.outcome) for record in completed] == [
+        (0, "info"),
+        (5, "info"),
+        (10, "info"),
+        (15, "fail"),
+    ]
+    assert actor.finished
+    assert (actor.fail_count, actor.info_count) == (5, 15)
