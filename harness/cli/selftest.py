@@ -13,6 +13,7 @@ import typer
 from harness.cli.carry_out import check_seed, under_signals
 from harness.cli.run import folder_for
 from harness.errors import UsageError
+from harness.provision.toxiproxy import ensure
 from harness.report.terminal import make_console
 from harness.report.writer import write_atomically
 from harness.run.request import stamp
@@ -84,6 +85,7 @@ def selftest(
             typer.echo(f"    {bug.trial}, {bug.medium}")
         return
     check_seed(seed)
+    ensure(_say)
     folder = folder_for(f"{stamp()}-selftest-{seed}", out)
     sys.stderr.write(f"seed {seed}, {len(bugs)} bugs, results in {folder}\n")
     begun = time.monotonic()
@@ -91,7 +93,7 @@ def selftest(
 
     def tell(seen: Seen, done: int, wanted: int) -> None:
         so_far.append(seen)
-        sys.stderr.write(line_of(seen, done, wanted) + "\n")
+        _say(line_of(seen, done, wanted))
 
     async def work() -> list[Seen]:
         return await campaign(bugs, seed=seed, folder=folder, keep=keep, jobs=jobs, tell=tell)
@@ -108,3 +110,8 @@ def selftest(
     if ended.interrupted_by is not None:
         raise typer.Exit(ended.interrupted_by)
     raise typer.Exit(0 if report.passed else EXIT_ESCAPED)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from harness.faults.link_cut import LinkCut
 from harness.faults.link_reset import LinkReset
 from harness.faults.process_kill import ProcessKill
 from harness.faults.schedule import Planned, at
@@ -18,6 +19,7 @@ from harness.scenario.phases import (
     CatchUp,
     Churn,
     Drain,
+    Inspect,
     Kill,
     Load,
     Login,
@@ -30,10 +32,11 @@ from harness.scenario.phases import (
     Start,
     Stream,
 )
-from harness.scenario.scenario import Plan, Requires, Scenario
+from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
 from harness.systems.topology import Topology
 
 INBOX = "vip"
+AWAY = "away"
 EDGES = ("east", "west")
 
 DRAIN = Drain(within_s=8.0, stuck_after_s=2.0)
@@ -69,6 +72,7 @@ def _offline(p: Parameters) -> Plan:
     phases: list[Phase] = [
         *([Promote(inbox=INBOX, bucket_count=p.bucket_count)] if p.bucket_count > 1 else []),
         send,
+        Inspect(inboxes=(INBOX,)),
         Login(inboxes=(INBOX,), within_s=5.0),
         CatchUp(inboxes=(INBOX,), within_s=5.0),
         Logout(inboxes=(INBOX,)),
@@ -102,15 +106,19 @@ def _resets(p: Parameters) -> Plan:
 
 
 def _kill(p: Parameters) -> Plan:
-    strike = at(0.6, ProcessKill(duration_s=0.1), on=p.target)
+    # What is under way in a proxy outlives the node that sent it; a cut takes it away.
+    faults = (
+        at(0.4, LinkCut(duration_s=0.6), on="edge-core:*"),
+        at(0.7, ProcessKill(duration_s=0.1), on=p.target),
+    )
     return Plan(
         topology=Topology(edges=EDGES, latency_ms=dict.fromkeys(EDGES, p.latency_ms)),
         phases=(
             Login(inboxes=(INBOX,), edge=EDGES[1]),
-            Load(duration_s=1.5, streams=(_sent(4, 2_000),), faults=(strike,)),
+            Load(duration_s=1.5, streams=(_sent(4, 2_000),), faults=faults),
             DRAIN,
         ),
-        requires=Requires(sends_ok=100, delivered=100, fault_effects=1),
+        requires=Requires(sends_ok=100, delivered=100, fault_effects=3),
     )
 
 
@@ -118,14 +126,16 @@ def _power_loss(p: Parameters) -> Plan:
     faults: list[Planned] = [at(0.8, ProcessKill(duration_s=0.1), on="core")]
     if p.reset_before_s:
         faults.insert(0, at(0.8 - p.reset_before_s, LinkReset(), on="edge-core:*"))
+    # What is lost before anybody read it is a loss; a receiver that is online hides it.
+    away = Stream(to=(AWAY,), producers=2, rate_per_s=500, batch_count=10)
     return Plan(
         topology=Topology(edges=EDGES, options=_disk(p.sync_ms)),
         phases=(
             Login(inboxes=(INBOX,)),
-            Load(duration_s=1.6, streams=(_sent(4, 2_000),), faults=tuple(faults)),
+            Load(duration_s=1.6, streams=(_sent(4, 2_000), away), faults=tuple(faults)),
             DRAIN,
         ),
-        requires=Requires(sends_ok=100, delivered=100, fault_effects=1),
+        requires=Requires(sends_ok=100, delivered=100, fault_effects=len(faults)),
     )
 
 
@@ -151,6 +161,8 @@ def _reader_churn(p: Parameters) -> Plan:
             edges=EDGES, latency_ms=dict.fromkeys(EDGES, p.latency_ms), retention="ack"
         ),
         phases=(
+            Send(stream=Stream(to=(INBOX,), count=10, batch_count=10), within_s=5.0),
+            Inspect(inboxes=(INBOX,)),
             Login(inboxes=(INBOX,)),
             Load(
                 duration_s=1.8,
@@ -200,19 +212,22 @@ def _tight(p: Parameters) -> Plan:
         topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}, options=options),
         phases=(
             Login(inboxes=(INBOX,)),
-            Load(duration_s=1.5, streams=(_sent(4, p.rate_per_s),)),
+            Load(duration_s=1.5, streams=(_sent(4, p.rate_per_s, 2),)),
             DRAIN,
         ),
         requires=Requires(sends_ok=100, delivered=100),
+        # A small batch finds room where a large one before it did not.
+        payload=PayloadSpec(size_bytes_min=10, size_bytes_max=190),
     )
 
 
 def _presence(p: Parameters) -> Plan:
     send = Send(stream=Stream(to=(INBOX,), count=20, batch_count=10), within_s=5.0)
-    phases: list[Phase] = [send, Login(inboxes=(INBOX,)), CatchUp(inboxes=(INBOX,))]
+    login, logout = Login(inboxes=(INBOX,)), Logout(inboxes=(INBOX,))
+    phases: list[Phase] = [send, login, CatchUp(inboxes=(INBOX,)), logout, login]
     if p.kill_edge:
         phases.append(Kill(role="edge"))
-    phases += [Logout(inboxes=(INBOX,)), AskPresence(users=(INBOX,))]
+    phases += [logout, AskPresence(users=(INBOX,))]
     if p.kill_edge:
         phases.append(Start(role="edge"))
     return Plan(
@@ -235,6 +250,7 @@ def _second_device(p: Parameters) -> Plan:
         phases=(
             Login(inboxes=mine, edge=far),
             Send(stream=Stream(to=mine, producers=1, count=150, batch_count=10), within_s=5.0),
+            Inspect(inboxes=mine),
             Login(inboxes=mine, edge=near, device="phone", reads=False),
             # Its sender sits at the far edge: when it has its answer, what was under way there at
             # the second login has come to the core.

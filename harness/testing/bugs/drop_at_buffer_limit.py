@@ -36,6 +36,6 @@ BUG = PlantedBug(
     category=Category.BACKPRESSURE,
     replaces="the sequencer's append",
     named_by=("A1", "B3", "A2"),
-    trial=Trial(scenario="tight", settings={"core_pending_bytes": "2500", "sync_ms": "40"}),
+    trial=Trial(scenario="tight", settings={"core_pending_bytes": "1500", "sync_ms": "40"}),
     patches=(Patch(owner=Sequencer, name="append", replacement=append_or_drop),),
 )

@@ -1,4 +1,4 @@
-"""The first batch of a core link that replaces a lost one is taken for a duplicate."""
+"""The first new batch on a core link that replaces a lost one is taken for a duplicate."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def make_core(settings: CoreSettings, recovered: Recovered) -> CoreMachine:
     greeted: set[int] = set()
 
     def append_but_first(link: Link, segment: Segment) -> OkRange | RefusedRange | None:
-        again = link.node in met and link.conn not in greeted
-        met.add(link.node)
-        greeted.add(link.conn)
+        if link.node not in met:
+            met.add(link.node)
+            greeted.add(link.conn)
         key = (segment.producer, segment.inbox)
         lineage = sequencer.lineages.get(key)
-        if not again or segment.n_first != (lineage.n_assigned if lineage else 0):
+        if link.conn in greeted or segment.n_first != (lineage.n_assigned if lineage else 0):
             return append(link, segment)
+        greeted.add(link.conn)
         if lineage is None:
             lineage = sequencer.lineages[key] = Lineage(segment.producer, segment.inbox)
         group = sequencer._gathering

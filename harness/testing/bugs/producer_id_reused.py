@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.testing.bugs.registry import Category, Place, PlantedBug, Trial
+from harness.testing.bugs.registry import Category, Patch, Place, PlantedBug, Trial
 from harness.testing.simulator.plan import Action
 from reference.client.outcomes import (
     Acknowledged,
@@ -18,6 +18,7 @@ from reference.client.outcomes import (
 )
 from reference.client.sender import SenderMachine, SenderSettings
 from reference.events import Event, Received
+from reference.node import sender_client
 from reference.wire.messages import LoginOk, Segment
 
 T = TypeVar("T", SenderOutput, SenderOutcome)
@@ -50,6 +51,19 @@ class ForgetfulSender:
         """As `SenderMachine.abandon`."""
         return self._named(self._inner.abandon())
 
+    def due_ns(self) -> int:
+        """As `SenderMachine.due_ns`."""
+        return self._inner.due_ns()
+
+    def ended(self, inbox: str) -> bool:
+        """As `SenderMachine.ended`."""
+        return self._inner.ended(inbox)
+
+    @property
+    def lost(self) -> bool:
+        """As `SenderMachine.lost`."""
+        return self._inner.lost
+
     def handle(self, event: Event, now_ns: int) -> list[SenderOutput]:
         """As `SenderMachine.handle`, but blind for what was durable before."""
         match event:
@@ -81,6 +95,20 @@ class ForgetfulSender:
         return named
 
 
+class Reincarnated:
+    """What senders of a load process become: the first lends its id to all that come later."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+
+    def __call__(self, settings: SenderSettings) -> SenderMachine | ForgetfulSender:
+        """Make a sender."""
+        if self._first is None:
+            self._first = settings.producer
+            return SenderMachine(settings)
+        return ForgetfulSender(settings, self._first)
+
+
 def make_sender() -> Callable[[SenderSettings], SenderMachine | ForgetfulSender]:
     """Return a factory that remembers the first producer id of each sender's name."""
     first: dict[str, int] = {}
@@ -104,4 +132,5 @@ BUG = PlantedBug(
     trial=Trial(scenario="two_lives"),
     focus=(Action.SENDER_CRASHES,),
     make_sender=make_sender,
+    patches=(Patch(owner=sender_client, name="SenderMachine", replacement=Reincarnated()),),
 )
