@@ -172,6 +172,11 @@ class Dialer:
         self._backoff_ms = self._settings.backoff_ms
         return False
 
+    def hears_a_part(self, now_ns: int) -> None:
+        """Note that a part of a message came. The greeting has to be whole within the deadline."""
+        if self.state is DialState.READY:
+            self._pulse.arriving_ns = now_ns
+
     def tick(self, now_ns: int) -> list[Effect]:
         """Open, ask for a sign of life, or give the connection up, as is due."""
         match self.state:

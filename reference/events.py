@@ -50,6 +50,16 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arriving:
+    """A part of a message arrived, and it is not whole yet: the peer lives, its link is slow.
+
+    A driver says so at most a few times a second, and need not where messages are whole.
+    """
+
+    conn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
     """Bytes arrived that are not the protocol: answer with the code and close this connection."""
 
@@ -128,7 +138,7 @@ class RowsRead:
 
 
 Event: TypeAlias = (
-    Opened | ConnectFailed | Received | Malformed | Written | Closed | Tick
+    Opened | ConnectFailed | Received | Arriving | Malformed | Written | Closed | Tick
     | Committed | CommitRefused | LogRead | RowsRead
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Signs of life of one connection: when to ask the peer for one, and when to give it up.
 
 A paused process and a one-way cut close no TCP connection, so both ends ask (`Heartbeat`) after
-each `silence_ms` in which nothing was heard, and give up after `deadline_ms`. Every whole message
-counts as a sign of life.
+each `silence_ms` in which no message was heard, and give up after `deadline_ms` in which not even
+a part of one arrived: a large message over a slow link may take longer than any deadline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Sign(StrEnum):
 class Pulse:
     """Watches one connection. `heard` is called for every message that came in."""
 
-    __slots__ = ("_asked_ns", "_deadline_ns", "_looked_ns", "_silence_ns", "heard_ns", "nonce")
+    __slots__ = (
+        "_asked_ns", "_deadline_ns", "_looked_ns", "_silence_ns", "arriving_ns", "heard_ns", "nonce"
+    )  # fmt: skip
 
     def __init__(self, settings: PulseSettings, now_ns: int) -> None:
         self._silence_ns = settings.silence_ms * MS_NS
@@ -45,7 +47,9 @@ class Pulse:
         self._asked_ns = now_ns
         self._looked_ns = now_ns
         self.heard_ns = now_ns
-        """When the last sign of life came; the owner sets it."""
+        """When the last whole message came; the owner sets it."""
+        self.arriving_ns = now_ns
+        """When the last part of one came that was not whole; the owner sets it."""
         self.nonce = 0
         """The number of the last question."""
 
@@ -58,9 +62,9 @@ class Pulse:
         if now_ns - self._looked_ns > STALL_FACTOR * self._silence_ns:
             self.heard_ns = max(self.heard_ns, now_ns - self._silence_ns)
         self._looked_ns = now_ns
-        silent_ns = now_ns - self.heard_ns
-        if silent_ns >= self._deadline_ns:
+        if now_ns - max(self.heard_ns, self.arriving_ns) >= self._deadline_ns:
             return Sign.DEAD
+        silent_ns = now_ns - self.heard_ns
         if silent_ns < self._silence_ns or now_ns - self._asked_ns < self._silence_ns:
             return Sign.FINE
         self._asked_ns = now_ns

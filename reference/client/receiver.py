@@ -25,6 +25,7 @@ from reference.client.outcomes import (
 from reference.client.sender import NEVER_NS
 from reference.dialer import Dialer, DialSettings
 from reference.events import (
+    Arriving,
     Closed,
     ConnectFailed,
     Event,
@@ -193,6 +194,8 @@ class ReceiverMachine:
                     self._out.extend(self._dialer.refuse(error.code, error.detail))
             case Written():
                 self._dialer.outlet.written()
+            case Arriving():
+                self._dialer.hears_a_part(now_ns)
             case Tick():
                 self._out.extend(self._dialer.tick(now_ns))
                 if now_ns >= self._login_not_before_ns and self._dialer.ready:

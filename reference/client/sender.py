@@ -30,6 +30,7 @@ from reference.client.outcomes import (
 )
 from reference.dialer import Dialer, DialSettings
 from reference.events import (
+    Arriving,
     Closed,
     ConnectFailed,
     Event,
@@ -224,6 +225,8 @@ class SenderMachine:
                     out.extend(self._dialer.refuse(error.code, error.detail))
             case Written():
                 self._dialer.outlet.written()
+            case Arriving():
+                self._dialer.hears_a_part(now_ns)
             case Tick():
                 out.extend(self._dialer.tick(now_ns))
                 self._tick(now_ns)

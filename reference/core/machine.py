@@ -17,6 +17,7 @@ from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
 from reference.core.settings import NODE_NAME_BYTES_MAX, PRESENCE_USERS_MAX, CoreSettings
 from reference.events import (
+    Arriving,
     Closed,
     CommitRefused,
     Committed,
@@ -107,6 +108,11 @@ class CoreMachine:
                 self._opened(conn)
             case Closed(conn=conn):
                 self._closed(conn)
+            case Arriving(conn=conn):
+                link = self._links.get(conn)
+                # A greeting has to be whole within the deadline, and small as it is, it can be.
+                if link is not None and link.role is not Role.NEW:
+                    link.pulse.arriving_ns = now_ns
             case Malformed(conn=conn, code=code, detail=detail):
                 self._fail(self._links.get(conn), code, detail)
             case CommitRefused(commit_no=commit_no):

@@ -24,6 +24,7 @@ from reference.edge.settings import (
 )
 from reference.edge.uplink import NOBODY, Question, Uplink
 from reference.events import (
+    Arriving,
     Close,
     Closed,
     ConnectFailed,
@@ -114,6 +115,8 @@ class EdgeMachine:
                 self._accepted(conn, now_ns)
             case ConnectFailed(link=index):
                 self._links[index].dialer.failed(now_ns)
+            case Arriving(conn=conn):
+                self._arriving(conn, now_ns)
             case Malformed(conn=conn, code=code, detail=detail):
                 self._malformed(conn, code, detail, now_ns)
             case Closed(conn=conn):
@@ -234,6 +237,13 @@ class EdgeMachine:
                 case Sign.DEAD:
                     detail = "nothing was heard within the deadline"
                     self._end_line(line, ErrorCode.HEARTBEAT_MISSED, detail, now_ns)
+
+    def _arriving(self, conn: int, now_ns: int) -> None:
+        line = self._lines.get(conn)
+        if line is not None and line.stage is Stage.OPEN:
+            line.pulse.arriving_ns = now_ns
+        elif (uplink := self._link_of_conn.get(conn)) is not None:
+            uplink.dialer.hears_a_part(now_ns)
 
     # What clients say.
 

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import SocketStream
 
-from reference.events import Closed, Event, Malformed, Opened, Received, Written
+from reference.events import Arriving, Closed, Event, Malformed, Opened, Received, Written
 from reference.wire import messages as m
 from reference.wire.errors import RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
@@ -22,6 +22,10 @@ LINGER_S: Final = 0.5
 Closing a socket that holds unread bytes sends a reset, which can destroy what was just written to
 it; so the rest is read and thrown away until the peer closes or this time is over.
 """
+
+
+PARTS_EVERY_S = 0.2
+"""A machine is told at most so often that parts of a message come in."""
 
 
 class Connection:
@@ -43,6 +47,7 @@ class Connection:
         self._closing = False
         self._wake = anyio.Event()
         self._scope = anyio.CancelScope()
+        self._part_told_s = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -98,14 +103,24 @@ class Connection:
             self.bytes_in += len(data)
             if deaf or self._closing:
                 continue
+            whole = False
             try:
                 for message in self._parser.feed(data):
+                    whole = True
                     self._feed(Received(conn=self._conn, message=message))
                     if self._closing:
                         break
             except RemoteProtocolError as error:
                 deaf = True
                 self._feed(Malformed(conn=self._conn, code=error.code, detail=error.detail))
+            if not whole and not deaf:
+                self._tell_of_a_part()
+
+    def _tell_of_a_part(self) -> None:
+        now_s = anyio.current_time()
+        if now_s - self._part_told_s >= PARTS_EVERY_S and not self._closing:
+            self._part_told_s = now_s
+            self._feed(Arriving(conn=self._conn))
 
     async def _write(self) -> None:
         try:
