@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -36,6 +35,17 @@ from harness.cli.options import (
 )
 from harness.cli.reports import Reports
 from harness.cli.suite import Planned, SuiteJob, new_suite
+from harness.cli.under_test import (
+    AllowRemote,
+    CaFile,
+    EndpointText,
+    Options,
+    Password,
+    Token,
+    User,
+    place_of,
+    shown_command,
+)
 from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Result
@@ -71,6 +81,13 @@ def run(
     system: Annotated[
         str, typer.Option(help="The system under test: a name or module:NAME.")
     ] = REFERENCE_SYSTEM,
+    option: Options = None,
+    endpoint: EndpointText = "",
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+    ca_file: CaFile = "",
+    allow_remote: AllowRemote = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; new or empty.", metavar="DIR")
     ] = None,
@@ -91,6 +108,10 @@ def run(
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
     """
     files = load_files(load or [])
+    system = place_of(
+        system, option or [], endpoint=endpoint, user=user, password=password, token=token,
+        ca_file=ca_file, allow_remote=allow_remote,
+    )  # fmt: skip
     loaded = find(scenario)
     assignments = parse_assignments(set_ or [])
     chosen = draw_seed() if seed is None else check_seed(seed)
@@ -134,7 +155,7 @@ def run(
         assignments=assignments,
         system=system,
         run_dir=folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}", out),
-        command=shlex.join(["tallystick", *sys.argv[1:]]),
+        command=shown_command(sys.argv[1:]),
         keep_history=keep_history,
         limits=limits,
         files=files,

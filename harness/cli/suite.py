@@ -6,7 +6,6 @@ and the worst of all runs is the verdict.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from harness.cli.carry_out import carry_out, make_request, mark_interrupted, under_signals
 from harness.cli.reports import Reports
+from harness.cli.under_test import shown_command
 from harness.errors import HarnessError, SetupError
 from harness.provision.environment import environment
 from harness.report.live import watching
@@ -125,7 +125,7 @@ class SuiteJob:
             assignments=planned.assignments,
             system=planned.system,
             run_dir=run_dir,
-            command=shlex.join(["tallystick", *sys.argv[1:]]),
+            command=shown_command(sys.argv[1:]),
             keep_history=self.keep_history,
             limits=self.limits,
             files=self.files,

@@ -19,6 +19,16 @@ from harness.cli.options import FailFast, Junit, LimitTexts, LoadFiles, Markdown
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for
 from harness.cli.suite import Planned, SuiteJob, new_suite
+from harness.cli.under_test import (
+    AllowRemote,
+    CaFile,
+    EndpointText,
+    Options,
+    Password,
+    Token,
+    User,
+    place_of,
+)
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
@@ -39,6 +49,13 @@ def verify(
     system: Annotated[
         str, typer.Option(help="The system under test: a name or module:NAME.")
     ] = REFERENCE_SYSTEM,
+    option: Options = None,
+    endpoint: EndpointText = "",
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+    ca_file: CaFile = "",
+    allow_remote: AllowRemote = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the suite; new or empty.", metavar="DIR")
     ] = None,
@@ -62,6 +79,10 @@ def verify(
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.
     """
     files = load_files(load or [])
+    system = place_of(
+        system, option or [], endpoint=endpoint, user=user, password=password, token=token,
+        ca_file=ca_file, allow_remote=allow_remote,
+    )  # fmt: skip
     places = [name for text in only or [] for name in text.split(",") if name]
     chosen = [(place, find(place)) for place in places] or [
         (loaded.scenario.name, loaded) for loaded in suite_of(profile, load_all())

@@ -33,7 +33,7 @@ class _Entry:
 
     def settle(self, index: int) -> bool:
         """Note an answer; return whether it was news."""
-        if index < self.first or index in self.answered:
+        if not self.first <= index < self.batch.count or index in self.answered:
             return False
         self.answered.add(index)
         while self.first in self.answered:
@@ -64,8 +64,10 @@ class _Range:
     pos_first: int
     error: str
 
-    def grows_by(self, batch: Batch, n: int, outcome: str, pos: int, error: str) -> bool:
-        fits = batch is self.batch and n == self.n_first + self.count
+    def grows_by(self, entry: _Entry, n: int, outcome: str, pos: int, error: str) -> bool:
+        fits = (entry.batch, entry.attempts, n) == (
+            self.batch, self.attempts, self.n_first + self.count,
+        )  # fmt: skip
         pos_next = -1 if self.pos_first < 0 else self.pos_first + self.count
         return fits and (outcome, error, pos) == (self.outcome, self.error, pos_next)
 
@@ -145,7 +147,7 @@ class Outbox:
 
     def _note(self, entry: _Entry, n: int, outcome: str, pos: int, error: str) -> None:
         run = self._range
-        if run is not None and run.grows_by(entry.batch, n, outcome, pos, error):
+        if run is not None and run.grows_by(entry, n, outcome, pos, error):
             run.count += 1
             return
         self.flush()

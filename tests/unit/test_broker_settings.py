@@ -1,0 +1,83 @@
+"""Options and endpoints of brokers: what is wrong is said, and secrets stay where they are."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness.cli.under_test import place_of, shown_command
+from harness.errors import UsageError
+from harness.systems.broker.settings import (
+    PASSWORD_VARIABLE,
+    TOKEN_VARIABLE,
+    Credentials,
+    Endpoint,
+    is_loopback,
+)
+from harness.systems.promises import Promise
+from harness.systems.registry import load_system
+
+
+def test_settings_are_part_of_the_place_and_reach_the_system():
+    place = place_of("nats", ["jetstream=off"])
+    assert place == "nats?jetstream=off"
+    assert Promise.EXACTLY_ONCE_LOG in load_system("nats").promises
+    assert load_system(place).promises == frozenset()
+    assert place_of("reference", []) == "reference"
+    assert place_of("nats?jetstream=off", ["sync_interval=2m"]) == (
+        "nats?jetstream=off&sync_interval=2m"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("nats?jetstreem=off", "no option 'jetstreem'; it has .*jetstream"),
+        ("nats?jetstream=maybe", "jetstream=maybe: one of on, off"),
+        ("nats?jetstream", "not key=value"),
+        ("nats?user=ann", "user: only with an endpoint"),
+        ("valkey?appendfsync=never", "one of always, everysec, no"),
+        ("nats?endpoint=here", "write host:port"),
+        ("nats?endpoint=127.0.0.1:0", "write host:port"),
+        ("valkey?endpoint=broker.example.org:6379", "--allow-remote"),
+        ("valkey?endpoint=10.0.0.1:6379", "--allow-remote"),
+        ("reference?endpoint=127.0.0.1:4222", "takes no options, and no endpoint"),
+    ],
+)
+def test_what_is_wrong_is_said(place: str, says: str):
+    with pytest.raises(UsageError, match=says):
+        load_system(place)
+
+
+@pytest.mark.parametrize("name", ["nats", "valkey"])
+def test_at_an_endpoint_nothing_is_killed(name: str):
+    assert load_system(name).abilities
+    place = place_of(name, [], endpoint="[::1]:4222", user="ann")
+    assert load_system(place).abilities == frozenset()
+    remote = place_of(name, [], endpoint="broker.example.org:4222", allow_remote=True)
+    assert load_system(remote).abilities == frozenset()
+
+
+def test_loopback_is_told_without_asking_anybody():
+    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "10.0.0.1", "localhost.example.org")))
+
+
+def test_secrets_go_into_the_environment_and_nowhere_else(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    monkeypatch.setenv(TOKEN_VARIABLE, "before")
+    place = place_of("valkey", [], endpoint="127.0.0.1:1", user="ann", password="p1", token="t1")
+    assert "p1" not in place
+    assert "t1" not in place
+    assert (os.environ[PASSWORD_VARIABLE], os.environ[TOKEN_VARIABLE]) == ("p1", "t1")
+    endpoint = Endpoint.chosen({"endpoint": "127.0.0.1:1", "user": "ann"})
+    assert endpoint is not None
+    who = Credentials.at(endpoint.as_connect())
+    assert (who.user, who.password, who.token, who.tls) == ("ann", "p1", "t1", None)
+    assert "p1" not in str(endpoint.as_connect()) + str(endpoint.as_config())
+
+
+def test_commands_are_shown_without_secrets():
+    words = ["run", "x", "--password", "p1", "--token=t1", "--user", "ann"]
+    assert shown_command(words) == "tallystick run x --password '***' '--token=***' --user ann"
