@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import msgspec
 import numpy as np
 
@@ -24,6 +25,7 @@ from harness.processes.python import python_argv
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
 from harness.systems.topology import Topology, client_links
+from reference.core.buckets import BucketRow
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
 from reference.node.admin import AdminClient, Refusal
@@ -175,11 +177,15 @@ class ReferenceDeployment:
     async def audit(
         self, inboxes: Sequence[str], now_ns: Callable[[], int]
     ) -> AsyncIterator[Record]:
-        """Read the file beside the running core; every row of every inbox asked for."""
+        """Read the file beside the running core; every row of every inbox asked for.
+
+        Raises:
+            HarnessError: The file cannot be read.
+        """
         with Audit(self._database) as audit:
             for inbox in inboxes:
                 first, last = -1, -1
-                for row in audit.rows(inbox):
+                for row in _readable(audit.rows(inbox)):
                     first = row.pos_first if first < 0 else first
                     last = row.pos_last
                     offsets = np.frombuffer(row.offsets, dtype="<u4").astype("<u8")
@@ -349,6 +355,14 @@ def _links(
             yield LinkWanted(
                 name=link, upstream_port=port, probe=_hello("client", token), ping=PING
             )
+
+
+def _readable(rows: Iterator[BucketRow]) -> Iterator[BucketRow]:
+    """Yield stored rows; what is wrong with the file is trouble of the run, not of the program."""
+    try:
+        yield from rows
+    except apsw.Error as error:
+        raise HarnessError(f"the store cannot be read: {error}") from error
 
 
 def _settings_of(role: str, wanted: Mapping[str, Any], kind: type) -> dict[str, Any]:
