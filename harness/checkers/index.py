@@ -177,7 +177,7 @@ class Index:
         self.commits: int | None = None
         self.lag_ns_max = 0
         self.reconnects = {"sender": 0, "receiver": 0}
-        self.offered = [0, 0]
+        self.offered = [0, 0, 0]
         self.delivered_count = 0
         self.phantoms = Oddity()
         self.repeats = Oddity()
@@ -526,3 +526,4 @@ class Index:
     def _offered(self, record: Offered) -> None:
         self.offered[0] += record.due
         self.offered[1] += record.handed
+        self.offered[2] = max(self.offered[2], record.late_ns_max)

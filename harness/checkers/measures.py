@@ -58,8 +58,12 @@ def throughput(facts: Facts) -> Throughput:
     def rate(messages: int, last_ns: int) -> float:
         return round(messages / ((last_ns - begin_ns) / 1e9), 3) if last_ns > begin_ns else 0.0
 
+    due, handed, late_ns_max = facts.index.offered
+    never_offered = max(0, due - handed)
     return Throughput(
-        offered=rate(max(totals.invoked, facts.index.offered[0]), totals.last_invoked_ns),
+        offered=rate(totals.invoked + never_offered, totals.last_invoked_ns),
+        never_offered=never_offered,
+        late_max_ms=round(late_ns_max / 1e6, 3),
         acknowledged=rate(totals.ok, totals.last_ok_ns),
         delivered=rate(totals.delivered, totals.last_first_ns),
     )

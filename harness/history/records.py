@@ -261,7 +261,12 @@ class GaugeSeen(msgspec.Struct, frozen=True, array_like=True, tag="gauge_seen"):
 
 
 class Offered(msgspec.Struct, frozen=True, array_like=True, tag="offered"):
-    """Open-loop load that was due but not handed over in time: the generator fell behind."""
+    """What a load process offered by schedule since its last record of this kind.
+
+    `due` messages became due and `handed` were handed over; at the end the sums are equal unless
+    some were never offered. `late_ns_max`: how long after its due time one was handed over, or is
+    still waiting, at the worst. Closed loops have no schedule and are not in it.
+    """
 
     t_ns: int
     process: int

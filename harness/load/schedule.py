@@ -24,3 +24,19 @@ def due_batches(seat: SenderSeat, begin_ns: int, end_ns: int) -> Iterator[tuple[
         yield due_ns, count
         left -= count
         index += 1
+
+
+def due_count(seat: SenderSeat, begin_ns: int, end_ns: int, now_ns: int) -> int:
+    """Return how many messages of a seat were due by now; none of a seat without a schedule.
+
+    The same count as of `due_batches`, without going through them.
+    """
+    if not seat.rate_per_s:
+        return 0
+    period_ns = seat.batch_count / seat.rate_per_s * 1e9
+    # A batch that falls on the end is not due any more.
+    span_ns = min(now_ns, end_ns - 1) - begin_ns - int(seat.offset_s * 1e9)
+    if span_ns < 0:
+        return 0
+    due = (int(span_ns / period_ns) + 1) * seat.batch_count
+    return min(due, seat.count) if seat.count else due

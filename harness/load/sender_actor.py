@@ -9,7 +9,7 @@ from harness.history.recorder import Recorder
 from harness.history.records import Completed, Connected, Invoked
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
-from harness.load.schedule import due_batches
+from harness.load.schedule import due_batches, due_count
 from harness.systems.port import Batch, Connector, OutboxFull, Outcome
 
 BURST_BATCHES_MAX = 64
@@ -54,7 +54,6 @@ class SenderActor:
         self.fail_count = 0
         self.info_count = 0
         self.connects = 0
-        self.late_ns_max = 0
         self._process = process
         self._edges = edges
         self._recorder = recorder
@@ -64,6 +63,9 @@ class SenderActor:
         self._due: Iterator[tuple[int, int]] = iter(())
         self._next: tuple[int, int] | None = None
         self._waiting: Batch | None = None
+        self._begin_ns = 0
+        self._end_ns = 0
+        self._late_ns = 0
         self._n_next = 0
         self._pumping = False
         self.sender = connector.sender(
@@ -72,6 +74,7 @@ class SenderActor:
 
     def begin(self, begin_ns: int, end_ns: int) -> None:
         """Start the schedule."""
+        self._begin_ns, self._end_ns = begin_ns, end_ns
         self._due = due_batches(self.seat, begin_ns, end_ns)
         self._next = next(self._due, None)
 
@@ -80,6 +83,7 @@ class SenderActor:
         if not self.seat.rate_per_s and not self.seat.count:
             self._next = None
             self._due = iter(())
+        self._end_ns = min(self._end_ns, now_ns + 1)
         while self._next is not None and self._next[0] > now_ns:
             self._next = next(self._due, None)
 
@@ -92,6 +96,20 @@ class SenderActor:
     def due_ns(self) -> int | None:
         """When the next batch is due; None when the schedule is over."""
         return None if self._next is None else self._next[0]
+
+    def offered(self, now_ns: int) -> tuple[int, int, int]:
+        """Return (messages due so far, handed over of them, worst lateness since the last time).
+
+        The lateness in ns counts what is overdue now as well. A closed loop has no schedule: all
+        three are 0.
+        """
+        if not self.seat.rate_per_s:
+            return 0, 0, 0
+        late_ns, self._late_ns = self._late_ns, 0
+        if self._next is not None:
+            late_ns = max(late_ns, now_ns - self._next[0])
+        due = due_count(self.seat, self._begin_ns, self._end_ns, now_ns)
+        return due, self.handed_count, late_ns
 
     def pump(self) -> None:
         """Hand over what is due and finds room."""
@@ -133,7 +151,7 @@ class SenderActor:
         self.handed_count += count
         # A closed loop has no schedule to be late against.
         due_ns = due_ns if seat.rate_per_s else now_ns
-        self.late_ns_max = max(self.late_ns_max, now_ns - due_ns)
+        self._late_ns = max(self._late_ns, now_ns - due_ns)
         self._recorder.write_now(
             (
                 Invoked(
@@ -220,7 +238,8 @@ class SenderActor:
             self.connecting = False
 
     async def close(self) -> None:
-        """End the sender; what is still open becomes "info"."""
+        """End the sender; what is still open becomes "info", what is still due is never offered."""
+        self._next = None
         self.wanted_up = False
         if self.up:
             self._mark(up=False, cause="close")

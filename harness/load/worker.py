@@ -23,6 +23,7 @@ import anyio.abc
 import msgspec
 
 from harness.history.recorder import Recorder
+from harness.history.records import Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.payloads import Payloads
 from harness.load.receiver_actor import ReceiverActor
@@ -40,6 +41,9 @@ PROGRESS_EVERY_S = 0.5
 
 COMMAND_BYTES_MAX = 16 << 20
 """Longest command line: some 50,000 senders."""
+
+OFFERED_EVERY_S = 1.0
+"""How often the history is told how much was due and how much of it was handed over."""
 
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
@@ -86,6 +90,8 @@ class Worker:
         self._sender_churn: ChurnPlan | None = None
         self._receiver_churn: ChurnPlan | None = None
         self._connecting = 0
+        self._told = (0, 0)
+        self._late_ns_max = 0
         self.stopping = anyio.Event()
 
     def clock(self) -> int:
@@ -135,6 +141,31 @@ class Worker:
             _say({"progress": self._progress()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
+    async def tell_offered(self) -> None:
+        """Record what the schedules offered, until told to stop."""
+        while not self.stopping.is_set():
+            await anyio.sleep(OFFERED_EVERY_S)
+            self._tell_offered()
+
+    def _tell_offered(self) -> None:
+        now_ns = self.clock()
+        told = [actor.offered(now_ns) for actor in self._senders + self._done_senders]
+        due, handed = sum(one[0] for one in told), sum(one[1] for one in told)
+        late_ns = max((one[2] for one in told), default=0)
+        if (due, handed) == self._told and late_ns <= self._late_ns_max:
+            return
+        self._late_ns_max = max(self._late_ns_max, late_ns)
+        self._recorder.write(
+            Offered(
+                t_ns=now_ns,
+                process=self._job.process,
+                due=due - self._told[0],
+                handed=handed - self._told[1],
+                late_ns_max=max(0, late_ns),
+            )
+        )
+        self._told = due, handed
+
     def _progress(self) -> dict[str, int]:
         senders = self._senders + self._done_senders
         receivers = list(self._receivers.values())
@@ -149,7 +180,7 @@ class Worker:
             "receiver_reconnects": sum(max(0, a.connects - 1) for a in receivers),
             "delivered": sum(a.delivered_count for a in receivers if not a.seat.audit),
             "wrong": sum(a.wrong_count for a in receivers),
-            "late_ns_max": max((a.late_ns_max for a in senders), default=0),
+            "late_ns_max": self._late_ns_max,
         }
 
     # Commands
@@ -201,6 +232,7 @@ class Worker:
     async def do_close_senders(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """End all senders; what has no outcome yet becomes "info"."""
         self._sender_churn = None
+        self._tell_offered()
         for actor in self._senders:
             await actor.close()
         open_count = sum(actor.open_count for actor in self._senders)
@@ -339,6 +371,7 @@ async def _main(job: Job) -> None:
         worker = Worker(job, connector, tasks)
         tasks.start_soon(worker.pace)
         tasks.start_soon(worker.report)
+        tasks.start_soon(worker.tell_offered)
         tasks.start_soon(worker.obey)
         _say({"ready": True})
 

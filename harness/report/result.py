@@ -224,11 +224,18 @@ class LoadLatency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Messages per second over the time in which there were any."""
+    """Messages per second over the time in which there were any.
+
+    `offered` counts what the schedules wanted sent, `never_offered` messages of it among them that
+    the load generator did not come to hand over; the others it handed over at most `late_max_ms`
+    after they were due.
+    """
 
     offered: float = 0.0
     acknowledged: float = 0.0
     delivered: float = 0.0
+    never_offered: Count = 0
+    late_max_ms: float = 0.0
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -113,6 +113,8 @@ def _figures(result: Result) -> Iterator[str]:
         if told is not None:
             yield f"- {told}"
     yield f"- per second: {words.throughput(result.throughput_per_s)}"
+    if behind := words.generator(result.throughput_per_s):
+        yield f"- generator: {behind}"
     yield from (f"- limit {words.limit(one)}" for one in result.limits)
     yield from (f"- fault {_escape(line)}" for line in words.faults_together(result.faults))
     yield from (f"- {line}" for line in words.processes(result.processes))

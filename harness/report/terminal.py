@@ -193,6 +193,8 @@ def _measured(sheet: _Sheet, result: Result) -> None:
     ]
     sheet.rows("latency", [line for line in lines if line is not None])
     sheet.row("per second", words.throughput(result.throughput_per_s))
+    if behind := words.generator(result.throughput_per_s):
+        sheet.row("generator", behind)
     if result.limits:
         style = _STYLES.get(result.verdict.limits.value, "")
         sheet.row("limits", result.verdict.limits.value, style=style)

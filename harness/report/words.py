@@ -65,6 +65,18 @@ def throughput(measured: Throughput) -> str:
     )
 
 
+LATE_TOLD_MS = 100.0
+"""A generator that was never later than this has kept its schedule; it looks every 5 ms."""
+
+
+def generator(measured: Throughput) -> str:
+    """Return how far the load generator fell behind its schedule, "" if it did not."""
+    if measured.late_max_ms <= LATE_TOLD_MS and not measured.never_offered:
+        return ""
+    never = f", {measured.never_offered:,} messages never offered" if measured.never_offered else ""
+    return f"fell behind its schedule by {measured.late_max_ms:,.0f} ms at worst{never}"
+
+
 def limit(one: Limit) -> str:
     """Return a threshold and what was measured."""
     measured = "nothing measured" if one.measured is None else f"{one.measured:,.6g}"

@@ -2,9 +2,11 @@
 
 import random
 
+import pytest
+
 from harness.load.groups import Groups
 from harness.load.roster import SenderSeat, seat_readers, seat_senders
-from harness.load.schedule import due_batches
+from harness.load.schedule import due_batches, due_count
 from harness.scenario.phases import Stream
 
 EDGES = ("a", "b", "c")
@@ -66,3 +68,16 @@ def test_a_count_ends_with_a_smaller_batch():
 def test_a_closed_loop_has_no_end_of_its_own():
     due = due_batches(seat(rate_per_s=0.0), 0, 10**9)
     assert [next(due)[1] for _ in range(1_000)] == [10] * 1_000
+
+
+@pytest.mark.parametrize("changes", [{}, {"count": 25}, {"offset_s": 0.0}, {"rate_per_s": 7.0}])
+def test_what_was_due_by_now_is_what_the_schedule_says(changes: dict[str, float]):
+    begin_ns, end_ns = 1_000_000_000, 2_000_000_000
+    batches = list(due_batches(seat(**changes), begin_ns, end_ns))
+    for now_ns in (0, *(due + more for due, _ in batches for more in (-1, 0, 1)), end_ns, 10**12):
+        wanted = sum(count for due, count in batches if due <= now_ns)
+        assert due_count(seat(**changes), begin_ns, end_ns, now_ns) == wanted, now_ns
+
+
+def test_a_closed_loop_owes_nothing():
+    assert due_count(seat(rate_per_s=0.0, count=25), 0, 10**9, 10**9) == 0
