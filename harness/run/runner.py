@@ -238,6 +238,7 @@ def _write_brief(
             route=system.route,
             presence_bound_s=system.presence_bound_s,
             trims=plan.topology.retention == "ack",
+            planted_bug=request.planted_bug,
             place=request.place,
             files=list(request.files),
             source_sha256=request.loaded.source_sha256,
