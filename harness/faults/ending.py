@@ -26,7 +26,7 @@ def gone(before: tuple[int, str] | None) -> Effect:
     if before is None:
         return {"gone": 0.0}
     pid, mark = before
-    return {"pid": pid, "gone": float(not is_same(pid, mark))}
+    return {"gone": float(not is_same(pid, mark))}
 
 
 async def wait_gone(process: ProcessTarget, *, within_s: float) -> bool:

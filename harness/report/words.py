@@ -103,15 +103,23 @@ def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
         groups[one.kind].append(one)
     lines = []
     for kind, group in groups.items():
-        effects: dict[str, float] = defaultdict(float)
+        effects: dict[str, list[float]] = defaultdict(list)
         for one in group:
             for name, value in one.effect.items():
-                effects[name] += value
-        told = ", ".join(f"{name} {value:,.6g}" for name, value in effects.items())
+                effects[name].append(value)
+        told = ", ".join(_seen_together(name, values) for name, values in effects.items())
         targets = ", ".join(sorted({one.target for one in group}))
         lines.append(f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}")
     lines += [fault(one) for one in faults if not one.effective]
     return lines
+
+
+def _seen_together(name: str, values: Sequence[float]) -> str:
+    """Return times and rates as a range; everything else is a count, and counts add up."""
+    if not name.endswith(("_ms", "_s")):
+        return f"{name} {sum(values):,.6g}"
+    least, most = min(values), max(values)
+    return f"{name} {least:,.6g}" + (f" to {most:,.6g}" if most != least else "")
 
 
 def processes(used: Sequence[Process]) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+import tallystick
 from harness.errors import UsageError
 from harness.faults.registry import fault, faults, from_json, make
 from harness.faults.schedule import at, to_json
@@ -37,6 +39,8 @@ NEEDED = {
     "store_sync_error",
     "store_write_error",
 }
+KINDS = sorted(faults())
+DOC = Path(__file__).parents[2] / "docs" / "faults.md"
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +61,7 @@ def test_the_walk_finds_every_fault_file() -> None:
     assert set(faults()) >= NEEDED
 
 
-@pytest.mark.parametrize("kind", sorted(NEEDED))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_is_a_frozen_value_with_defaults_and_units(kind: str) -> None:
     made = make(kind, {})
     fields = dataclasses.fields(faults()[kind])
@@ -74,13 +78,21 @@ def test_a_fault_is_a_frozen_value_with_defaults_and_units(kind: str) -> None:
             setattr(made, field.name, 1)
 
 
-@pytest.mark.parametrize("kind", sorted(NEEDED))
+def test_the_public_face_and_the_documentation_have_every_fault_of_ours() -> None:
+    text = DOC.read_text()
+    rows = [line.split("|")[1].strip(" `") for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(NEEDED)
+    for kind in NEEDED:
+        assert getattr(tallystick, faults()[kind].__name__) is faults()[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_survives_its_schedule(kind: str) -> None:
     planned = (at(1.25, make(kind, {}), on="x"),)
     assert from_json(to_json(planned)) == planned
 
 
-@pytest.mark.parametrize("kind", sorted(NEEDED))
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
     made = make(kind, {})
     with pytest.raises(UsageError, match="neither is no "):

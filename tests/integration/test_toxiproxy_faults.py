@@ -148,7 +148,6 @@ async def test_latency_on_a_link_without_probe_is_not_taken_for_proven(
 async def test_a_killed_process_comes_back(scene: Scene) -> None:
     before = scene.node.pid
     effect = await strike(scene, ProcessKill(duration_s=0.05), "core")
-    assert effect["pid"] == before
     assert (effect["gone"], effect["back"]) == (1, 1)
     assert scene.node.running
     assert scene.node.pid != before

@@ -174,3 +174,8 @@ def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None
     )
     assert lines[1] == "reset_peer edge-core apac at 5.0 to 6.1 s: NO EFFECT"
     assert len(lines) == 2
+    slow = [
+        msgspec.structs.replace(one, effect={"rtt_ms": rtt_ms, "cut": 1}, target="a")
+        for rtt_ms in (40, 30, 50, 30, 30, 30, 30)
+    ]
+    assert words.faults_together(slow) == ["reset_peer 7 times (a): rtt_ms 30 to 50, cut 7"]
