@@ -69,7 +69,7 @@ def check_run(place: Path) -> Verdict:
     if not (run_dir / HISTORY_FOLDER).is_dir():
         raise HarnessError(f"{run_dir}: its history was not kept, so it cannot be judged again")
     again = judge_again(run_dir, stored)
-    told = list(differences(stored, again))
+    told = [*_planted_otherwise(run_dir, stored), *differences(stored, again)]
     if told:
         for line in told[:DIFFERENCES_SHOWN_MAX]:
             sys.stderr.write(f"  {line}\n")
@@ -78,7 +78,17 @@ def check_run(place: Path) -> Verdict:
         raise HarnessError(
             f"{place}: the history says something else ({len(told)} differences){hint}"
         )
+    if stored.system.planted_bug is not None:
+        typer.echo(f"PLANTED  {run_dir}: this system had the planted bug {stored.system.planted_bug}")
     return again.verdict
+
+
+def _planted_otherwise(run_dir: Path, stored: Result) -> Iterator[str]:
+    """Yield a line if the result does not own up to the bug that the run was asked to plant."""
+    from harness.run.brief import read_brief
+
+    asked_for = read_brief(run_dir).planted_bug or None
+    yield from _differ("system.planted_bug", stored.system.planted_bug, asked_for)
 
 
 def judge_again(run_dir: Path, stored: Result) -> Result:
