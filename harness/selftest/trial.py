@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import traceback
 from pathlib import Path
 
 import anyio
@@ -113,6 +114,10 @@ async def carry_out(
             result, reason = outcome.result, outcome.result.verdict.reason
     except (HarnessError, UsageError) as error:
         reason = str(error)
+    except Exception as error:
+        # Whatever a bug does to the harness, the other bugs have to be tried.
+        reason = f"the harness broke: {type(error).__name__}: {error}"
+        (run_dir / "traceback.txt").write_text(traceback.format_exc())
     seen = _told(trial, bug, result, reason, time.monotonic() - begun, run_dir)
     if seen.as_it_should_be and not keep:
         await anyio.to_thread.run_sync(shutil.rmtree, run_dir)

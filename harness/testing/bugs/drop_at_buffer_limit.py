@@ -36,6 +36,9 @@ BUG = PlantedBug(
     category=Category.BACKPRESSURE,
     replaces="the sequencer's append",
     named_by=("A1", "B3", "A2"),
-    trial=Trial(scenario="tight", settings={"core_pending_bytes": "1500", "sync_ms": "40"}),
+    trial=Trial(
+        scenario="tight",
+        settings={"core_pending_bytes": "1500", "sync_ms": "40", "rate_per_s": "200"},
+    ),
     patches=(Patch(owner=Sequencer, name="append", replacement=append_or_drop),),
 )
