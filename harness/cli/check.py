@@ -79,7 +79,7 @@ def check_run(place: Path) -> Verdict:
             f"{place}: the history says something else ({len(told)} differences){hint}"
         )
     if stored.system.planted_bug is not None:
-        typer.echo(f"PLANTED  {run_dir}: this system had the planted bug {stored.system.planted_bug}")
+        typer.echo(f"PLANTED  {run_dir}: the system had the bug {stored.system.planted_bug}")
     return again.verdict
 
 
