@@ -57,23 +57,28 @@ def misrouted(facts: Facts) -> Found:
 
 def _misplaced(table: StoredTable, route: Route) -> Mask:
     wrong = np.zeros(len(table.pos), dtype=np.bool_)
-    for count in np.unique(table.bucket_count).tolist():
-        mine = np.flatnonzero(table.bucket_count == count)
+    counts = np.unique(table.row_bucket_count).tolist()
+    for count in counts:
+        mine = slice(None) if len(counts) == 1 else np.flatnonzero(table.bucket_count == count)
         if count < 1:
             wrong[mine] = True
-            continue
-        want = route(table.inbox, table.producer[mine], table.n[mine].astype(np.uint64), count)
-        wrong[mine] = want.astype(np.int64) != table.bucket[mine]
+        elif count == 1:
+            wrong[mine] = table.bucket[mine] != 0
+        else:
+            ns = table.n[mine].view(np.uint64)
+            want = route(table.inbox, table.producer[mine], ns, count)
+            wrong[mine] = want.view(np.int64) != table.bucket[mine]
     return wrong
 
 
 def _other_count(facts: Facts, table: StoredTable) -> Mask:
     """Mark entries whose bucket count is not that which a confirmed resize gave their epoch."""
-    wrong = np.zeros(len(table.pos), dtype=np.bool_)
+    wrong = np.zeros(len(table.counts), dtype=np.bool_)
     for resize in facts.index.resizes:
         if resize.inbox == table.inbox and resize.outcome == OK:
-            wrong |= (table.epoch == resize.epoch) & (table.bucket_count != resize.bucket_count)
-    return wrong
+            other = table.row_bucket_count != resize.bucket_count
+            wrong |= (table.row_epoch == resize.epoch) & other
+    return np.repeat(wrong, table.counts)
 
 
 @check("C2", "DOUBLE-BUCKET", "stored in two places", needs=Promise.BUCKETS, reach=Reach.KEYS)
@@ -86,10 +91,12 @@ def double_bucket(facts: Facts) -> Found:
     found: list[Clue] = []
     for table in facts.stored:
         examined += len(table.pos)
-        order = np.lexsort((table.pos, table.n, table.producer))
-        producer, n = table.producer[order], table.n[order]
+        keys = np.sort(table.key)
+        if not (keys[1:] == keys[:-1]).any():
+            continue
+        order = np.lexsort((table.pos, table.key))
         again = np.zeros(len(order), dtype=np.bool_)
-        again[1:] = (producer[1:] == producer[:-1]) & (n[1:] == n[:-1])
+        again[1:] = keys[1:] == keys[:-1]
         # Of three copies only the second counts the message.
         counted = again.copy()
         counted[1:] &= ~again[:-1]
@@ -125,15 +132,43 @@ def bucket_order(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     for table in facts.stored_distinct:
+        examined += len(table.pos)
+        if _in_order(facts, table):
+            continue
         group = _group(table)
         floor = highest_before(group, table.bpos, table.pos, group, table.bpos)
         wrong = (floor >= table.pos) | _shared_place(group, table)
         wrong |= _behind_later(facts, group, table)
-        examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "lies behind a higher position in its bucket")
     return Found(
         examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+    )
+
+
+def _in_order(facts: Facts, table: StoredTable) -> bool:
+    """Return whether rows and what is in them show already that every bucket is in order."""
+    if not table.rises:
+        return False
+    epoch, bucket, bpos = table.row_epoch, table.row_bucket, table.row_bpos
+    order = np.lexsort((bpos, bucket, epoch))
+    here, there = order[1:], order[:-1]
+    together = (epoch[here] == epoch[there]) & (bucket[here] == bucket[there])
+    last = table.begins + table.counts - 1
+    apart = bpos[there] + table.counts[there] <= bpos[here]
+    rising = table.pos[last[there]] < table.pos[table.begins[here]]
+    if not bool((apart & rising | ~together).all()):
+        return False
+    ends = order[np.append(~together, True)]
+    lowest = facts.later.bucket_lowest
+    return not lowest or all(
+        end < lowest.get((table.inbox, number, place), NEVER)
+        for number, place, end in zip(
+            epoch[ends].tolist(),
+            bucket[ends].tolist(),
+            (bpos + table.counts - 1)[ends].tolist(),
+            strict=True,
+        )
     )
 
 

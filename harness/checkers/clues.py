@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from harness.checkers.check import WITNESSES_MAX, Clue
 from harness.checkers.facts import Facts
 from harness.checkers.index import Oddity
@@ -29,7 +31,9 @@ def of_counts(
     facts: Facts, keys: Column, positions: Column, counts: Column, tell: Callable[[int], str]
 ) -> list[Clue]:
     """Return clues for the first `counts[i]` messages of each run, where there are any."""
-    rows = zip(keys.tolist(), positions.tolist(), counts.tolist(), strict=True)
+    some = np.flatnonzero(counts > 0)[:WITNESSES_MAX]
+    columns = (keys[some].tolist(), positions[some].tolist(), counts[some].tolist())
+    rows = zip(*columns, strict=True)
     pairs = ((key + i, pos + i) for key, pos, count in rows for i in range(count))
     return of_keys(facts, pairs, tell)
 

@@ -32,10 +32,12 @@ def epoch_overlap(facts: Facts) -> Found:
     found: list[Clue] = []
     for table in facts.stored_distinct:
         known = sorted(facts.index.lowest[facts.index.inbox(table.inbox)].items())
+        examined += len(table.pos)
+        if len(known) == 1:
+            continue
         epochs, lowest = column([e for e, _ in known]), column([low for _, low in known])
-        which = np.searchsorted(epochs, table.epoch)
-        wrong = table.pos > _least_above(lowest)[which]
-        examined += len(wrong)
+        least = _least_above(lowest)[np.searchsorted(epochs, table.row_epoch)]
+        wrong = table.pos > np.repeat(least, table.counts)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "lies above an entry of a later epoch")
     return Found(
@@ -59,15 +61,17 @@ def stale_epoch(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     for table in facts.stored_distinct:
+        examined += len(table.pos)
         resized = _resized(facts, table.inbox)
-        epochs = np.unique(np.concatenate((table.epoch, resized[:, 0])))
+        epochs = np.unique(np.concatenate((table.row_epoch, resized[:, 0])))
+        if int(table.row_epoch.min()) == int(epochs[-1]):
+            continue
         which = np.searchsorted(epochs, table.epoch)
         proof = np.full(len(epochs), NEVER, dtype=np.int64)
         np.minimum.at(proof, which, facts.until_of(table.key))
         np.minimum.at(proof, np.searchsorted(epochs, resized[:, 0]), resized[:, 1])
         invoked = facts.invoked_at.at(table.key, -1)
         wrong = invoked > _least_above(proof)[which]
-        examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "was sent after a newer epoch was proven")
     return Found(

@@ -26,6 +26,7 @@ from harness.checkers.intervals import (
     column,
 )
 from harness.checkers.ranges import Ranges, Table
+from harness.checkers.route import U64Column
 from harness.history.records import (
     FAIL,
     OK,
@@ -193,6 +194,7 @@ class Index:
         self._session_of: dict[tuple[str, str, int], Session] = {}
         self._open_snapshot: dict[str, int] = {}
         self._stored_waiting: list[Stored] = []
+        self._producers: dict[str, tuple[U64Column, Column]] = {}
         self._look_in = self.ranges.look_records
         self._passed = 0
         self._commit_gauges: dict[tuple[str, int], int] = {}
@@ -462,9 +464,10 @@ class Index:
             for record in records:
                 self.misnumbered.add(1, record)
             return
-        known, which = np.unique(producers, return_inverse=True)
-        bases = column([self.stream(int(producer), inbox).base for producer in known])
-        message = np.stack((bases[which] + ns.astype(np.int64), positions.astype(np.int64)), axis=1)
+        message = np.empty((len(ns), 2), dtype=np.int64)
+        message[:, 0] = self._bases(inbox, producers)
+        message[:, 0] += ns.view("<i8")
+        message[:, 1] = positions.view("<i8")
         self.ranges.stored.rows.frombytes(message.tobytes())
         number = self._open_snapshot.get(inbox, -1)
         lowest = self.lowest.setdefault(self.inbox(inbox), {})
@@ -489,6 +492,17 @@ class Index:
             high = int(message[at : at + count, 1].max())
             highest[record.epoch] = max(high, highest.get(record.epoch, high))
             at += count
+
+    def _bases(self, inbox: str, producers: U64Column) -> Column:
+        """Return the base of the stream of each of these producers to an inbox."""
+        known, bases = self._producers.get(inbox, (producers[:0], column([])))
+        at = np.minimum(np.searchsorted(known, producers), max(len(known) - 1, 0))
+        if not len(known) or not bool((known[at] == producers).all()):
+            known = np.unique(np.concatenate((known, producers)))
+            bases = column([self.stream(int(producer), inbox).base for producer in known])
+            self._producers[inbox] = (known, bases)
+            at = np.searchsorted(known, producers)
+        return bases[at]
 
     def _stored_end(self, record: StoredEnd) -> None:
         self._put_stored()

@@ -16,6 +16,7 @@ from harness.checkers.intervals import NEVER, Column, column
 
 if TYPE_CHECKING:
     from harness.checkers.facts import Facts
+    from harness.checkers.stored import StoredTable
 
 
 class Later:
@@ -61,23 +62,24 @@ class Later:
         self._sent_end = facts.sent_end
         self._read_last, self._read_invoked_ns = facts.read_last
         for table in facts.stored_distinct:
-            self._take_stored(facts, table.inbox, table.epoch, table.bucket, table.bpos, table.key)
+            self._take_stored(facts, table)
 
-    def _take_stored(
-        self, facts: Facts, inbox: str, epoch: Column, bucket: Column, bpos: Column, key: Column
-    ) -> None:
+    def _take_stored(self, facts: Facts, table: StoredTable) -> None:
+        epoch, bucket, bpos = table.row_epoch, table.row_bucket, table.row_bpos
         order = np.lexsort((bpos, bucket, epoch))
         fresh = np.ones(len(order), dtype=np.bool_)
         e, b = epoch[order], bucket[order]
         fresh[1:] = (e[1:] != e[:-1]) | (b[1:] != b[:-1])
         for row in order[fresh].tolist():
-            which = (inbox, int(epoch[row]), int(bucket[row]))
+            which = (table.inbox, int(epoch[row]), int(bucket[row]))
             low = int(bpos[row])
             self.bucket_lowest[which] = min(low, self.bucket_lowest.get(which, low))
-        until = facts.until_of(key)
-        proofs = self.proofs.setdefault(inbox, {})
+        if len(facts.index.lowest[facts.index.inbox(table.inbox)]) == 1:
+            return
+        until = facts.until_of(table.key)
+        proofs = self.proofs.setdefault(table.inbox, {})
         for number in np.unique(epoch).tolist():
-            first = int(until[epoch == number].min())
+            first = int(until[table.epoch == number].min())
             proofs[number] = min(first, proofs.get(number, first))
 
 

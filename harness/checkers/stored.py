@@ -1,9 +1,15 @@
-"""What was found in the store, as one table per inspection."""
+"""What was found in the store, as one table per inspection.
+
+The store's rows are few and their messages many, so a table is held by rows: what all messages of a
+row share is spread over them only when a check has to name messages.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,34 +18,88 @@ from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Column
 from harness.checkers.route import U64Column
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredTable:
-    """The messages of one inspection of one inbox that belong to a part, a row each."""
+    """The messages of one inspection of one inbox that belong to a part.
+
+    Attributes:
+        inbox: Its name.
+        inspection: The number of the inspection.
+        key, pos: The messages, row after row.
+        counts: Messages of each row, none empty.
+        row_epoch, row_bucket, row_bucket_count, row_bpos: What each row says of itself; `row_bpos`
+            is the position of its first message in the bucket.
+        producers: The producer of each stream.
+    """
 
     inbox: str
     inspection: int
-    producer: U64Column
-    n: Column
     key: Column
     pos: Column
-    bpos: Column
-    epoch: Column
-    bucket: Column
-    bucket_count: Column
+    counts: Column
+    row_epoch: Column
+    row_bucket: Column
+    row_bucket_count: Column
+    row_bpos: Column
+    producers: U64Column
 
-    def rows(self, order: Column) -> StoredTable:
-        """Return the rows with these numbers."""
+    @cached_property
+    def begins(self) -> Column:
+        """Where each row begins among the messages."""
+        return np.cumsum(self.counts) - self.counts
+
+    @cached_property
+    def producer(self) -> U64Column:
+        """The producer of each message."""
+        producers: U64Column = self.producers[self.key >> KEY_BITS]
+        return producers
+
+    @cached_property
+    def n(self) -> Column:
+        """The number of each message."""
+        return self.key & (NUMBER_LIMIT - 1)
+
+    @cached_property
+    def epoch(self) -> Column:
+        """The epoch of each message."""
+        return np.repeat(self.row_epoch, self.counts)
+
+    @cached_property
+    def bucket(self) -> Column:
+        """The bucket of each message."""
+        return np.repeat(self.row_bucket, self.counts)
+
+    @cached_property
+    def bucket_count(self) -> Column:
+        """How many buckets each message's row says there are."""
+        return np.repeat(self.row_bucket_count, self.counts)
+
+    @cached_property
+    def bpos(self) -> Column:
+        """The position of each message in its bucket."""
+        within = np.arange(len(self.key)) - np.repeat(self.begins, self.counts)
+        return np.repeat(self.row_bpos, self.counts) + within
+
+    @cached_property
+    def rises(self) -> bool:
+        """Whether positions rise within every row."""
+        falls = self.pos[1:] <= self.pos[:-1]
+        falls[self.begins[1:] - 1] = False
+        return not bool(falls.any())
+
+    def messages(self, order: Column) -> StoredTable:
+        """Return these messages, a row each."""
         return StoredTable(
             self.inbox,
             self.inspection,
-            self.producer[order],
-            self.n[order],
             self.key[order],
             self.pos[order],
-            self.bpos[order],
+            np.ones_like(order),
             self.epoch[order],
             self.bucket[order],
             self.bucket_count[order],
+            self.bpos[order],
+            self.producers,
         )
 
     def describe(self, row: int) -> str:
@@ -54,7 +114,7 @@ class StoredTable:
 def tables(
     index: Index, rows: list[Column], messages: list[Column], producers: U64Column
 ) -> list[StoredTable]:
-    """Return a table per inspection of an inbox.
+    """Return a table per inspection of an inbox that found something.
 
     Args:
         index: Knows the inspections and the streams.
@@ -62,29 +122,38 @@ def tables(
         messages: The table `stored` of the part.
         producers: The producer of each stream.
     """
-    snapshot, epoch, bucket, bucket_count, bpos, counts = rows
+    snapshot, counts = rows[0], rows[5]
     key, pos = messages
     if not len(key):
         return []
-    within = np.arange(len(key)) - np.repeat(np.cumsum(counts) - counts, counts)
-    row_of = np.repeat(np.arange(len(counts)), counts)
-    order = np.argsort(snapshot[row_of], kind="stable")
-    numbers, begins = np.unique(snapshot[row_of][order], return_index=True)
+    if (snapshot[1:] < snapshot[:-1]).any():
+        order = np.argsort(snapshot, kind="stable")
+        begins = (np.cumsum(counts) - counts)[order]
+        rows = [values[order] for values in rows]
+        snapshot, counts = rows[0], rows[5]
+        moved = np.repeat(begins - (np.cumsum(counts) - counts), counts)
+        moved += np.arange(len(key))
+        key, pos = key[moved], pos[moved]
+    first = np.flatnonzero(np.append(True, snapshot[1:] != snapshot[:-1]))
+    ends = np.append(first[1:], len(snapshot))
+    reach = np.append(0, np.cumsum(counts))
     found = []
-    for number, mine in zip(numbers.tolist(), np.split(order, begins[1:]), strict=True):
-        of, row, its_key = index.snapshots[number], row_of[mine], key[mine]
+    for begin, end in zip(first.tolist(), ends.tolist(), strict=True):
+        number = int(snapshot[begin])
+        mine, its = slice(begin, end), slice(int(reach[begin]), int(reach[end]))
+        _, epoch, bucket, bucket_count, bpos, count = (values[mine] for values in rows)
         found.append(
             StoredTable(
-                index.inboxes[of.inbox],
+                index.inboxes[index.snapshots[number].inbox],
                 number,
-                producers[its_key >> KEY_BITS],
-                its_key & (NUMBER_LIMIT - 1),
-                its_key,
-                pos[mine],
-                bpos[row] + within[mine],
-                epoch[row],
-                bucket[row],
-                bucket_count[row],
+                key[its],
+                pos[its],
+                count,
+                epoch,
+                bucket,
+                bucket_count,
+                bpos,
+                producers,
             )
         )
     return found
@@ -92,26 +161,10 @@ def tables(
 
 def distinct(found: Sequence[StoredTable]) -> list[StoredTable]:
     """Return one table per inbox, a message that several inspections found alike only once."""
-    merged = []
-    for inbox in dict.fromkeys(table.inbox for table in found):
-        mine = [table for table in found if table.inbox == inbox]
-        whole = mine[0] if len(mine) == 1 else _join(mine)
-        if len(mine) > 1:
-            order = np.lexsort(
-                (whole.bpos, whole.bucket, whole.epoch, whole.n, whole.producer, whole.pos)
-            )
-            whole = whole.rows(order)
-            fresh = np.ones(len(whole.pos), dtype=np.bool_)
-            columns = (
-                whole.pos, whole.n, whole.epoch, whole.bucket, whole.bpos, whole.bucket_count
-            )  # fmt: skip
-            if len(fresh):
-                fresh[1:] = whole.producer[1:] != whole.producer[:-1]
-                for values in columns:
-                    fresh[1:] |= values[1:] != values[:-1]
-            whole = whole.rows(np.flatnonzero(fresh))
-        merged.append(whole)
-    return merged
+    by_inbox: dict[str, list[StoredTable]] = defaultdict(list)
+    for table in found:
+        by_inbox[table.inbox].append(table)
+    return [mine[0] if len(mine) == 1 else _once(_join(mine)) for mine in by_inbox.values()]
 
 
 def why_unknown(index: Index) -> str:
@@ -126,13 +179,32 @@ def why_unknown(index: Index) -> str:
     return ""
 
 
+def _once(whole: StoredTable) -> StoredTable:
+    columns = (
+        whole.pos, whole.n, whole.epoch, whole.bucket, whole.bpos, whole.bucket_count,
+        whole.producer,
+    )  # fmt: skip
+    order = np.lexsort(columns)
+    fresh = np.zeros(len(order), dtype=np.bool_)
+    fresh[:1] = True
+    for values in columns:
+        fresh[1:] |= values[order[1:]] != values[order[:-1]]
+    return whole.messages(np.sort(order[fresh]))
+
+
 def _join(mine: Sequence[StoredTable]) -> StoredTable:
+    def all_of(name: str) -> Column:
+        return np.concatenate([getattr(table, name) for table in mine])
+
     return StoredTable(
         mine[0].inbox,
         mine[-1].inspection,
-        np.concatenate([table.producer for table in mine]),
-        *(
-            np.concatenate([getattr(table, name) for table in mine])
-            for name in ("n", "key", "pos", "bpos", "epoch", "bucket", "bucket_count")
-        ),
+        all_of("key"),
+        all_of("pos"),
+        all_of("counts"),
+        all_of("row_epoch"),
+        all_of("row_bucket"),
+        all_of("row_bucket_count"),
+        all_of("row_bpos"),
+        mine[0].producers,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from harness.checkers.intervals import (
     split,
 )
 from harness.checkers.spread import Spread
+from harness.checkers.stored import StoredTable
 from harness.systems.promises import Promise
 
 MS_NS = 1_000_000
@@ -131,9 +131,9 @@ class Totals:
 
     def _add_loads(self, facts: Facts) -> None:
         for one in facts.stored:
-            _count_loads(self.loads, one.inspection, one.epoch, one.bucket, one.bucket_count)
+            _count_loads(self.loads.setdefault(one.inspection, {}), one)
         for one in facts.stored_distinct:
-            _count_loads(self.distinct_loads, one.inbox, one.epoch, one.bucket, one.bucket_count)
+            _count_loads(self.distinct_loads.setdefault(one.inbox, {}), one)
 
     def backlog(self) -> int:
         """Return the most messages that one inbox held, acknowledged and not yet delivered.
@@ -204,22 +204,13 @@ def label_windows(facts: Facts) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-Owner = TypeVar("Owner", str, int)
-
-
-def _count_loads(
-    loads: dict[Owner, dict[int, EpochLoad]],
-    owner: Owner,
-    epoch: Column,
-    bucket: Column,
-    bucket_count: Column,
-) -> None:
-    """Add what lies in the buckets of one inspection, or of one inbox."""
-    mine = loads.setdefault(owner, {})
-    for number in np.unique(epoch).tolist():
-        of = epoch == number
-        load = mine.setdefault(number, EpochLoad())
-        load.add(bucket[of], int(bucket_count[of].max()))
+def _count_loads(loads: dict[int, EpochLoad], table: StoredTable) -> None:
+    """Add what lies in the buckets of each epoch."""
+    for epoch in np.unique(table.row_epoch).tolist():
+        rows = table.row_epoch == epoch
+        loads.setdefault(epoch, EpochLoad()).add(
+            table.row_bucket[rows], table.counts[rows], int(table.row_bucket_count[rows].max())
+        )
 
 
 class EpochLoad:
@@ -229,11 +220,12 @@ class EpochLoad:
         self.count = 1
         self._loads: Counter[int] = Counter()
 
-    def add(self, buckets: Column, count: int) -> None:
-        """Add messages; `count` buckets are said to be there."""
+    def add(self, buckets: Column, messages: Column, count: int) -> None:
+        """Add rows of so many messages each; `count` buckets are said to be there."""
         self.count = max(self.count, count)
-        known, messages = np.unique(buckets, return_counts=True)
-        self._loads.update(dict(zip(known.tolist(), messages.tolist(), strict=True)))
+        known, which = np.unique(buckets, return_inverse=True)
+        sums = np.bincount(which, weights=messages).astype(np.int64)
+        self._loads.update(dict(zip(known.tolist(), sums.tolist(), strict=True)))
 
     def loads(self) -> list[int]:
         """Return the messages of each bucket; what lies outside of all counts nowhere."""

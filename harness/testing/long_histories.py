@@ -30,6 +30,7 @@ from harness.history.records import (
     Delivered,
     DeliveredRun,
     EndRead,
+    GaugeSeen,
     Invoked,
     Opened,
     PhaseMarked,
@@ -44,7 +45,7 @@ BATCH_COUNT = 500
 COMMIT_COUNT = 4_000
 """Messages that are committed, acknowledged and delivered together, over all inboxes."""
 
-COMMIT_NS = 10_000_000
+COMMIT_NS = 20_000_000
 """Time from one commit to the next."""
 
 HOT_BUCKETS = 50
@@ -55,6 +56,9 @@ PRODUCERS = 40
 INFO_SHARE = 0.001
 RECONNECT_COMMITS = 50
 REREAD_RUNS = 256
+
+REREAD_NS = 1_000_000
+"""Between two deliveries of the second reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,7 @@ class LongHistory:
                 self._reconnect()
         self.now_ns += COMMIT_NS
         self.runner.write(PhaseMarked(self.now_ns, "quiet", True))
+        self.runner.write(GaugeSeen(self.now_ns, "core", 0, "buffered_bytes", 1, 1_000))
         self._ends()
         for inbox in self.inboxes:
             self._read_again(inbox)
@@ -219,7 +224,7 @@ class LongHistory:
         self._open("again", inbox, -1)
         pos = 0
         for begin in range(0, len(inbox.counts), REREAD_RUNS):
-            self.now_ns += 1_000
+            self.now_ns += REREAD_NS
             runs = tuple(
                 DeliveredRun(
                     inbox.producers[i] + 2**63,
