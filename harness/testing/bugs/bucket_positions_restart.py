@@ -25,6 +25,6 @@ BUG = PlantedBug(
     category=Category.BUCKET,
     replaces="reference.core.buckets.split",
     named_by=("C3",),
-    trial=Trial(scenario="offline", settings={"bucket_count": "4"}),
+    trial=Trial(scenario="offline", settings={"bucket_count": "4", "kill": "before_login"}),
     patches=(Patch(owner=buckets, name="split", replacement=split_from_zero),),
 )

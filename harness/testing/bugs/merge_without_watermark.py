@@ -42,7 +42,7 @@ BUG = PlantedBug(
     category=Category.ORDER,
     replaces="reference.core.buckets.merge",
     named_by=("B2", "A6"),
-    trial=Trial(scenario="offline", settings={"bucket_count": "4"}),
+    trial=Trial(scenario="offline", settings={"bucket_count": "4", "kill": "before_login"}),
     focus=(Action.PROMOTE, Action.RECEIVER_ABORTS),
     patches=(Patch(owner=buckets, name="merge", replacement=merge_early),),
 )

@@ -27,7 +27,7 @@ BUG = PlantedBug(
     category=Category.BUCKET,
     replaces="reference.core.buckets.buckets_of",
     named_by=("C1",),
-    trial=Trial(scenario="offline", settings={"bucket_count": "4"}),
+    trial=Trial(scenario="offline", settings={"bucket_count": "4", "kill": "before_login"}),
     focus=(Action.PROMOTE,),
     patches=(Patch(owner=buckets, name="buckets_of", replacement=buckets_beside),),
 )
