@@ -23,6 +23,9 @@ EVENTS_SHOWN_MAX = 6
 REFRESHES_PER_S = 4
 """How often the live view is drawn anew."""
 
+BEHIND_TOLD_S = 5.0
+"""Checks that speak of an earlier time than this long ago say how far they are behind."""
+
 RATE_OVER_S = 1.0
 """Rates are taken over at least this long, so that they do not flicker."""
 
@@ -49,6 +52,8 @@ def watching(file: IO[str], title: str) -> Iterator[Observer]:
 
 class PlainLines:
     """One time-stamped line at each change of phase, fault and note, and every few seconds."""
+
+    wants_checks = False
 
     def __init__(self, file: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
@@ -88,7 +93,9 @@ class PlainLines:
 
 
 class LiveView:
-    """The same on a terminal, drawn in place."""
+    """The same on a terminal, drawn in place, and the states of the checks."""
+
+    wants_checks = True
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -136,6 +143,9 @@ class LiveView:
             checks = Text("  checks: ")
             for check_id, status in latest.checks.items():
                 checks.append(f"{check_id} ", _CHECK_STYLES.get(status, "dim"))
+            behind_s = latest.t_s - latest.checks_upto_s
+            if behind_s > BEHIND_TOLD_S:
+                checks.append(f"({behind_s:.0f} s behind)", "yellow")
             lines.append(checks)
         lines += [Text(f"  {event}", "dim") for event in self._events]
         return Group(*lines)

@@ -21,6 +21,7 @@ class Progress:
         reconnects: Connections that came back, senders and receivers.
         active_faults: The faults that hold now, in words.
         checks: The state of each check by id ("PASS" means: nothing found so far).
+        checks_upto_s: They speak of the records up to this time.
     """
 
     t_s: float
@@ -32,10 +33,17 @@ class Progress:
     reconnects: int = 0
     active_faults: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
+    checks_upto_s: float = 0.0
 
 
 class Observer(Protocol):
-    """Watches a run. Its methods return soon and raise nothing."""
+    """Watches a run. Its methods return soon and raise nothing.
+
+    Attributes:
+        wants_checks: Whether it shows the states of the checks, which cost a tenth of a core.
+    """
+
+    wants_checks: bool
 
     def phase(self, name: str) -> None:
         """A phase begins."""
@@ -52,6 +60,8 @@ class Observer(Protocol):
 
 class NullObserver:
     """Watches nothing: for tests and programs."""
+
+    wants_checks = False
 
     def phase(self, name: str) -> None:
         """Do nothing."""

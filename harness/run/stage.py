@@ -15,6 +15,7 @@ from harness.load.groups import Groups
 from harness.run.coverage import Uplinks
 from harness.run.crew import Crew
 from harness.run.observer import Observer
+from harness.run.online import CheckStates
 from harness.scenario.scenario import Plan
 from harness.systems.port import Deployment, System
 
@@ -33,7 +34,7 @@ class Stage:
         uplinks: What the edges count of their links to the core.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
         commits: Commits that the system reported, for the bound; -1 unknown.
-        check_states: What each check amounts to so far, for those who watch.
+        checks: What each check amounts to so far, for those who watch.
         trouble: Why safety must stay UNKNOWN, as (reason_code, reason); the first counts.
     """
 
@@ -55,7 +56,7 @@ class Stage:
     uplinks: Uplinks = field(default_factory=Uplinks)
     commits: int = -1
     lag_ns_max: int = 0
-    check_states: dict[str, str] = field(default_factory=dict)
+    checks: CheckStates = field(default_factory=CheckStates)
     trouble: list[tuple[str, str]] = field(default_factory=list)
 
     def now_ns(self) -> int:

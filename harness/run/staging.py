@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -27,6 +28,7 @@ from harness.run.coverage import compare_coverage
 from harness.run.crew import Crew, Hand
 from harness.run.load_processes import LoadProcesses
 from harness.run.observer import Observer, Progress
+from harness.run.online import follow
 from harness.run.planted import refuse_deployed
 from harness.run.request import RunRequest
 from harness.run.stage import Stage
@@ -120,6 +122,8 @@ async def on_stage(
             )
             tasks.start_soon(_watch, stage)
             tasks.start_soon(_sample_gauges, stage)
+            if observer.wants_checks:
+                tasks.start_soon(follow, run_dir, table, partial(setattr, stage, "checks"))
             yield stage
             await _finish_load(stage, aftermath)
             await crew.end()
@@ -236,7 +240,8 @@ async def _watch(stage: Stage) -> None:
                 lag=max(0, ok - delivered),
                 reconnects=now.get("sender_reconnects", 0) + now.get("receiver_reconnects", 0),
                 active_faults=stage.nemesis.active,
-                checks=stage.check_states,
+                checks=stage.checks.states,
+                checks_upto_s=stage.checks.upto_s,
             )
         )
         for name in stage.deployment.find_dead():

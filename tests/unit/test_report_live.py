@@ -56,7 +56,7 @@ def test_the_live_view_shows_rates_faults_checks_and_the_newest_events() -> None
     view.progress(
         progress(
             12.0, 5_000, in_flight=70, lag=3, reconnects=9, active_faults=("cut apac",),
-            checks={"A1": "PASS"},
+            checks={"A1": "PASS"}, checks_upto_s=3.9,
         )
     )  # fmt: skip
     for number in range(30):
@@ -68,7 +68,7 @@ def test_the_live_view_shows_rates_faults_checks_and_the_newest_events() -> None
     assert re.search(r"acknowledged +5,000 +2,000/s", text)
     assert "in flight 70, lag 3, reconnects 9" in text
     assert "faults: cut apac" in text
-    assert "A1" in text
+    assert "A1 (8 s behind)" in text
     assert "note 29" in text
     assert "note 3\n" not in text
 
