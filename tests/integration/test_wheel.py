@@ -22,10 +22,16 @@ BUILD_TIMEOUT_S = 120.0
 OURS = ("global_fan_in", "hotkey_bucketing", "offline_messaging")
 
 
-def call(*arguments: str | Path, cwd: Path, codes: tuple[int, ...] = (0,)) -> str:
+def call(
+    *arguments: str | Path,
+    cwd: Path,
+    codes: tuple[int, ...] = (0,),
+    environment: dict[str, str] | None = None,
+) -> str:
     done = subprocess.run(
         [str(argument) for argument in arguments],
         cwd=cwd,
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -200,25 +206,25 @@ def test_a_scenario_of_ones_own_from_nothing(
     path.write_text(text)
     words = ("run", "./late_login.py", "--profile", "smoke", "--seed", "7", "--out", "kept")
     environment = {**os.environ, "TALLYSTICK_TOXIPROXY": str(toxiproxy_binary)}
-    done = subprocess.run(
-        [tallystick, *words],
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode in (0, 4), done.stdout + done.stderr
-    assert "round 3 at" in done.stderr
+    call(tallystick, *words, cwd=tmp_path, codes=(0, 4), environment=environment)
     result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
+    history = (tmp_path / "kept" / "history" / "0000.msgpack").read_bytes()
+    assert b"in_rounds" in history
     assert result["run"]["scenario_source"] == "late_login.py"
     assert [one["kind"] for one in result["faults"]] == ["nothing_much"]
     (own,) = [one for one in result["checks"] if one["id"] == "X1"]
     assert own["status"] == "PASS"
     assert result["counts"]["delivered"] >= 2_000 + 90
     call(tallystick, "check", "kept", "--load", "late_login.py", cwd=tmp_path, codes=(0, 4))
+    # The plugin is there by its entry point alone.
+    test = 'def test_it(tallystick):\n    tallystick.run("late_login.py", duration_s=1.0)\n'
+    (tmp_path / "test_mine.py").write_text(test)
+    python = installed / "bin" / "python"
+    told = call(
+        python, "-m", "pytest", "-p", "no:cacheprovider", cwd=tmp_path, environment=environment
+    )
+    assert "1 passed" in told
+    assert f"results in {tmp_path}/results/pytest/" in told
 
 
 def test_doctor_and_clean_work_from_the_wheel(installed: Path, user_folder: Path) -> None:

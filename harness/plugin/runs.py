@@ -1,0 +1,190 @@
+"""Scenarios from a test: `tallystick.run(…)` fails the test with the readable witness."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness.cli.carry_out import (
+    carry_out,
+    check_keep_history,
+    check_seed,
+    checked_limits,
+    make_request,
+    mark_interrupted,
+)
+from harness.errors import HarnessError, UsageError
+from harness.report.live import watching
+from harness.report.result import Limits, Result, Status
+from harness.report.terminal import make_console, print_result
+from harness.run.planted import refuse_planted
+from harness.run.request import REFERENCE_SYSTEM, RunOutcome, RunRequest, draw_seed
+from harness.run.verdict import EXIT_SIGINT
+from harness.scenario.loader import LoadedScenario, find
+from harness.scenario.parameters import Value
+from harness.scenario.scenario import Scenario
+from harness.systems.registry import load_system
+
+NAME_CHARACTERS_MAX = 80
+"""Of a test's name this much stands in the name of a run folder."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Runs:
+    """The fixture `tallystick`: runs scenarios for one test.
+
+    Attributes:
+        folder: Where the runs of this session lie; made with the first.
+        beside: The folder of the test's file; scenario files are looked for there first.
+        test: The test's node id.
+        seed: What ``--tallystick-seed`` says; None draws a fresh one for each run.
+        profile: What ``--tallystick-profile`` says.
+        kept: The folders of the runs so far.
+    """
+
+    folder: Path
+    beside: Path
+    test: str
+    seed: int | None
+    profile: str
+    kept: list[Path] = field(default_factory=list)
+
+    def run(
+        self,
+        scenario: str | Path | Scenario,
+        system: str = REFERENCE_SYSTEM,
+        *,
+        seed: int | None = None,
+        profile: str | None = None,
+        limits: Sequence[str] = (),
+        keep_history: str = "on-failure",
+        **parameters: Value,
+    ) -> Result:
+        """Run a scenario and return its result if it PASSed; the test fails otherwise.
+
+        Args:
+            scenario: A name, a file, ``package.module:NAME``, or the `Scenario` itself.
+            system: A name, or ``module:NAME`` that load processes can import too.
+            seed: Instead of the command line's.
+            profile: Instead of the command line's.
+            limits: Thresholds as of ``--limit``; missing one fails the test. Those that the
+                scenario itself states are only told.
+            keep_history: "always", "on-failure" or "never".
+            parameters: The scenario's own.
+        """
+        __tracebackhide__ = True
+        try:
+            request = self._request(
+                scenario, system, seed, profile, tuple(limits), keep_history, parameters
+            )
+            result = _carried_out(request)
+        except (UsageError, HarnessError) as error:
+            pytest.fail(f"tallystick: {error}", pytrace=False)
+        asked = {text.split()[0] for text in request.limits}
+        missed = any(not one.met and one.metric in asked for one in result.limits)
+        if result.verdict.status is not Status.PASS or missed:
+            pytest.fail(_told(result, request, self.test), pytrace=False)
+        if result.verdict.limits is Limits.MISSED:
+            sys.stderr.write(f"limits of the scenario were missed; see {request.run_dir}\n")
+        return result
+
+    def _request(
+        self,
+        scenario: str | Path | Scenario,
+        system: str,
+        seed: int | None,
+        profile: str | None,
+        limits: tuple[str, ...],
+        keep_history: str,
+        parameters: dict[str, Value],
+    ) -> RunRequest:
+        loaded, place = self._find(scenario)
+        under_test = load_system(system)
+        missing = sorted(loaded.scenario.needs - under_test.abilities)
+        if missing:
+            raise UsageError(f"{loaded.scenario.name} needs {', '.join(missing)}; {system} cannot")
+        if seed is None:
+            seed = draw_seed() if self.seed is None else self.seed
+        checked = checked_limits(list(limits))
+        check_keep_history(keep_history)
+        run_dir = self._new_folder()
+        request = make_request(
+            loaded,
+            place,
+            profile=profile or self.profile,
+            seed=check_seed(seed),
+            assignments={name: _text(value) for name, value in parameters.items()},
+            system=system,
+            run_dir=run_dir,
+            command=f"pytest {self.test}",
+            keep_history=keep_history,
+            limits=checked,
+        )
+        refuse_planted(under_test, loaded.scenario.plan_for(request.parameters))
+        self.kept.append(run_dir)
+        return request
+
+    def _find(self, scenario: str | Path | Scenario) -> tuple[LoadedScenario, str]:
+        if isinstance(scenario, Scenario):
+            loaded = LoadedScenario(scenario=scenario, source=f"test {self.test}", doc="")
+            return loaded, scenario.name
+        place = str(scenario)
+        if place.endswith(".py") and (self.beside / place).is_file():
+            place = str((self.beside / place).resolve())
+        return find(place), place
+
+    def _new_folder(self) -> Path:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.test.rpartition("/")[2])
+        name = name.strip("-")[:NAME_CHARACTERS_MAX]
+        number = 1
+        while True:
+            folder = self.folder / f"{name}-{number}"
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _carried_out(request: RunRequest) -> Result:
+    async def work() -> RunOutcome:
+        return await carry_out(request, observer)
+
+    with watching(sys.stderr, f"{request.loaded.scenario.name}, seed {request.seed}") as observer:
+        try:
+            if not _in_event_loop():
+                return anyio.run(work, backend_options={"use_uvloop": True}).result
+            # An async test waits for it as for any other blocking call.
+            with ThreadPoolExecutor(max_workers=1) as threads:
+                return threads.submit(anyio.run, work).result().result
+        except KeyboardInterrupt:
+            mark_interrupted(request.run_dir, EXIT_SIGINT)
+            raise
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _told(result: Result, request: RunRequest, test: str) -> str:
+    out = io.StringIO()
+    print_result(make_console(out), result, request.run_dir)
+    return f"{out.getvalue()}  same seed   pytest {test!r} --tallystick-seed {request.seed}"

@@ -1,0 +1,205 @@
+"""Any TCP address of a test behind a proxy with faults: the fixture `toxic_link`.
+
+The proxies live in a thread of their own, so that plain and async tests use them alike; every call
+returns when Toxiproxy has done it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from harness.errors import UsageError
+from harness.links.directions import BOTH, ways
+from harness.links.link import Link
+from harness.links.links import Links, LinkWanted
+from harness.links.ports import LOOPBACK
+from harness.provision.toxiproxy import ensure
+
+RESETTING = "reset-"
+"""How the names of links begin whose every close is a TCP reset."""
+
+
+class ToxicLink:
+    """One address behind a proxy. Connect to `host` and `port` instead of the address itself.
+
+    Each fault is a context manager and holds inside it; they may be nested. Behind the test the
+    link is brought to rest, and its connections are closed.
+    """
+
+    def __init__(self, link: Link, portal: BlockingPortal) -> None:
+        self.host = LOOPBACK
+        self.port = link.listen_port
+        self._link = link
+        self._portal = portal
+        self._serial = 0
+
+    @property
+    def address(self) -> str:
+        """``host:port`` to connect to."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def connections(self) -> int | None:
+        """How many connections are open; None where the kernel does not tell."""
+        return self._link.connections()
+
+    @contextmanager
+    def down(self) -> Iterator[int]:
+        """Close all connections and refuse new ones; gives how many were closed."""
+        cut = self._portal.call(self._link.cut)
+        try:
+            yield cut.connections
+        finally:
+            self._portal.call(self._link.restore)
+
+    def reset(self) -> int:
+        """Reset the open connections (both ends see ECONNRESET); return how many there were.
+
+        Raises:
+            HarnessError: The link was not made with ``resets=True``.
+        """
+        return self._portal.call(self._link.reset).connections
+
+    @contextmanager
+    def latency(
+        self, latency_ms: int, *, jitter_ms: int = 0, direction: str = BOTH
+    ) -> Iterator[None]:
+        """Delay each direction by so much."""
+        attributes = {"latency": latency_ms, "jitter": jitter_ms}
+        with self._imposed("latency", attributes, direction):
+            yield
+
+    @contextmanager
+    def bandwidth(self, kb_per_s: int, *, direction: str = BOTH) -> Iterator[None]:
+        """Let so many kilobytes per second through."""
+        if kb_per_s < 1:
+            raise UsageError("bandwidth: at least 1 kB/s; `paused` lets nothing through")
+        with self._imposed("bandwidth", {"rate": kb_per_s}, direction):
+            yield
+
+    @contextmanager
+    def paused(self, *, direction: str = BOTH) -> Iterator[None]:
+        """Hold all bytes; connections stay open and nothing is lost."""
+        with self._imposed("bandwidth", {"rate": 0}, direction):
+            yield
+
+    @contextmanager
+    def swallowing(self, direction: str) -> Iterator[None]:
+        """Lose all bytes of a direction ("upstream" is towards the server).
+
+        The connections that lost some are closed at the end.
+        """
+        with self._imposed("timeout", {"timeout": 0}, direction):
+            yield
+
+    @contextmanager
+    def _imposed(self, kind: str, attributes: Mapping[str, int], direction: str) -> Iterator[None]:
+        self._serial += 1
+        name = f"test-{kind}-{self._serial}"
+        imposing = partial(self._link.impose, name, kind, attributes, ways(direction))
+        self._portal.call(imposing)
+        try:
+            yield
+        finally:
+            self._portal.call(self._link.lift, name)
+
+    def heal(self) -> None:
+        """Bring it back to rest, whatever holds, and verify that."""
+        self._portal.call(self._link.heal)
+
+    def close(self) -> None:
+        """Verify that it can be brought to rest, then close its connections for good."""
+        self.heal()
+        self._portal.call(self._link.cut)
+
+
+class ToxicServer:
+    """The Toxiproxy server of a test session, in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it; its log goes below `folder`.
+
+        Raises:
+            HarnessError: It cannot be brought or does not start.
+        """
+        binary = ensure(lambda line: print(line, file=sys.stderr)).path  # noqa: T201
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        with ExitStack() as starting:
+            self._portal = starting.enter_context(start_blocking_portal())
+            start = partial(Links.start, binary, run_dir=folder, resets=[f"{RESETTING}*"])
+            self._links = self._portal.call(start)
+            starting.callback(self._portal.call, self._links.close)
+            self._stack = starting.pop_all()
+        self._serial = 0
+
+    def open(self, host: str, port: int, *, latency_ms: int, resets: bool) -> ToxicLink:
+        """Open a link to an address."""
+        self._serial += 1
+        wanted = LinkWanted(
+            name=f"{RESETTING if resets else 'plain-'}{self._serial}",
+            upstream_port=port,
+            upstream_host=host,
+            latency_ms=latency_ms,
+        )
+        (link,) = self._portal.call(self._links.open_all, [wanted])
+        return ToxicLink(link, self._portal)
+
+    def close(self) -> None:
+        """End the server and its thread."""
+        self._stack.close()
+
+
+class ToxicLinks:
+    """The fixture `toxic_link`: call it with an address."""
+
+    def __init__(self, server: ToxicServer) -> None:
+        self._server = server
+        self._opened: list[ToxicLink] = []
+
+    def __call__(
+        self, address: str | int | tuple[str, int], *, latency_ms: int = 0, resets: bool = False
+    ) -> ToxicLink:
+        """Put an address behind a proxy.
+
+        Args:
+            address: A port of this machine, ``"host:port"``, or (host, port). Nobody needs to
+                listen there yet.
+            latency_ms: Delay of each direction at rest.
+            resets: Make every close of its connections a TCP reset, as `ToxicLink.reset` needs.
+
+        Raises:
+            UsageError: It is no address.
+        """
+        host, port = parse_address(address)
+        link = self._server.open(host, port, latency_ms=latency_ms, resets=resets)
+        self._opened.append(link)
+        return link
+
+    def close(self) -> None:
+        """Close every link that was opened."""
+        with ExitStack() as closing:
+            for link in self._opened:
+                closing.callback(link.close)
+
+
+def parse_address(address: str | int | tuple[str, int]) -> tuple[str, int]:
+    """Return (host, port).
+
+    Raises:
+        UsageError: It is no address.
+    """
+    if isinstance(address, int):
+        host, port = LOOPBACK, str(address)
+    elif isinstance(address, tuple):
+        host, port = address[0], str(address[1])
+    else:
+        host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"address {address!r}: a port, 'host:port' or (host, port)")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,110 @@
+"""The fixture `toxic_link` over a real Toxiproxy, from plain tests of a user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.integration
+
+TESTS = """
+import socket
+import socketserver
+import threading
+import time
+
+import pytest
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(1000):
+            self.request.sendall(data)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address
+        server.shutdown()
+        thread.join()
+
+
+def connect(link):
+    return socket.create_connection((link.host, link.port), timeout=5)
+
+
+def round_trip_s(connection):
+    begun = time.perf_counter()
+    connection.sendall(b"x")
+    assert connection.recv(1) == b"x"
+    return time.perf_counter() - begun
+
+
+def test_latency_comes_and_goes(toxic_link, server):
+    link = toxic_link(server)
+    assert link.address == f"{link.host}:{link.port}"
+    with connect(link) as connection:
+        quick = round_trip_s(connection)
+        with link.latency(150):
+            assert round_trip_s(connection) > 0.25 > quick
+        assert round_trip_s(connection) < 0.25
+
+
+def test_down_refuses(toxic_link, server):
+    link = toxic_link(f"127.0.0.1:{server[1]}")
+    with connect(link) as connection:
+        round_trip_s(connection)
+        with link.down() as cut:
+            assert cut == 1
+            with pytest.raises(OSError):
+                connect(link)
+        assert connection.recv(1) == b""
+    with connect(link) as connection:
+        round_trip_s(connection)
+
+
+def test_reset_is_a_reset(toxic_link, server):
+    link = toxic_link(server, resets=True)
+    with connect(link) as connection:
+        round_trip_s(connection)
+        assert link.reset() == 1
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
+def test_a_pause_holds_and_loses_nothing(toxic_link, server):
+    link = toxic_link(server)
+    with connect(link) as connection:
+        round_trip_s(connection)
+        with link.paused():
+            connection.sendall(b"held")
+            connection.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                connection.recv(4)
+        connection.settimeout(5)
+        assert connection.recv(4) == b"held"
+
+
+def test_a_fault_that_was_left_on_is_healed_behind_the_test(toxic_link, server):
+    link = toxic_link(server)
+    link.latency(10).__enter__()
+"""
+
+
+def test_a_users_tests(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, toxiproxy_binary: Path
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("TALLYSTICK_TOXIPROXY", str(toxiproxy_binary))
+    pytester.makepyfile(test_it=TESTS)
+    done = pytester.runpytest_subprocess("-p", "tallystick.pytest_plugin", "-W", "error")
+    done.assert_outcomes(passed=5)
+    logs = list(pytester.path.glob("results/pytest/*/toxiproxy/logs/toxiproxy-0.log"))
+    assert len(logs) == 1

@@ -1,0 +1,184 @@
+"""The pytest plugin: a test fails with the witness; other people's runs see nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.plugin.toxic import parse_address
+from harness.testing import stand_in_runner
+
+pytest_plugins = ["pytester"]
+
+STAND_IN = """
+from harness.testing import stand_in_runner
+stand_in_runner.install()
+"""
+
+
+@pytest.fixture
+def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Run a file of tests in a session of its own, with this plugin and no other."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", str(root))
+
+    def run(text: str, *arguments: str, example: str = "passed") -> pytest.RunResult:
+        monkeypatch.setenv(stand_in_runner.VARIABLE, example)
+        pytester.makepyfile(test_it=text)
+        words = ("-p", "tallystick.pytest_plugin", "-W", "error", *arguments)
+        return pytester.runpytest_subprocess(*words)
+
+    return run
+
+
+def test_a_session_that_does_not_use_it_imports_nothing_and_says_nothing(session) -> None:
+    done = session(
+        """
+        import sys
+
+        def test_nothing():
+            ours = {"harness", "reference", "scenarios", "numpy", "anyio", "msgspec", "typer"}
+            assert not ours & set(sys.modules), ours & set(sys.modules)
+        """
+    )
+    done.assert_outcomes(passed=1)
+    assert "tallystick" not in "\n".join(done.outlines[1:]).replace("tallystick.pytest_plugin", "")
+    assert not Path("results").exists()
+
+
+def test_a_pass_is_returned_and_its_folder_is_named(session, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        """
+        def test_fan_in(tallystick):
+            result = tallystick.run("offline_messaging", users=2, retention="run")
+            assert result.verdict.status == "PASS"
+            assert result.run.parameters["users"] == 2
+            assert result.run.profile == "standard"
+            assert result.run.seed == 4711
+        """,
+        "--tallystick-seed=4711",
+        "--tallystick-profile=standard",
+    )
+    done.assert_outcomes(passed=1)
+    (line,) = [line for line in done.outlines if line.startswith("results in ")]
+    folder = Path(line.removeprefix("results in "))
+    assert (folder / "result.json").is_file()
+    assert folder.name == "test_it.py-test_fan_in-1"
+    assert folder.is_relative_to(pytester.path / "results" / "pytest")
+
+
+def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        """
+        import pytest
+
+        def test_loses(tallystick):
+            tallystick.run("hotkey_bucketing", seed=5)
+            raise AssertionError("not reached")
+
+        @pytest.mark.parametrize("example", ["unknown", "trouble", "crash"])
+        def test_proves_nothing(tallystick, monkeypatch, example):
+            monkeypatch.setenv("TALLYSTICK_STAND_IN", example)
+            tallystick.run("hotkey_bucketing")
+
+        def test_wrong_words(tallystick):
+            tallystick.run("offline_messaging", userz=3)
+        """,
+        "--tallystick-results=kept",
+        example="failed",
+    )
+    done.assert_outcomes(failed=5)
+    text = "\n".join(done.outlines)
+    assert "FAIL         hotkey_bucketing" in text
+    assert "A1 LOST, 3 in 517,000 examined" in text
+    assert "witness    producer 17279655951921914625" in text
+    assert "same seed   pytest 'test_it.py::test_loses' --tallystick-seed 5" in text
+    assert "not reached" not in text
+    assert "carry_out" not in text  # The way through our code is of no use to anybody.
+    assert "UNKNOWN      hotkey_bucketing" in text
+    assert "tallystick: the proxy did not come up" in text
+    assert "tallystick: no parameter 'userz'" in text
+    assert list((pytester.path / "kept").rglob("result.json"))
+
+
+SLOW = """
+import msgspec
+from harness.report import result as r
+from harness.run import verdict
+from harness.testing import example_results as examples
+
+def slow():
+    base = examples.passed()
+    limits = [r.Limit(metric="ack_p99_ms", op="<=", limit=1.0, measured=9.0, met=False)]
+    return msgspec.structs.replace(
+        base, limits=limits, verdict=verdict.decide(base.checks, limits)
+    )
+
+examples.slow = slow
+"""
+
+
+def test_limits_files_objects_and_async_tests(session, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(STAND_IN + SLOW)
+    text = (Path(__file__).parents[2] / "scenarios" / "offline_messaging.py").read_text()
+    (pytester.path / "mine.py").write_text(text.replace('"offline_messaging"', '"mine"'))
+    done = session(
+        """
+        import asyncio
+        from harness.scenario.loader import find
+
+        def test_a_limit_of_the_scenario(tallystick):
+            assert tallystick.run("hotkey_bucketing").verdict.limits == "MISSED"
+
+        def test_a_limit_of_the_test(tallystick):
+            tallystick.run("hotkey_bucketing", limits=["ack_p99_ms=1"])
+
+        def test_a_limit_on_something_else(tallystick):
+            tallystick.run("hotkey_bucketing", limits=["ack_max_ms=1"])
+
+        def test_a_file_beside_the_test(tallystick):
+            assert tallystick.run("mine.py").run.scenario == "mine"
+
+        def test_an_object(tallystick):
+            scenario = find("offline_messaging").scenario
+            assert tallystick.run(scenario).run.scenario == "offline_messaging"
+
+        def test_inside_an_event_loop(tallystick):
+            async def inside():
+                return tallystick.run("offline_messaging")
+
+            assert asyncio.run(inside()).verdict.status == "PASS"
+        """,
+        example="slow",
+    )
+    done.assert_outcomes(passed=5, failed=1)
+    assert "ack_p99_ms <= 1: 9, missed" in "\n".join(done.outlines)
+
+
+def test_a_wrong_option_is_refused_by_pytest(session) -> None:
+    done = session("def test_it(): pass", "--tallystick-profile=huge")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [
+        (5432, ("127.0.0.1", 5432)),
+        ("db:5432", ("db", 5432)),
+        ("[::1]:80", ("::1", 80)),
+        (("h", 1), ("h", 1)),
+    ],
+)
+def test_addresses(address, parsed) -> None:
+    assert parse_address(address) == parsed
+
+
+@pytest.mark.parametrize("address", ["db", ":80", "db:0", "db:http", 70_000])
+def test_wrong_addresses(address) -> None:
+    with pytest.raises(UsageError):
+        parse_address(address)
