@@ -51,6 +51,6 @@ CREATE TABLE producer (
     n_next      INTEGER NOT NULL,
     last_first  INTEGER NOT NULL,
     last_digest INTEGER NOT NULL,
-    seen_unix_s INTEGER NOT NULL,
+    seen_s      INTEGER NOT NULL,
     PRIMARY KEY (producer, inbox)
 ) STRICT, WITHOUT ROWID;

@@ -33,7 +33,7 @@ from reference.store.port import (
 )
 from reference.wire.messages import StoredRow
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 SYNCHRONOUS: Final = "FULL"
 """SQLite's level at which a commit in WAL mode is fsynced before it returns."""
@@ -55,6 +55,9 @@ READ_WAIT_MS: Final = 2_000
 
 PRODUCER_RECORD_KEPT_S: Final = 7 * 24 * 3600
 """A (producer, inbox) not seen for so long is forgotten at the next start of the core.
+
+Counted is the time in which a core ran on this file, from the latest stamp in it and by the
+monotonic clock: a wall clock that jumps by a month must not make a core forget whom it knows.
 
 An edge keeps what it could not hand on in memory only, and gives it up with its process; a week is
 far beyond that, and what comes later meets a gap, never a second copy.
@@ -94,6 +97,9 @@ class SqliteStore:
         self._lock = _lock(path)
         self._pages = 0
         self._broken = ""
+        self._opened_s = time.monotonic()
+        self._ran_s = 0
+        """How long cores have run on the file, as far as it was stamped before this opening."""
         self._next: dict[str, tuple[int, list[int]]] = {}
         try:
             self._writer = _open(path, vfs)
@@ -111,10 +117,8 @@ class SqliteStore:
     def recover(self) -> Recovered:
         """Return what was durable, after forgetting producers not seen for the named time."""
         db = self._writer
-        db.execute(
-            "DELETE FROM producer WHERE seen_unix_s < ?",
-            (int(time.time()) - PRODUCER_RECORD_KEPT_S,),
-        )
+        self._ran_s = db.execute("SELECT coalesce(max(seen_s), 0) FROM producer").get
+        db.execute("DELETE FROM producer WHERE seen_s < ?", (self._ran_s - PRODUCER_RECORD_KEPT_S,))
         for inbox, epoch, column in db.execute("SELECT inbox, epoch, bpos_next FROM bucket_next"):
             self._next[inbox] = (epoch, np.frombuffer(column, dtype=buckets.U64).tolist())
         producers = db.execute(
@@ -198,7 +202,7 @@ class SqliteStore:
                 ],
             )
         if writes.producers:
-            seen_unix_s = int(time.time())
+            seen_s = self._ran_s + int(time.monotonic() - self._opened_s)
             db.executemany(
                 _PRODUCER,
                 [
@@ -208,7 +212,7 @@ class SqliteStore:
                         mark.n_next,
                         mark.last_first,
                         _signed(mark.last_digest),
-                        seen_unix_s,
+                        seen_s,
                     )
                     for mark in writes.producers
                 ],

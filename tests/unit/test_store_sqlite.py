@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from reference.events import EpochMark, InboxMark, ProducerMark, Writes
 from reference.store import sqlite
 from reference.store.audit import Audit
 from reference.store.port import ROWS_MAX, Store, StoreBroken, StoreDamaged, StoreFull, StoreLocked
-from reference.store.sqlite import SqliteStore
+from reference.store.sqlite import PRODUCER_RECORD_KEPT_S, SqliteStore
 
 
 @pytest.fixture
@@ -188,6 +189,25 @@ def test_producers_not_seen_for_long_are_forgotten_at_a_start(
     monkeypatch.setattr(sqlite, "PRODUCER_RECORD_KEPT_S", -10)
     with closing(SqliteStore(path)) as store:
         assert store.recover().producers == ()
+
+
+def test_a_producer_is_kept_by_the_time_that_cores_ran(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a wall clock that jumps nor a long time without a core makes it forget."""
+    real_s = time.monotonic
+    runs = ((1e9, 0, 1), (4e9, PRODUCER_RECORD_KEPT_S + 60, 2))
+    for wall_s, shift_s, count in runs:
+        monkeypatch.setattr(time, "time", lambda wall_s=wall_s: wall_s)
+        with closing(SqliteStore(path)) as store:
+            assert len(store.recover().producers) == count - 1
+            monkeypatch.setattr(time, "monotonic", lambda shift_s=shift_s: real_s() + shift_s)
+            inbox = f"inbox-{count}"
+            store.commit(writes_of(inbox, 0, 5, epoch=0, bucket_count=1))
+        monkeypatch.undo()
+    with closing(SqliteStore(path)) as store:
+        # The second commit came when a core had run for longer than the named time.
+        assert [mark.inbox for mark in store.recover().producers] == ["inbox-2"]
 
 
 def test_the_wal_is_checkpointed_and_its_size_is_bounded(
