@@ -73,6 +73,8 @@ class _CountedConnection(Connection):
         """Cut the connection."""
         if self._writer is not None:
             self._writer.transport.abort()
+        # valkey-py warns of connections that still have these when they are collected.
+        self._writer = self._reader = None
 
 
 class Pipe:

@@ -1,0 +1,89 @@
+"""A real NATS server: with JetStream it keeps what it acknowledged, without it the harness sees."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import nats
+import pytest
+
+from harness.links.ports import LOOPBACK, PortBlock
+from harness.report.result import Status
+from harness.systems.broker.settings import PASSWORD_VARIABLE
+from harness.systems.nats.server import find_server
+from harness.testing.broker_runs import check_of, failed_checks, run_trouble
+
+pytestmark = pytest.mark.integration
+
+
+def test_jetstream_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Path):
+    code, result = run_trouble(tmp_path, "nats")
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert result.counts.sends.ok == result.counts.delivered
+    assert sum(fault.effective for fault in result.faults) >= 3
+    assert "sync_interval: always" in str(result.system.config["server_config"])
+    assert "nats-server: v" in str(result.system.config["server_version"])
+    # Every client stayed behind its proxy, also after the server had told its own address.
+    assert all(row.covered and row.connections_counted for row in result.coverage)
+    assert all(row.bytes_counted > 0 for row in result.coverage)
+    assert [process.role for process in result.processes].count("core") == 1
+
+
+def test_core_nats_loses_what_nobody_hears_while_links_are_reset(tmp_path: Path):
+    words = ("--set", "waiting=0", "--set", "kill=0", "--set", "readers_only=1")
+    code, result = run_trouble(tmp_path, "nats?jetstream=off", *words)
+    assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
+    assert "A1" in failed_checks(result)
+    lost = check_of(result, "A1")
+    assert lost.instances == result.counts.sends.ok - result.counts.delivered
+    assert lost.witnesses
+    assert not {"A3", "A4", "A5", "A6", "D4"} & set(failed_checks(result))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Return the address of a server that is not the harness's own."""
+    ports = PortBlock.lock()
+    port = ports.take()
+    config = tmp_path / "own.conf"
+    config.write_text(
+        f"host: {LOOPBACK}\nport: {port}\n"
+        f'jetstream {{ store_dir: "{tmp_path / "own"}" }}\n'
+        'authorization { user: ann, password: "not shown" }\n'
+    )
+    process = subprocess.Popen([find_server(), "-c", config], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "Server is ready" in line:
+                break
+        yield f"{LOOPBACK}:{port}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        ports.close()
+
+
+def test_a_server_that_runs_already_is_used_and_left_as_it_was(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def streams() -> int:
+        client = await nats.connect(f"nats://{server}", user="ann", password="not shown")
+        found = await client.jetstream().streams_info()
+        await client.close()
+        return len(found)
+
+    monkeypatch.setenv(PASSWORD_VARIABLE, "not shown")
+    words = ("--endpoint", server, "--user", "ann", "--set", "waiting=0", "--set", "kill=0")
+    code, result = run_trouble(tmp_path, "nats", *words)
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert result.system.config["endpoint"] == server
+    assert "core" not in [process.role for process in result.processes]
+    assert all(row.covered for row in result.coverage)
+    assert asyncio.run(streams()) == 0
+    for file in (tmp_path / "out").rglob("*"):
+        assert not file.is_file() or b"not shown" not in file.read_bytes(), file

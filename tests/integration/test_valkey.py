@@ -1,0 +1,76 @@
+"""A real Valkey server: with its log synced it keeps what it acknowledged, in memory not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import valkey
+
+from harness.links.ports import LOOPBACK, PortBlock
+from harness.report.result import Status
+from harness.systems.broker.settings import PASSWORD_VARIABLE
+from harness.systems.valkey.server import find_server
+from harness.testing.broker_runs import check_of, failed_checks, run_trouble
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_log_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Path):
+    code, result = run_trouble(tmp_path, "valkey")
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert result.counts.sends.ok == result.counts.delivered
+    assert sum(fault.effective for fault in result.faults) >= 3
+    assert "appendfsync always" in str(result.system.config["server_config"])
+    assert all(row.covered and row.connections_counted for row in result.coverage)
+    assert all(row.bytes_counted > 0 for row in result.coverage)
+
+
+def test_what_was_in_memory_only_is_lost_by_a_kill(tmp_path: Path):
+    code, result = run_trouble(tmp_path, "valkey", "-o", "appendonly=no")
+    assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
+    assert "A1" in failed_checks(result)
+    lost = check_of(result, "A1")
+    assert lost.instances >= 120, "all that waited unread"
+    assert lost.witnesses
+    assert result.system.config["appendonly"] == "no"
+    assert not {"A3", "A4", "A5", "D4"} & set(failed_checks(result))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[int]:
+    """Return the port of a server that is not the harness's own."""
+    ports = PortBlock.lock()
+    port = ports.take()
+    words = ["--bind", LOOPBACK, "--port", str(port), "--dir", str(tmp_path), "--save", "",
+             "--requirepass", "not shown"]  # fmt: skip
+    process = subprocess.Popen([find_server(), *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "Ready to accept" in line:
+                break
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        ports.close()
+
+
+def test_a_server_that_runs_already_is_used_and_left_as_it_was(
+    tmp_path: Path, server: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "not shown")
+    with valkey.Valkey(host=LOOPBACK, port=server, password="not shown") as client:
+        client.set("of another", "1")
+        words = ("--endpoint", f"{LOOPBACK}:{server}", "--set", "waiting=0", "--set", "kill=0")
+        code, result = run_trouble(tmp_path, "valkey", *words)
+        assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+        assert result.system.config["endpoint"] == f"{LOOPBACK}:{server}"
+        assert client.keys() == [b"of another"]
+    assert all(row.covered for row in result.coverage)
+    for file in (tmp_path / "out").rglob("*"):
+        assert not file.is_file() or b"not shown" not in file.read_bytes(), file
