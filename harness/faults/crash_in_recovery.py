@@ -39,6 +39,7 @@ class CrashInRecovery:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = SWITCHED
+    takes_process: ClassVar[bool] = True
 
     kills_count: int = 3
     duration_s: float = 0.0

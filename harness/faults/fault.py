@@ -54,3 +54,11 @@ class Fault(Protocol):
         Raises:
             HarnessError: It could not be undone.
         """
+
+
+def takes_process(fault: Fault) -> bool:
+    """Say whether a fault ends or stops its process (class attribute `takes_process`, else not).
+
+    Two such faults on one process are carried out one after the other.
+    """
+    return bool(getattr(fault, "takes_process", False))

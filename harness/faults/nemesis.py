@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from harness.errors import HarnessError
-from harness.faults.fault import Effect, Fault, Target
+from harness.faults.fault import Effect, Fault, Target, takes_process
 from harness.faults.schedule import Planned
 from harness.faults.targets import Targets, check_target
 from harness.history.records import FaultMarked, Record
@@ -23,6 +23,9 @@ FAULT_WITHIN_S = 60.0
 
 IN_USE_WITHIN_S = 2.0
 """How long a fault on a pattern of client links waits for the first of them to be in use."""
+
+STRIKES_MAX = 3
+"""How often a fault on clients is tried that all went away when it struck."""
 
 POLL_S = 0.02
 
@@ -89,8 +92,9 @@ class Nemesis:
         """Carry out a schedule whose times count from now; return when its last fault is healed.
 
         What is planned for a pattern is done to all its targets at the same time. Faults of one
-        kind on one target do not overlap: the later one waits until the earlier one is healed. If
-        this is cancelled, `heal_all` still heals what holds.
+        kind on one target do not overlap, nor do those that end or stop one process: the later one
+        waits until the earlier one is healed. If this is cancelled, `heal_all` still heals what
+        holds.
 
         Raises:
             HarnessError: A fault could not be done or undone (in an exception group).
@@ -103,17 +107,21 @@ class Nemesis:
 
     async def _carry_out(self, item: Planned, due_s: float) -> None:
         await anyio.sleep_until(due_s)
-        targets = await self._find(item.on)
         shared = ""
-        async with anyio.create_task_group() as tasks:
-            for target in targets:
-                # A client may go away by itself at the moment in which it is struck. So on a
-                # pattern of clients the fault is one, and an effect on any of them is its effect.
-                if not target.name.startswith(CLIENT_LINKS):
-                    strike_id = self._new_id()
-                else:
-                    strike_id = shared = shared or self._new_id()
-                tasks.start_soon(self._strike, strike_id, item.fault, target)
+        for _ in range(STRIKES_MAX):
+            targets = await self._find(item.on)
+            async with anyio.create_task_group() as tasks:
+                for target in targets:
+                    # A client may go away by itself at the moment in which it is struck. So on a
+                    # pattern of clients the fault is one, an effect on any of them is its effect,
+                    # and without one those are struck who are connected then.
+                    if not target.name.startswith(CLIENT_LINKS):
+                        strike_id = self._new_id()
+                    else:
+                        strike_id = shared = shared or self._new_id()
+                    tasks.start_soon(self._strike, strike_id, item.fault, target)
+            if not shared or any(one.effective for one in self._strikes if one.id == shared):
+                return
 
     def _new_id(self) -> str:
         self._faults += 1
@@ -140,8 +148,11 @@ class Nemesis:
         )
         self._strikes.append(strike)
         self._mark(strike, REQUESTED, strike.requested_ns)
-        # A busy machine heals late; the healing of one must not undo the next of its kind.
-        async with self._turns.setdefault((fault.kind, target.name), anyio.Lock()):
+        # A busy machine heals late: the healing of one must not undo the next of its kind, and
+        # what ends a process must find it running. A slow disk or a clock that is off may well
+        # hold while the process is killed.
+        kind = "" if takes_process(fault) else fault.kind
+        async with self._turns.setdefault((kind, target.name), anyio.Lock()):
             await self._strike_in_turn(strike)
 
     async def _strike_in_turn(self, strike: _Strike) -> None:

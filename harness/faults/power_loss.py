@@ -39,6 +39,7 @@ class PowerLoss:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = SWITCHED
+    takes_process: ClassVar[bool] = True
 
     loss: str = "all"
     writes_count: int = 8

@@ -27,6 +27,7 @@ class ProcessKill:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = NODE
+    takes_process: ClassVar[bool] = True
 
     duration_s: float = 0.2
     wait_s: float = 10.0

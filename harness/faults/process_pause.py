@@ -29,14 +29,17 @@ class ProcessPause:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = PROCESS
+    takes_process: ClassVar[bool] = True
 
     duration_s: float = 2.0
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     async def inject(self, target: Target) -> Effect:
         """Stop it; observe it as stopped."""
         process = as_process(target)
         async with while_running(process, within_s=self.wait_s):
+            if process.pid() is None:
+                return {"stopped": 0.0}
             await process.pause()
         return {"stopped": float(process.is_stopped())}
 

@@ -31,6 +31,7 @@ class ProcessTerminate:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = NODE
+    takes_process: ClassVar[bool] = True
 
     duration_s: float = 0.2
     wait_s: float = 10.0

@@ -73,6 +73,46 @@ class Scripted:
         return {"healed": 1.0}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """Takes its process for a time."""
+
+    kind: ClassVar[str] = "taking"
+    aims_at: ClassVar[str] = "process"
+    takes_process: ClassVar[bool] = True
+
+    duration_s: float = 0.0
+
+    async def inject(self, target: Target) -> Effect:
+        return {"struck": 1.0}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        return effect["struck"] > 0
+
+    async def heal(self, target: Target) -> Effect:
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlsoTaking:
+    """Takes its process, in another way."""
+
+    kind: ClassVar[str] = "also_taking"
+    aims_at: ClassVar[str] = "process"
+    takes_process: ClassVar[bool] = True
+
+    duration_s: float = 0.0
+
+    async def inject(self, target: Target) -> Effect:
+        return {"struck": 1.0}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        return effect["struck"] > 0
+
+    async def heal(self, target: Target) -> Effect:
+        return {}
+
+
 class Things:
     """Targets by name."""
 
@@ -175,6 +215,25 @@ async def test_a_fault_that_waits_for_its_turn_when_all_ends_is_never_done() -> 
     await nemesis.heal_all()
     assert [strike.confirmed_ns is None for strike in nemesis.journal()] == [False, True]
     assert "inject" not in things.things[0].log[1:]
+
+
+async def test_what_takes_a_process_waits_and_what_only_holds_does_not() -> None:
+    nemesis, records, _ = make(Things("a"))
+    await nemesis.run(
+        [
+            at(0.0, Scripted(duration_s=0.2), on="a"),
+            at(0.02, Taking(duration_s=0.1), on="a"),
+            at(0.04, AlsoTaking(), on="a"),
+        ]
+    )
+    assert [(mark.kind, mark.state) for mark in records if mark.state != "requested"] == [
+        ("scripted", "confirmed"),
+        ("taking", "confirmed"),
+        ("taking", "healed"),
+        ("also_taking", "confirmed"),
+        ("also_taking", "healed"),
+        ("scripted", "healed"),
+    ]
 
 
 async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:
