@@ -108,18 +108,18 @@ class Nemesis:
     async def _carry_out(self, item: Planned, due_s: float) -> None:
         await anyio.sleep_until(due_s)
         shared = ""
-        for _ in range(STRIKES_MAX):
+        for attempt in range(STRIKES_MAX):
             targets = await self._find(item.on)
             async with anyio.create_task_group() as tasks:
                 for target in targets:
                     # A client may go away by itself at the moment in which it is struck. So on a
                     # pattern of clients the fault is one, an effect on any of them is its effect,
                     # and without one those are struck who are connected then.
-                    if not target.name.startswith(CLIENT_LINKS):
-                        strike_id = self._new_id()
-                    else:
-                        strike_id = shared = shared or self._new_id()
-                    tasks.start_soon(self._strike, strike_id, item.fault, target)
+                    if target.name.startswith(CLIENT_LINKS):
+                        shared = shared or self._new_id()
+                        tasks.start_soon(self._strike, shared, item.fault, target)
+                    elif attempt == 0:
+                        tasks.start_soon(self._strike, self._new_id(), item.fault, target)
             if not shared or any(one.effective for one in self._strikes if one.id == shared):
                 return
 

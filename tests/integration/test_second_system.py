@@ -39,13 +39,16 @@ SCENARIO = Scenario(
                 duration_s=1.5,
                 streams=(Stream(to=INBOXES, producers=4, rate_per_s=1_000.0, batch_count=5),),
                 churn=Churn(sender_up_s=0.3, receiver_up_s=0.5, down_s=0.05),
-                faults=(at(0.5, LinkReset(), on="client-edge:far:*"),),
+                faults=(
+                    at(0.5, LinkReset(), on="client-edge:far:*"),
+                    at(1.0, LinkReset(wait_s=0.1), on="client-edge:*:sender-4"),
+                ),
             ),
             Drain(within_s=15.0),
         ),
         requires=Requires(
             sends_ok=1_500, delivered=1_000, sender_reconnects=4, receiver_reconnects=1,
-            fault_effects=1,
+            fault_effects=2,
         ),
     ),
 )
@@ -136,6 +139,8 @@ def test_a_queue_in_memory_passes_what_it_promises_and_is_asked_nothing_else(tmp
     links = {row.link.split(":")[2]: row for row in result.coverage}
     assert set(links) == {*ACTORS, "load-2"}
     assert all(row.covered and row.connections_counted for row in result.coverage)
+    struck = {fault.target for fault in result.faults if fault.id == result.faults[-1].id}
+    assert {target.split(":")[2] for target in struck} == {"sender-4"}
 
 
 def test_a_queue_that_drops_acknowledged_batches_fails_with_a1(tmp_path: Path):

@@ -71,7 +71,9 @@ class Links:
     async def heal(self) -> None: ...
 
 
-async def strike(links: Links, on: str, felt_by: tuple[str, ...] = ()) -> list[FaultMarked]:
+async def strike(
+    links: Links, on: str, felt_by: tuple[str, ...] = (), fault: Blow | None = None
+) -> list[FaultMarked]:
     marks: list[FaultMarked] = []
 
     def record(mark: Record) -> None:
@@ -80,7 +82,7 @@ async def strike(links: Links, on: str, felt_by: tuple[str, ...] = ()) -> list[F
 
     clock = itertools.count(1)
     nemesis = Nemesis(targets=links, now_ns=lambda: next(clock), record=record)
-    await nemesis.run([at(0, Blow(felt_by=felt_by), on=on)])
+    await nemesis.run([at(0, fault or Blow(felt_by=felt_by), on=on)])
     return [mark for mark in marks if mark.state == "confirmed"]
 
 
@@ -94,9 +96,25 @@ async def test_clients_in_use_are_struck_as_one_fault() -> None:
     assert {mark.fault for mark in marks} == {"f1"}
 
 
+async def test_a_client_that_went_away_when_it_was_struck_is_struck_again_elsewhere() -> None:
+    links = Links(used=["client-edge:a:x"])
+
+    class Moving(Blow):
+        async def inject(self, target: Target) -> Effect:
+            links.used = ["client-edge:b:x"]
+            return await super().inject(target)
+
+    marks = await strike(links, "client-edge:*:x", fault=Moving(felt_by=("client-edge:b:x",)))
+    assert [(mark.target, mark.effective, mark.fault) for mark in marks] == [
+        ("client-edge:a:x", False, "f1"),
+        ("client-edge:b:x", True, "f1"),
+    ]
+
+
 async def test_other_targets_of_a_pattern_are_a_fault_each() -> None:
-    marks = await strike(Links(used=["client-edge:b:x"]), "*")
-    assert [mark.target for mark in marks] == ["client-edge:b:x", "edge-core:a", "edge-core:b"]
+    every = ("client-edge:b:x", "edge-core:a", "edge-core:b")
+    marks = await strike(Links(used=["client-edge:b:x"]), "*", felt_by=every)
+    assert tuple(mark.target for mark in marks) == every
     assert len({mark.fault for mark in marks}) == 3
 
 
@@ -105,4 +123,4 @@ async def test_where_nobody_connects_one_link_shows_that_nothing_happened(
 ) -> None:
     monkeypatch.setattr(nemesis_module, "IN_USE_WITHIN_S", 0.05)
     marks = await strike(Links(used=[]), "client-edge:a:*")
-    assert [(mark.target, mark.effective) for mark in marks] == [("client-edge:a:x", False)]
+    assert {(mark.target, mark.effective) for mark in marks} == {("client-edge:a:x", False)}
