@@ -19,6 +19,7 @@ from harness.faults.link_reset import LinkReset
 from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
+from harness.faults.process_terminate import ProcessTerminate
 from harness.faults.schedule import at
 from harness.faults.targets import TOXIPROXY, ProcessTarget, RunTargets
 from harness.history.records import Record
@@ -158,6 +159,24 @@ async def test_a_paused_process_stands_still_and_goes_on(scene: Scene) -> None:
     effect = await strike(scene, ProcessPause(duration_s=0.05), "core")
     assert effect == {"stopped": 1, "running": 1}
     assert scene.node.pid == before
+
+
+async def test_a_cut_of_an_idle_link_has_no_effect(scene: Scene) -> None:
+    await scene.nemesis.run([at(0, LinkCut(wait_s=0.05, duration_s=0), on="reset:eu-west")])
+    assert not scene.nemesis.journal()[-1].effective
+
+
+async def test_a_blow_that_does_not_land_has_no_effect(scene: Scene) -> None:
+    async def nothing() -> None: ...
+
+    target = ProcessTarget(
+        name="core", pid=lambda: scene.node.pid, kill=nothing, start=nothing, terminate=nothing
+    )
+    for fault in (ProcessKill(), ProcessTerminate()):
+        assert not fault.is_effective(await fault.inject(target))
+    away = ProcessTarget(name="core", pid=lambda: None, kill=nothing, start=nothing)
+    for absent in (ProcessKill(wait_s=0.02), ProcessPause(wait_s=0.02)):
+        assert not absent.is_effective(await absent.inject(away))
 
 
 async def test_toxiproxy_itself_stands_still(scene: Scene) -> None:
