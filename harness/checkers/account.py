@@ -8,6 +8,7 @@ anomaly explains is a fault of the harness (or of its history), so it is ERROR, 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -18,11 +19,18 @@ from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NUMBER_LIMIT, GrowingSet, Mask, Spans, depths
+from harness.checkers.route import U64Column
 from harness.history.records import FAIL, OK, Completed, Delivered, Invoked
 from harness.report.result import CheckStatus
 
 SCALAR_COUNT_MAX = 4
 """Up to so many messages plain integers are faster than numpy's fixed cost per call."""
+
+SHORT_MAX = 16
+"""Ranges up to so many messages are hashed together with others."""
+
+WAITING_MAX = 4096
+"""So many of them at once."""
 
 RANGES_CACHED_MAX = 4096
 """A range is seen when it is sent, answered and delivered; so many sums are kept meanwhile."""
@@ -41,10 +49,45 @@ class Sum:
         self.count = 0
         self.hashes = 0
 
-    def add(self, base: int, n_first: int, count: int) -> None:
-        """Add a range of a stream."""
+    def add(self, count: int, hashes: int) -> None:
+        """Add messages with this sum of hashes."""
         self.count += count
-        self.hashes = (self.hashes + hash_sum(base, n_first, count)) & _MASK
+        self.hashes = (self.hashes + hashes) & _MASK
+
+
+class _Waiting:
+    """Short ranges that wait to be hashed together."""
+
+    def __init__(self) -> None:
+        self._sums: list[Sum] = []
+        self._begins = array("Q")
+        self._counts = array("q")
+
+    def add(self, into: Sum, base: int, n_first: int, count: int) -> None:
+        """Add a range of a stream to a sum, now or later."""
+        if count > SHORT_MAX:
+            into.add(count, hash_sum(base, n_first, count))
+            return
+        self._sums.append(into)
+        self._begins.append((base + n_first * _STEP) & _MASK)
+        self._counts.append(count)
+        if len(self._sums) >= WAITING_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Bring all sums up to date."""
+        if not self._sums:
+            return
+        counts = np.array(self._counts, dtype=np.int64)
+        begins = np.cumsum(counts) - counts
+        within = np.arange(int(counts.sum())) - np.repeat(begins, counts)
+        values = np.repeat(np.array(self._begins, dtype=np.uint64), counts)
+        values += within.astype(np.uint64) * np.uint64(_STEP)
+        hashes = np.add.reduceat(_mixed(values), begins).tolist()
+        for into, count, total in zip(self._sums, self._counts, hashes, strict=True):
+            into.add(count, total)
+        self._sums = []
+        del self._begins[:], self._counts[:]
 
 
 @lru_cache(maxsize=RANGES_CACHED_MAX)
@@ -60,10 +103,15 @@ def hash_sum(base: int, n_first: int, count: int) -> int:
     values = np.arange(count, dtype=np.uint64)
     values *= np.uint64(_STEP)
     values += np.uint64((base + n_first * _STEP) & _MASK)
+    return int(_mixed(values).sum(dtype=np.uint64))
+
+
+def _mixed(values: U64Column) -> U64Column:
+    """Mix in place."""
     values ^= values >> np.uint64(32)
     values *= np.uint64(_MIX)
     values ^= values >> np.uint64(32)
-    return int(values.sum(dtype=np.uint64))
+    return values
 
 
 def stream_base(producer: int, inbox: str) -> int:
@@ -102,6 +150,7 @@ class Account:
         self._ledgers: dict[str, _Ledger] = {}
         self._bases: dict[tuple[int, str], int] = {}
         self._explained: dict[int, Sum] = {}
+        self._waiting = _Waiting()
 
     def see(self, record: Invoked | Completed | Delivered, index: Index, run: RunFacts) -> None:
         """Count a record."""
@@ -114,7 +163,9 @@ class Account:
         into = ledger.sent
         if isinstance(record, Completed):
             into = {OK: ledger.ok, FAIL: ledger.fail}.get(record.outcome, ledger.info)
-        into.add(self._base(record.producer, record.inbox), record.n_first, record.count)
+        if record.count > 0:
+            base = self._base(record.producer, record.inbox)
+            self._waiting.add(into, base, record.n_first, record.count)
 
     def _base(self, producer: int, inbox: str) -> int:
         base = self._bases.get((producer, inbox))
@@ -128,16 +179,27 @@ class Account:
             reader = ledger.readers[record.reader] = (GrowingSet(), Sum())
         positions, received = reader
         pos = record.pos_first
+        end = pos + sum(run.count for run in record.runs)
+        add, inbox = self._waiting.add, record.inbox
+        fresh = positions.add(pos, end)
+        if fresh == [(pos, end)]:
+            for run in record.runs:
+                if run.count > 0:
+                    add(received, self._base(run.producer, inbox), run.n_first, run.count)
+            return
         for run in record.runs:
-            for begin, end in positions.add(pos, pos + run.count):
-                base = self._base(run.producer, record.inbox)
-                received.add(base, run.n_first + begin - pos, end - begin)
+            for begin, stop in fresh:
+                first, last = max(begin, pos), min(stop, pos + run.count)
+                if first < last:
+                    base = self._base(run.producer, inbox)
+                    add(received, base, run.n_first + first - pos, last - first)
             pos += run.count
 
     def finish(self, facts: Facts) -> Found:
         """Compare all equations, once all parts are there."""
         if facts.is_first:
             self._explained = {}
+            self._waiting.settle()
         self._explain(facts)
         if not facts.is_last:
             return Found(examined=0)

@@ -6,10 +6,15 @@ nothing was stored that could have been damaged with the message. Costs making e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts, RunFacts
 from harness.checkers.index import Index
 from harness.history.records import Delivered, DeliveredRun
+
+TOGETHER_MIN = 8
+"""A delivery of so many runs is compared at once where it can be."""
 
 
 @check("A5", "CORRUPT", "delivered with another content than was sent", reach=Reach.ONCE)
@@ -32,13 +37,39 @@ class Corrupt:
         expected = run.expected_digest
         if expected is None:
             return
-        for part in record.runs:
-            stream = index.find_stream(part.producer, record.inbox)
-            if stream is None or part.n_first + part.count > stream.invoked_upto:
+        parts = record.runs
+        if run.expected_digests is not None and len(parts) >= TOGETHER_MIN:
+            parts = self._see_singles(record, index, run.expected_digests)
+        for part in parts:
+            if not self._was_sent(record, part, index):
                 continue
             self._examined += part.count
             if part.digest != expected(part.producer, record.inbox, part.n_first, part.count):
                 self._note(record, part)
+
+    def _see_singles(
+        self,
+        record: Delivered,
+        index: Index,
+        expected: Callable[[str, Sequence[int], Sequence[int]], list[int]],
+    ) -> tuple[DeliveredRun, ...]:
+        """Compare the runs of one message, many at once, and return the others."""
+        singles = [
+            part for part in record.runs if part.count == 1 and self._was_sent(record, part, index)
+        ]
+        self._examined += len(singles)
+        digests = expected(
+            record.inbox, [part.producer for part in singles], [part.n_first for part in singles]
+        )
+        for part, digest in zip(singles, digests, strict=True):
+            if part.digest != digest:
+                self._note(record, part)
+        return tuple(part for part in record.runs if part.count != 1)
+
+    @staticmethod
+    def _was_sent(record: Delivered, part: DeliveredRun, index: Index) -> bool:
+        stream = index.find_stream(part.producer, record.inbox)
+        return stream is not None and part.n_first + part.count <= stream.invoked_upto
 
     def finish(self, facts: Facts) -> Found:
         """Return what differed."""

@@ -7,7 +7,7 @@ from ok replies. Each property is computed when a check first asks for it, in O(
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -89,6 +89,8 @@ class RunFacts:
         requires: What must have happened for the run to count.
         expected_digest: Digest of a range (producer, inbox, n_first, count) as it was sent, e.g.
             `Payloads.expected_digest`; None: content cannot be judged.
+        expected_digests: The same of many single messages (inbox, producers, ns); None: they are
+            asked for one by one.
         route: Name of the published bucket route, "" for none.
         presence_bound_ns: Within this time after a change presence is right.
         fault_count: Faults that were planned.
@@ -100,6 +102,7 @@ class RunFacts:
     promises: frozenset[Promise]
     requires: Requirements
     expected_digest: Callable[[int, str, int, int], int] | None = None
+    expected_digests: Callable[[str, Sequence[int], Sequence[int]], list[int]] | None = None
     route: str = ""
     presence_bound_ns: int = 4_000_000_000
     fault_count: int = 0

@@ -352,22 +352,34 @@ class Index:
         pos = record.pos_first
         t_ns = record.t_ns
         number = self._delivered_number
+        known, delivered, first = self._stream_of, self._delivered_rows, self._first_rows
         for run in record.runs:
             n_first, count = run.n_first, run.count
             n_end = n_first + count
-            stream = self.stream(run.producer, inbox)
+            stream = known.get((run.producer, inbox)) or self.stream(run.producer, inbox)
             if n_end > stream.invoked_upto:
                 self.phantoms.add(min(count, n_end - stream.invoked_upto), record)
-            if count < 1 or pos < 0 or n_first < 0 or max(n_end, pos + count) > NUMBER_LIMIT:
+            if (
+                count < 1
+                or pos < 0
+                or n_first < 0
+                or n_end > NUMBER_LIMIT
+                or pos + count > NUMBER_LIMIT
+            ):
                 if n_end <= stream.invoked_upto:
                     self.misnumbered.add(1, record)
                 pos += count
                 continue
             base = stream.base
-            self._delivered_rows((base + n_first, count, t_ns, pos, lineage, number))
+            delivered((base + n_first, count, t_ns, pos, lineage, number))
             number += 1
-            for begin, end in stream.delivered.add(n_first, n_end):
-                self._first_rows((base + begin, end - begin, t_ns, pos + begin - n_first))
+            ends = stream.delivered.ends
+            if ends and ends[-1] == n_first:
+                ends[-1] = n_end
+                first((base + n_first, count, t_ns, pos))
+            else:
+                for begin, end in stream.delivered.add(n_first, n_end):
+                    first((base + begin, end - begin, t_ns, pos + begin - n_first))
             pos += count
         self._delivered_number = number
         self._session_delivered(record, lineage, pos)

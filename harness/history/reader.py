@@ -6,12 +6,11 @@ operations that touch are taken for concurrent, which can only weaken a check.
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
-from operator import itemgetter
+from itertools import takewhile
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from harness.history.index import READ_BYTES, SEGMENT_GLOB, read_pieces, verify
 from harness.history.records import Invoked, Record
@@ -21,6 +20,14 @@ Placed: TypeAlias = tuple[str, Record]
 """A record with its place, e.g. ``0003.msgpack#17``: the 17th record of that file, from 0."""
 
 T = TypeVar("T")
+
+NEVER = 1 << 80
+"""An order behind all that there are."""
+
+SORT_ITEMS = 2_048
+"""So many items of a segment are taken in before they are sorted."""
+
+_SLACK = 2 * ORDER_SLACK_NS + 2
 
 
 def read_segment(path: Path, allow_torn: bool = False) -> Iterator[Record]:
@@ -33,27 +40,23 @@ def read_segment(path: Path, allow_torn: bool = False) -> Iterator[Record]:
     Raises:
         DamagedHistory: It is not what a recorder wrote; the message names file and chunk.
     """
-    return _sort_within_slack(_read_records(path, allow_torn), _order)
+    return merge([path], [path] if allow_torn else [])
 
 
 def read_placed(path: Path, allow_torn: bool = False) -> Iterator[Placed]:
     """Yield the records of a segment with their places; else as `read_segment`."""
-    placed = (
-        (f"{path.name}#{index}", record)
-        for index, record in enumerate(_read_records(path, allow_torn))
-    )
-    return _sort_within_slack(placed, lambda item: _order(item[1]))
+    return _merged([_Sorted(_placed(path, allow_torn), _order_placed)])
 
 
 def merge(paths: Iterable[Path], torn: Collection[Path] = ()) -> Iterator[Record]:
     """Yield the records of several segments by time; at equal times in the order of `paths`.
 
-    Memory is bounded by a chunk and ORDER_SLACK_NS of records per segment.
+    Memory is bounded by a chunk and twice ORDER_SLACK_NS of records per segment.
 
     Raises:
         DamagedHistory: A segment that is not in `torn` is incomplete, or any is damaged.
     """
-    return heapq.merge(*(read_segment(path, path in torn) for path in paths), key=_order)
+    return _merged([_Sorted(_pieces(path, path in torn), _order) for path in paths])
 
 
 def read_folder(folder: Path) -> Iterator[Record]:
@@ -69,8 +72,21 @@ def read_folder(folder: Path) -> Iterator[Record]:
 def read_folder_placed(folder: Path) -> Iterator[Placed]:
     """Yield a finished history with places; else as `read_folder`."""
     paths, torn = verify(folder)
-    streams = [read_placed(path, path in torn) for path in paths]
-    return heapq.merge(*streams, key=lambda item: _order(item[1]))
+    return _merged([_Sorted(_placed(path, path in torn), _order_placed) for path in paths])
+
+
+def read_cut_off(folder: Path) -> Iterator[Record]:
+    """Yield that part of an unfinished history in which every recorder has written all it saw.
+
+    Nothing may be written to it any more.
+
+    Raises:
+        DamagedHistory: A segment is damaged, beyond an end that is missing.
+    """
+    paths = sorted(folder.glob(SEGMENT_GLOB))
+    floors = [floor for path in paths if (floor := _floor_ns(path)) is not None]
+    records = merge(paths, paths)
+    return takewhile(lambda record: record.t_ns < min(floors), records) if floors else records
 
 
 class Tail:
@@ -139,32 +155,78 @@ def _order(record: Record) -> int:
     return 2 * record.t_ns + (type(record) is not Invoked)
 
 
-def _sort_within_slack(items: Iterable[T], order: Callable[[T], int]) -> Iterator[T]:
-    """Yield items by `order`; none may lie behind an earlier one by more than the slack."""
-    slack = 2 * ORDER_SLACK_NS + 2
-    pending: list[tuple[int, T]] = []
-    newest = oldest = 0
-    by_order = itemgetter(0)
-    for item in items:
-        rank = order(item)
-        if not pending:
-            oldest = rank
-        pending.append((rank, item))
-        newest = max(newest, rank)
-        if newest - oldest > 2 * slack:
-            pending.sort(key=by_order)
-            cut = bisect_right(pending, newest - slack, key=by_order)
-            for _, ready in pending[:cut]:
-                yield ready
-            del pending[:cut]
-            oldest = pending[0][0]
-    pending.sort(key=by_order)
-    for _, ready in pending:
-        yield ready
+def _order_placed(placed: Placed) -> int:
+    return _order(placed[1])
 
 
-def _read_records(path: Path, allow_torn: bool) -> Iterator[Record]:
+class _Sorted(Generic[T]):
+    """One segment's items, sorted as far as it is sure that nothing earlier comes.
+
+    Attributes:
+        upto: Every item of a lower order has been taken in; NEVER once the segment has ended.
+    """
+
+    def __init__(self, pieces: Iterator[list[T]], order: Callable[[T], int]) -> None:
+        self.upto = -1
+        self.order = order
+        self._pieces = pieces
+        self._waiting: list[T] = []
+        self._newest = -1
+
+    def advance(self) -> None:
+        """Take in more, until `upto` has risen."""
+        waiting, order = self._waiting, self.order
+        taken = len(waiting)
+        for piece in self._pieces:
+            if not piece:
+                continue
+            waiting += piece
+            self._newest = max(self._newest, max(map(order, piece)))
+            if len(waiting) - taken >= SORT_ITEMS and self._newest - _SLACK > self.upto:
+                self.upto = self._newest - _SLACK
+                break
+        else:
+            self.upto = NEVER
+        waiting.sort(key=order)
+
+    def take(self, upto: int) -> list[T]:
+        """Return and forget the items of a lower order than `upto`, in order."""
+        cut = bisect_left(self._waiting, upto, key=self.order)
+        ready, self._waiting = self._waiting[:cut], self._waiting[cut:]
+        return ready
+
+
+def _merged(segments: list[_Sorted[T]]) -> Iterator[T]:
+    """Yield the items of all segments in order; of equal ones those of the first segment first."""
+    while segments:
+        behind = min(segments, key=lambda segment: segment.upto)
+        behind.advance()
+        upto = min(segment.upto for segment in segments)
+        ready = [item for segment in segments for item in segment.take(upto)]
+        ready.sort(key=behind.order)
+        yield from ready
+        if upto == NEVER:
+            return
+
+
+def _pieces(path: Path, allow_torn: bool) -> Iterator[list[Record]]:
     parser = SegmentParser(path.name)
     for data in read_pieces(path):
-        yield from parser.feed(data)
+        yield parser.feed(data)
     parser.finish(allow_torn=allow_torn)
+
+
+def _placed(path: Path, allow_torn: bool) -> Iterator[list[Placed]]:
+    at = 0
+    for records in _pieces(path, allow_torn):
+        yield [(f"{path.name}#{at + index}", record) for index, record in enumerate(records)]
+        at += len(records)
+
+
+def _floor_ns(path: Path) -> int | None:
+    """Return from when on records may be missing, None if none are."""
+    parser = SegmentParser(path.name)
+    for data in read_pieces(path):
+        parser.feed(data)
+    parser.finish(allow_torn=True)
+    return None if parser.orderly else parser.floor_ns

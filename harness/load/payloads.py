@@ -14,6 +14,7 @@ than the hash that chooses buckets, so that no fault can hide behind a shared on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -150,6 +151,25 @@ class Payloads:
     def expected_digest(self, producer: int, inbox: str, n_first: int, count: int) -> int:
         """Return the digest that an unharmed delivery of the range has."""
         return self.digest(*self.make(producer, inbox, n_first, count))
+
+    def expected_digests(
+        self, inbox: str, producers: Sequence[int], ns: Sequence[int]
+    ) -> list[int]:
+        """Return the digest of each of these messages as a range of its own, many at once."""
+        if self._numbered or self._span > 1 or len(ns) <= SCALAR_COUNT_MAX:
+            pairs = zip(producers, ns, strict=True)
+            return [self.expected_digest(producer, inbox, n, 1) for producer, n in pairs]
+        states = np.array([self._state(producer, inbox) for producer in producers], dtype=np.uint64)
+        hashes = _mix_column(states + np.array(ns, dtype=np.uint64) * np.uint64(_STEP))
+        size = self._size_min
+        rows = np.empty((len(ns), 4 + 8 * len(self._table)), dtype=np.uint8)
+        rows[:, :4] = np.frombuffer(size.to_bytes(4, "little"), dtype=np.uint8)
+        words = np.bitwise_xor.outer(hashes, self._table).astype("<u8", copy=False)
+        rows[:, 4:] = words.view(np.uint8)
+        width, used = rows.shape[1], 4 + size
+        data = memoryview(rows.tobytes())
+        digest = xxhash.xxh3_64_intdigest
+        return [digest(data[at : at + used]) for at in range(0, width * len(ns), width)]
 
     def _state(self, producer: int, inbox: str) -> int:
         state = self._states.get((producer, inbox))

@@ -13,7 +13,7 @@ import msgspec
 from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold, with_evidence
 from harness.history.index import read_index
-from harness.history.reader import Tail, read_folder, read_folder_placed
+from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
 from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
 from harness.run import limits
@@ -60,11 +60,7 @@ def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:
         DamagedHistory: A file is not what was written; names it.
     """
     brief = read_brief(run_dir)
-    tail = Tail(run_dir / HISTORY_FOLDER)
-    try:
-        records = tail.poll()
-    finally:
-        tail.close()
+    records = read_cut_off(run_dir / HISTORY_FOLDER)
     judgement = fold(records, facts_of(brief, aftermath, torn=True))
     result = _result(begun, brief, judgement, aftermath)
     return msgspec.structs.replace(result, bound=None, limits=[])
@@ -115,6 +111,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         promises=frozenset(Promise(word) for word in brief.promises),
         requires=Requires(**msgspec.structs.asdict(brief.requires)),
         expected_digest=made.expected_digest,
+        expected_digests=made.expected_digests,
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),
         fault_count=sum(len(phase) for phase in brief.faults),

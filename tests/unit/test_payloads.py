@@ -90,3 +90,21 @@ def test_a_moved_boundary_is_found() -> None:
 def test_bad_settings_are_refused(kind: str, low: int, high: int) -> None:
     with pytest.raises(UsageError, match="allowed are"):
         Payloads(1, kind, low, high)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        ("random", 100, 100),
+        ("random", 7, 7),
+        ("random", 8, 8),
+        ("random", 3, 9),
+        ("numbered", 1, 1),
+    ],
+)
+def test_many_digests_at_once_are_those_of_each(kind: str, low: int, high: int) -> None:
+    payloads = Payloads(5, kind, low, high)
+    producers, ns = [7, 2**64 - 1, 7, 0, 3, 7], [0, 1, 2**39, 5, 6, 7]
+    each = [payloads.expected_digest(p, "x", n, 1) for p, n in zip(producers, ns, strict=True)]
+    assert payloads.expected_digests("x", producers, ns) == each
+    assert payloads.expected_digests("x", [], []) == []
