@@ -39,6 +39,7 @@ from harness.scenario.phases import (
     Drain,
     Hands,
     Inspect,
+    Kill,
     Load,
     Login,
     Logout,
@@ -48,6 +49,7 @@ from harness.scenario.phases import (
     Read,
     Restart,
     Send,
+    Start,
     Storm,
     Stream,
 )
@@ -76,14 +78,14 @@ from harness.systems.topology import Topology, client_link, client_links
 __all__ = [
     "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "ClockJump", "Clue", "Connector",
     "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment", "Drain", "Effect", "Fault",
-    "Found", "Hands", "HarnessError", "Inspect", "Link", "LinkBandwidth", "LinkCut",
+    "Found", "Hands", "HarnessError", "Inspect", "Kill", "Link", "LinkBandwidth", "LinkCut",
     "LinkCutOneWay", "LinkLatency", "LinkLimitData", "LinkPause", "LinkReset", "LinkSlicer",
     "LinkSlowClose", "LinkWanted", "Links", "Load", "Login", "Logout", "NodeUsage",
     "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters", "PayloadSpec", "Phase",
     "Plan", "Planned", "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause",
     "ProcessTarget", "ProcessTerminate", "Promise", "Promote", "Read", "Receiver", "Requires",
     "Resized", "Restart", "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin",
-    "SetupError", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm",
+    "SetupError", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Start", "Storm",
     "Stream", "System", "Target", "Topology", "UsageError", "as_link", "as_process", "at",
     "check", "client_link", "client_links", "every", "fault", "random_mix", "records",
 ]  # fmt: skip
