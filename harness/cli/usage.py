@@ -18,6 +18,7 @@ Examples:
   tallystick verify --profile smoke       all scenarios, quickly
   tallystick check results/latest         judge again, from history
   tallystick explain A1                   what an anomaly means
+  tallystick selftest                     do the checks see planted bugs
 
 \b
 Exit codes: 0 PASS, 1 FAIL and only FAIL, 2 wrong usage, 3 UNKNOWN,
