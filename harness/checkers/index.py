@@ -52,7 +52,7 @@ from harness.history.records import (
 )
 
 KEPT_MAX = 250_000
-"""Logins, gaps, faults, answers and other single things that the index keeps, all together."""
+"""Streams, logins, gaps, faults, answers and other single things that are kept, all together."""
 
 COMMITS_GAUGE = "commits"
 """The gauge that counts a core's commits since its start."""
@@ -265,11 +265,20 @@ class Index:
     @property
     def full(self) -> str:
         """What is larger than the budget, "" while nothing is."""
-        kept = len(self.sessions) + len(self.faults) + len(self.phases) + len(self.presence)
+        kept = (
+            len(self.streams)
+            + len(self.readers)
+            + len(self.sessions)
+            + len(self.faults)
+            + len(self.phases)
+            + len(self.presence)
+        )
         kept += sum(map(len, self.session_events.values())) + len(self.resizes)
         kept += sum(len(session.jumps) for session in self.sessions)
         if kept > KEPT_MAX:
-            return f"{kept:,} logins, gaps, faults and answers; at most {KEPT_MAX:,} are kept"
+            return (
+                f"{kept:,} streams, logins, gaps, faults and so on; at most {KEPT_MAX:,} are kept"
+            )
         if self.ranges.spill.full:
             return "more ranges than may wait on disk"
         return ""

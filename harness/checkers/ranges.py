@@ -17,7 +17,7 @@ from harness.checkers.eras import Eras
 from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Column
 from harness.checkers.spill import Spill
 
-ROWS_MAX = 250_000
+ROWS_MAX = 150_000
 """So many rows, some 40 bytes each, wait in memory before they are sorted into eras."""
 
 ERA_MESSAGES = 200_000
@@ -134,8 +134,8 @@ class Ranges:
         """
         self.eras.places.grow(inboxes)
         upto = invoked_upto()
-        least = max(1, self._era_messages // 2)
-        self._cut(upto, least, over_gaps=False)
+        crowded = self.at_hand >= self._rows_next
+        self._cut(upto, 1 if crowded else self._era_messages // 2, over_gaps=False)
         self._put_away()
         if self.at_hand >= 2 * self._rows_max and self._cut(upto, 1, over_gaps=True):
             self._put_away()
