@@ -85,7 +85,7 @@ __all__ = [
     "Plan", "Planned", "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause",
     "ProcessTarget", "ProcessTerminate", "Promise", "Promote", "Read", "Receiver", "Requires",
     "Resized", "Restart", "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin",
-    "SetupError", "Start", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm",
-    "Stream", "System", "Target", "Topology", "UsageError", "as_link", "as_process", "at",
+    "SetupError", "Start", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError",
+    "Storm", "Stream", "System", "Target", "Topology", "UsageError", "as_link", "as_process", "at",
     "check", "client_link", "client_links", "every", "fault", "random_mix", "records",
 ]  # fmt: skip
