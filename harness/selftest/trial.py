@@ -118,14 +118,14 @@ async def carry_out(
         # Whatever a bug does to the harness, the other bugs have to be tried.
         reason = f"the harness broke: {type(error).__name__}: {error}"
         (run_dir / "traceback.txt").write_text(traceback.format_exc())
-    seen = _told(trial, bug, result, reason, time.monotonic() - begun, run_dir)
+    seen = told(trial, bug, result, reason, time.monotonic() - begun, run_dir)
     if seen.as_it_should_be and not keep:
         await anyio.to_thread.run_sync(shutil.rmtree, run_dir)
         return msgspec.structs.replace(seen, run_dir=None)
     return seen
 
 
-def _told(
+def told(
     trial: Trial,
     bug: PlantedBug | None,
     result: Result | None,
@@ -133,6 +133,7 @@ def _told(
     duration_s: float,
     run_dir: Path,
 ) -> Seen:
+    """Return what a run showed, from its result (None where there is none) and the reason of it."""
     failed = [
         check.id for check in (result.checks if result else []) if check.status is CheckStatus.FAIL
     ]

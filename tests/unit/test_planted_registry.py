@@ -131,10 +131,10 @@ def test_a_node_whose_bug_has_no_place_does_not_start(tmp_path: Path) -> None:
 
 
 def test_the_system_of_a_bug_is_found_by_name() -> None:
-    system = planted_system.no_dedup  # type: ignore[attr-defined]
+    system = planted_system.no_dedup
     assert system.planted_bug == "no-dedup"
     with pytest.raises(AttributeError, match="no planted bug"):
-        planted_system.no_such_bug  # type: ignore[attr-defined]  # noqa: B018
+        planted_system.no_such_bug  # noqa: B018
 
 
 def test_the_document_has_the_table_of_the_registry() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -11,8 +14,9 @@ from harness.scenario.loader import find
 from harness.selftest.campaign import Report, report_of, trials_of
 from harness.selftest.scenarios import SCENARIOS, place_of
 from harness.selftest.table import line_of, print_report
-from harness.selftest.trial import Seen
-from harness.testing.bugs.registry import all_bugs
+from harness.selftest.trial import Seen, told
+from harness.testing.bugs.registry import all_bugs, find_bug
+from harness.testing.example_results import failed
 
 FOUND = Seen(trial="resets", bug="no-dedup", expected=["A7"], found_by=["A7"], failed=["A7", "B2"])
 ESCAPED = Seen(
@@ -46,13 +50,40 @@ def test_the_report_can_be_read_back() -> None:
 
 
 def test_the_table_names_bug_check_and_what_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    import sys
-
     print_report(make_console(sys.stdout), report_of(1, [QUIET, FOUND, ESCAPED], 9.0))
-    told = capsys.readouterr().out
-    assert "no-dedup" in told
-    assert "1 of 2 bugs found" in told
-    assert "wrong-bucket: ESCAPED (expected C1; failed: A7); see x" in told
+    printed = capsys.readouterr().out
+    assert "no-dedup" in printed
+    assert "1 of 2 bugs found" in printed
+    assert "wrong-bucket: ESCAPED (expected C1; failed: A7); see x" in printed
+
+
+@pytest.mark.parametrize(
+    ("bug", "marked_as", "found_by"),
+    [
+        ("drop-batch-at-reconnect", "drop-batch-at-reconnect", ["A1"]),
+        # A1 and B4 failed in this result; neither is a check of this bug.
+        ("wrong-bucket", "wrong-bucket", []),
+        # Without its mark the result would pass for one about the real system.
+        ("drop-batch-at-reconnect", None, []),
+        ("drop-batch-at-reconnect", "wrong-bucket", []),
+    ],
+)
+def test_only_its_own_checks_in_a_marked_result_find_a_bug(
+    bug: str, marked_as: str | None, found_by: list[str]
+) -> None:
+    planted = find_bug(bug)
+    result = failed()
+    system = msgspec.structs.replace(result.system, planted_bug=marked_as)
+    result = msgspec.structs.replace(result, system=system)
+    seen = told(planted.trial, planted, result, result.verdict.reason, 1.0, Path("x"))
+    assert (seen.found_by, seen.failed) == (found_by, ["A1", "B4"])
+    assert seen.as_it_should_be is bool(found_by)
+
+
+def test_a_run_that_came_to_no_verdict_found_nothing() -> None:
+    bug = find_bug("no-dedup")
+    seen = told(bug.trial, bug, None, "the harness broke", 1.0, Path("x"))
+    assert (seen.as_it_should_be, seen.verdict, seen.reason) == (False, "", "the harness broke")
 
 
 def test_every_scenario_is_used_and_found_by_its_place() -> None:
@@ -69,6 +100,6 @@ def test_a_wrong_name_is_answered_with_the_right_ones(capsys: pytest.CaptureFixt
 
 def test_list_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["selftest", "--list", "--only", "no_dedup"]) == 0
-    told = capsys.readouterr().out
-    assert "no-dedup" in told
-    assert "A7" in told
+    printed = capsys.readouterr().out
+    assert "no-dedup" in printed
+    assert "A7" in printed
