@@ -12,7 +12,8 @@ from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
-from harness.links.probe import closing
+from harness.links.probe import Probe, closing
+from harness.links.proxies import DOWNSTREAM
 
 RATE_STEP_BYTES_PER_S = 1_000
 """Toxiproxy counts in such steps."""
@@ -20,8 +21,14 @@ RATE_STEP_BYTES_PER_S = 1_000
 PROBE_S = 0.25
 """A probe transfers about what the limit lets through in this time."""
 
-PROBE_BYTES_MAX = 48 * 1024
-"""Most that a probe transfers, so that measuring is no load on a node."""
+PINGS_BYTES_MAX = 48 * 1024
+"""Most bytes of pings that are sent to measure, so that measuring is no load on a node."""
+
+HEAVY_BYTES_MAX = 512 * 1024
+"""Most bytes of a single ping; it costs a node next to nothing."""
+
+PROBES_BEFORE = 2
+"""Measurements before the fault, of which the fastest counts."""
 
 PROBE_WITHIN_S = 5.0
 """Deadline of one transfer."""
@@ -37,8 +44,10 @@ _NAME = "fault-bandwidth"
 class LinkBandwidth:
     """Limit the bytes per second of every connection of a link (each by itself, not their sum).
 
-    Observed: bytes per second of a probe's transfer there and back, before and under the limit. A
-    limit near to what the transfer reaches without it cannot be shown, and counts as no effect.
+    Observed: bytes per second of a probe, before and under the limit: of one big ping on the way up
+    (and on both), of many small ones and their replies on the way down. A limit near to what the
+    probe reaches without it cannot be shown, and counts as no effect; with the small pings that is
+    some 200 KB per second on a busy machine.
 
     Attributes:
         rate_bytes_per_s: In steps of 1,000.
@@ -64,19 +73,29 @@ class LinkBandwidth:
     async def inject(self, target: Target) -> Effect:
         """Limit it; observe the speed of a transfer before and after (-1: it did not end)."""
         link = as_link(target)
-        size_bytes = min(PROBE_BYTES_MAX, int(self.rate_bytes_per_s * PROBE_S))
         rate = {"rate": self.rate_bytes_per_s // RATE_STEP_BYTES_PER_S}
         effect: Effect = {}
         async with closing(await link.open_probe()) as probe:
-            measures = probe is not None and probe.can_ping
-            if probe is not None and measures:
-                burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
-                effect["before_bytes_per_s"] = burst.bytes_per_s if burst.complete else -1
+            if probe is not None:
+                # A busy server answers late now and then; the fastest says what the way can do.
+                for _ in range(PROBES_BEFORE):
+                    seen = await self._measure(probe, "before_bytes_per_s")
+                    effect |= {name: max(seen[name], effect.get(name, -1)) for name in seen}
             await link.impose(_NAME, "bandwidth", rate, ways(self.direction))
-            if probe is not None and measures:
-                burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
-                effect["after_bytes_per_s"] = burst.bytes_per_s if burst.complete else -1
+            if probe is not None:
+                effect |= await self._measure(probe, "after_bytes_per_s")
         return effect
+
+    async def _measure(self, probe: Probe, name: str) -> Effect:
+        wanted_bytes = int(self.rate_bytes_per_s * PROBE_S)
+        if self.direction != DOWNSTREAM and probe.can_ping_heavily:
+            size_bytes = min(HEAVY_BYTES_MAX, wanted_bytes)
+            took_ms = await probe.heavy_ms(size_bytes, within_s=PROBE_WITHIN_S)
+            return {name: -1 if took_ms is None else size_bytes / took_ms * 1000}
+        if not probe.can_ping:
+            return {}
+        burst = await probe.burst(min(PINGS_BYTES_MAX, wanted_bytes), within_s=PROBE_WITHIN_S)
+        return {name: burst.bytes_per_s if burst.complete else -1}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A transfer became slower than the limit and was clearly faster before."""

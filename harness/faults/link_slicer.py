@@ -11,16 +11,27 @@ from harness.faults.fields import at_least
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
-from harness.links.probe import closing
+from harness.links.probe import Probe, closing
+from harness.links.proxies import DOWNSTREAM
 
 PROBE_SLICES = 16
 """A probe sends about as many bytes as make so many pieces."""
+
+PROBES_BEFORE = 3
+"""Measurements before the fault, of which the quickest counts."""
 
 PROBE_WITHIN_S = 5.0
 """Deadline of one transfer."""
 
 PIECES_SHARE_MIN = 0.25
 """Share of those pieces that must be told apart; what arrives together is read together."""
+
+PAUSES_SHARE_MIN = 0.5
+"""Share of the pauses between the pieces of a big ping that it must have taken longer; sizes vary,
+so there may be fewer pieces."""
+
+LONGER_MS_MIN = 2.0
+"""Less cannot be told from the noise of a busy machine."""
 
 _NAME = "fault-slicer"
 
@@ -33,8 +44,8 @@ class LinkSlicer:
     No connection is faster than size_avg_bytes per delay_ms then. The sizes are drawn by Toxiproxy,
     not from the seed.
 
-    Observed: the number of reads in which the reply to one burst of pings arrives, before and
-    after. With the direction "upstream" these are the server's replies to each piece by itself.
+    Observed: on the way down, the reads in which the reply to one burst of pings comes, before and
+    after; on the way up (and on both), how much longer one big ping of many pieces takes.
 
     Attributes:
         size_avg_bytes: Mean size of a piece.
@@ -68,21 +79,34 @@ class LinkSlicer:
             "size_variation": self.size_variation_bytes,
             "delay": int(self.delay_ms * 1000),
         }
-        size_bytes = PROBE_SLICES * self.size_avg_bytes
         effect: Effect = {}
         async with closing(await link.open_probe()) as probe:
-            measures = probe is not None and probe.can_ping
-            if probe is not None and measures:
-                burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
-                effect["pieces_before"] = burst.pieces if burst.complete else -1
+            if probe is not None:
+                # A busy server answers late now and then; the quickest says what the way takes.
+                for _ in range(PROBES_BEFORE):
+                    seen = await self._measure(probe, "before")
+                    effect |= {name: min(seen[name], effect.get(name, seen[name])) for name in seen}
             await link.impose(_NAME, "slicer", attributes, ways(self.direction))
-            if probe is not None and measures:
-                burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
-                effect["pieces_after"] = burst.pieces if burst.complete else -1
+            if probe is not None:
+                effect |= await self._measure(probe, "after")
         return effect
 
+    async def _measure(self, probe: Probe, when: str) -> Effect:
+        size_bytes = PROBE_SLICES * self.size_avg_bytes
+        if self.direction != DOWNSTREAM and probe.can_ping_heavily:
+            took_ms = await probe.heavy_ms(size_bytes, within_s=PROBE_WITHIN_S)
+            return {} if took_ms is None else {f"{when}_ms": took_ms}
+        if not probe.can_ping:
+            return {}
+        burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
+        return {f"pieces_{when}": float(burst.pieces)} if burst.complete else {}
+
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """A reply came in many pieces, and in clearly fewer before."""
+        """A reply came in clearly more pieces, or a big ping took the pauses longer."""
+        if "before_ms" in effect and "after_ms" in effect:
+            pauses_ms = (PROBE_SLICES - 1) * self.delay_ms
+            longer_ms = effect["after_ms"] - effect["before_ms"]
+            return longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
         before = effect.get("pieces_before", -1)
         after = effect.get("pieces_after", -1)
         return before > 0 and after >= max(2 * before, PIECES_SHARE_MIN * PROBE_SLICES)

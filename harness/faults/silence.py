@@ -15,6 +15,9 @@ REPLY_WITHIN_S = 2.0
 SILENT_S = 0.2
 """How long no reply must come, beside three times what one took before."""
 
+LATE_MAX_S = 0.6
+"""Most of that: a node that hears nothing for longer than its deadline closes the connection."""
+
 ANSWERED_WITHIN_S = 2.0
 """Deadline for what was held to come after healing, and for the end of what was swallowed."""
 
@@ -42,7 +45,7 @@ async def listen(probe: Probe | None) -> Effect:
     """Return what came of pings while the link should be silent; nothing without a probe."""
     if probe is None:
         return {}
-    silent_s = SILENT_S + 3 * probe.greeted_ms / 1000
+    silent_s = SILENT_S + min(LATE_MAX_S, 3 * probe.greeted_ms / 1000)
     burst = await probe.burst(PINGS_BYTES, within_s=silent_s)
     return {
         "sent_bytes": float(burst.sent_bytes),

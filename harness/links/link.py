@@ -28,6 +28,12 @@ GONE_WITHIN_S = 2.0
 
 POLL_S = 0.005
 
+SERVER_BACK_WITHIN_S = 4.0
+"""How long a server that refuses or ends connections is waited for, before there is no probe."""
+
+PROBE_AGAIN_S = 0.05
+"""Pause before a probe that was refused or cut is tried again."""
+
 PROBE_WITHIN_S = 5.0
 """Default deadline of a probe's round trip."""
 
@@ -69,6 +75,10 @@ def _latency(prefix: str, latency_ms: int, jitter_ms: int) -> list[Toxic]:
     ]
 
 
+def _holds(toxic: Toxic) -> bool:
+    return toxic.type == "bandwidth" and toxic.attributes.get("rate") == 0
+
+
 class Link:
     """A named proxy in front of one port. Made by `Links.open`.
 
@@ -106,6 +116,8 @@ class Link:
         self.rest = dict(rest)
         self._words = words
         self.parked: dict[str, Probe] = {}
+        self._holding: set[str] = set()
+        """Faults that hold all bytes of it now."""
         self._lock = anyio.Lock()
 
     def connections(self) -> int | None:
@@ -174,6 +186,8 @@ class Link:
             ways: Of `BOTH`.
         """
         async with self._lock:
+            if toxic_type == "bandwidth" and attributes["rate"] == 0:
+                self._holding.add(fault)
             for way in ways:
                 toxic = Toxic(
                     name=f"{fault}-{way}", type=toxic_type, stream=way, attributes=attributes
@@ -183,11 +197,18 @@ class Link:
     async def lift(self, fault: str) -> None:
         """Undo `impose`; what was held is passed on first. Idempotent.
 
-        Lifting a `timeout` closes the connections that lost bytes by it.
+        Lifting a `timeout` closes the connections that lost bytes by it. While another fault holds
+        all bytes this waits: a toxic passes on what it has before it goes, and Toxiproxy would
+        neither finish that nor take away what holds it.
         """
-        async with self._lock:
-            for way in BOTH:
-                await self._api.remove(self.name, f"{fault}-{way}")
+        while True:
+            async with self._lock:
+                if not self._holding - {fault}:
+                    for way in BOTH:
+                        await self._api.remove(self.name, f"{fault}-{way}")
+                    self._holding.discard(fault)
+                    return
+            await anyio.sleep(POLL_S)
 
     async def heal(self) -> None:
         """Bring it back to rest, whatever was done to it, and verify that. Idempotent.
@@ -197,9 +218,11 @@ class Link:
         """
         async with self._lock:
             state = await self._api.show(self.name)
-            for name, toxic in state.toxics.items():
+            # What holds all bytes goes first; the others could not pass on theirs.
+            for name, toxic in sorted(state.toxics.items(), key=lambda item: not _holds(item[1])):
                 if self.rest.get(name) != toxic:
                     await self._api.remove(self.name, name)
+            self._holding.clear()
             for name, toxic in self.rest.items():
                 if state.toxics.get(name) != toxic:
                     await self._api.add(self.name, toxic)
@@ -220,6 +243,10 @@ class Link:
                 f" at rest it has {sorted(self.rest)}"
             )
 
+    def understand(self, words: ProbeWords) -> None:
+        """Take other words for probes, for a server whose replies are known only once it runs."""
+        self._words = words
+
     @property
     def can_probe(self) -> bool:
         """Whether there is something to greet the server with."""
@@ -228,7 +255,7 @@ class Link:
     async def round_trip_ms(self, *, within_s: float = PROBE_WITHIN_S) -> float | None:
         """Connect, greet and return how long the first byte of the reply took.
 
-        None when nothing came back in time or the connection was refused or cut.
+        None when nothing came back in time, however often it was tried.
 
         Raises:
             HarnessError: The link was opened without a probe.
@@ -244,18 +271,27 @@ class Link:
     async def open_probe(self, *, within_s: float = PROBE_WITHIN_S) -> Probe | None:
         """Return a connection of the harness's own through the link, greeted and answered.
 
-        None when there is no such connection in time, or nothing to greet with.
+        A server that is on its way back is waited for. None when there is no such connection in
+        time, or nothing to greet with.
         """
         if not self.can_probe:
             return None
         with anyio.move_on_after(within_s):
-            try:
-                stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
-            except OSError:
-                return None
-            self.probes += 1
-            return await greet(stream, self._words)
+            give_up_s = anyio.current_time() + SERVER_BACK_WITHIN_S
+            while True:
+                probe = await self._greet()
+                if probe is not None or anyio.current_time() >= give_up_s:
+                    return probe
+                await anyio.sleep(PROBE_AGAIN_S)
         return None
+
+    async def _greet(self) -> Probe | None:
+        try:
+            stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
+        except OSError:
+            return None
+        self.probes += 1
+        return await greet(stream, self._words)
 
     async def is_refusing(self) -> bool:
         """Try to connect and say whether that was refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +36,9 @@ class LinkWanted:
             for measuring round trips. A link without one cannot show the effect of latency.
         ping: Bytes that it answers afterwards, as often as they come, with as many bytes. Without
             them only latency, cuts and resets can show an effect.
+        heavy: Makes a ping of about so many bytes, which is answered when all of it is there, with
+            one byte at least: shows what happens to many bytes on their way to the server. Without
+            it pings have to do.
         banner: The server speaks first on a fresh connection.
     """
 
@@ -46,6 +49,7 @@ class LinkWanted:
     jitter_ms: int = 0
     probe: bytes = b""
     ping: bytes = b""
+    heavy: Callable[[int], bytes] | None = None
     banner: bool = False
 
 
@@ -121,6 +125,7 @@ class Links:
         jitter_ms: int = 0,
         probe: bytes = b"",
         ping: bytes = b"",
+        heavy: Callable[[int], bytes] | None = None,
     ) -> Link:
         """Open a link to a port on loopback; nobody needs to listen there yet.
 
@@ -131,6 +136,7 @@ class Links:
             jitter_ms: How much that delay varies.
             probe: See `LinkWanted`.
             ping: See `LinkWanted`.
+            heavy: See `LinkWanted`.
 
         Raises:
             HarnessError: The name is used, no port is left, or Toxiproxy refuses.
@@ -142,6 +148,7 @@ class Links:
             jitter_ms=jitter_ms,
             probe=probe,
             ping=ping,
+            heavy=heavy,
         )
         return (await self.open_all([wanted]))[0]
 
@@ -180,7 +187,12 @@ class Links:
                 jitter_ms=wanted.jitter_ms,
                 resets=any(fnmatchcase(wanted.name, pattern) for pattern in self._resets),
             ),
-            words=ProbeWords(greeting=wanted.probe, ping=wanted.ping, banner=wanted.banner),
+            words=ProbeWords(
+                greeting=wanted.probe,
+                ping=wanted.ping,
+                heavy=wanted.heavy,
+                banner=wanted.banner,
+            ),
         )
 
     def in_use(self, links: Sequence[Link], *, half_closed: bool = False) -> list[Link]:

@@ -8,7 +8,7 @@ connection of the link, since Toxiproxy applies toxics per connection.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,10 +33,13 @@ class ProbeWords:
         banner: The server speaks first on a fresh connection; that is no answer to anything.
         greeting: The server on a fresh connection answers it with at least one byte.
         ping: The server answers it afterwards, as often as it comes, with as many bytes.
+        heavy: Makes a single ping of about so many bytes, which the server answers when it has all
+            of it, with one byte at least.
     """
 
     greeting: bytes = b""
     ping: bytes = b""
+    heavy: Callable[[int], bytes] | None = None
     banner: bool = False
 
 
@@ -76,15 +79,37 @@ class Probe:
         greeted_ms: How long the first byte of the reply to the greeting took.
     """
 
-    def __init__(self, stream: SocketStream, ping: bytes, greeted_ms: float) -> None:
+    def __init__(self, stream: SocketStream, words: ProbeWords, greeted_ms: float) -> None:
         self.greeted_ms = greeted_ms
         self._stream = stream
-        self._ping = ping
+        self._ping = words.ping
+        self._heavy = words.heavy
 
     @property
     def can_ping(self) -> bool:
         """Whether the server answers pings."""
         return bool(self._ping)
+
+    @property
+    def can_ping_heavily(self) -> bool:
+        """Whether the server answers a ping of any size."""
+        return self._heavy is not None
+
+    async def heavy_ms(self, size_bytes: int, *, within_s: float) -> float | None:
+        """Send one ping of about that size; return how long the first byte of its reply took.
+
+        The server answers when it has all of it, so this is the way of that many bytes to the
+        server, at next to no cost for it. None when no reply came in time.
+        """
+        if self._heavy is None:
+            return None
+        ping = self._heavy(size_bytes)
+        begun, seen = time.perf_counter(), _Seen()
+        with anyio.move_on_after(within_s):
+            await self._send(ping, seen)
+            await self._read(1, seen)
+        took_ms = (time.perf_counter() - begun) * 1000
+        return took_ms if seen.read_bytes else None
 
     async def burst(self, size_bytes: int, *, within_s: float) -> Burst:
         """Send at least `size_bytes` of pings (at least one), read until all is answered.
@@ -170,7 +195,7 @@ async def greet(stream: SocketStream, words: ProbeWords) -> Probe | None:
         begun = time.perf_counter()
         await stream.send(words.greeting)
         await stream.receive(READ_BYTES)
-        probe = Probe(stream, words.ping, (time.perf_counter() - begun) * 1000)
+        probe = Probe(stream, words, (time.perf_counter() - begun) * 1000)
     except ENDED:
         return None
     finally:

@@ -120,6 +120,8 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_slicer", {"pieces_before": 1, "pieces_after": 2}),
         ("link_slicer", {"pieces_before": 16, "pieces_after": 17}),
         ("link_slicer", {"pieces_before": -1, "pieces_after": 17}),
+        ("link_slicer", {"before_ms": 3, "after_ms": 8}),
+        ("link_slicer", {"before_ms": 3}),
         ("link_pause", {}),
         ("link_pause", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
         ("link_pause", {"sent_bytes": 48, "replied_bytes": 0, "ended": 1}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -33,6 +34,27 @@ async def link(links: Links) -> AsyncIterator[Link]:
         yield await links.open("edge-core:eu", echo.port, probe=b"?", ping=b"0123456789ab")
 
 
+def framed(size_bytes: int) -> bytes:
+    return size_bytes.to_bytes(4, "little") + bytes(size_bytes)
+
+
+async def answer_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each frame when all of it is there: a small one by itself, a big one by a byte."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readexactly(4)
+            body = await reader.readexactly(int.from_bytes(head, "little"))
+            writer.write(head + body if len(body) < 64 else b"!")
+    writer.close()
+
+
+@pytest.fixture
+async def framed_link(links: Links) -> AsyncIterator[Link]:
+    port = links.ports.take()
+    async with await asyncio.start_server(answer_frames, LOOPBACK, port):
+        yield await links.open("framed", port, probe=framed(1), ping=framed(8), heavy=framed)
+
+
 async def strike(links: Links, link: Link, fault: Fault) -> dict[str, float]:
     """Inject and heal a fault twice each, as an interrupted run may; return what was observed."""
     effect = await fault.inject(link)
@@ -54,16 +76,52 @@ async def test_latency(links: Links, link: Link, direction: str) -> None:
 
 
 @pytest.mark.parametrize("direction", WAYS)
-async def test_bandwidth(links: Links, link: Link, direction: str) -> None:
+async def test_bandwidth(links: Links, framed_link: Link, direction: str) -> None:
+    link = framed_link
     fault = LinkBandwidth(rate_bytes_per_s=40_000, direction=direction)
     effect = await strike(links, link, fault)
     assert 10_000 < effect["after_bytes_per_s"] <= 50_000 < effect["before_bytes_per_s"]
 
 
 @pytest.mark.parametrize("direction", WAYS)
-async def test_slicer(links: Links, link: Link, direction: str) -> None:
+async def test_slicer(links: Links, framed_link: Link, direction: str) -> None:
+    link = framed_link
     effect = await strike(links, link, LinkSlicer(delay_ms=4, direction=direction))
-    assert effect["pieces_before"] < 4 <= effect["pieces_after"]
+    if direction == DOWNSTREAM:
+        assert effect["pieces_before"] < 4 <= effect["pieces_after"]
+    else:
+        assert effect["after_ms"] >= effect["before_ms"] + 30
+
+
+async def test_pings_do_where_there_are_no_big_ones(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("edge-core:eu", echo.port, probe=b"?", ping=b"0123456789ab")
+        effect = await strike(links, link, LinkSlicer(delay_ms=4, direction=UPSTREAM))
+        assert effect["pieces_before"] < 4 <= effect["pieces_after"]
+        effect = await strike(links, link, LinkBandwidth(rate_bytes_per_s=20_000))
+        assert effect["after_bytes_per_s"] <= 25_000
+
+
+async def test_a_fault_under_a_pause_is_lifted_when_the_pause_is(links: Links, link: Link) -> None:
+    """Toxiproxy cannot take a toxic away while the next one holds its bytes."""
+    slicer, pause = LinkSlicer(delay_ms=1), LinkPause()
+    reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+    await slicer.inject(link)
+    await pause.inject(link)
+    writer.write(b"x" * 200_000)
+    lifting = asyncio.create_task(slicer.heal(link))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(lifting), 0.2)
+    await pause.heal(link)
+    await asyncio.wait_for(lifting, 5)
+    assert len(await asyncio.wait_for(reader.readexactly(200_000), 5)) == 200_000
+    assert link.is_rest(await links.server.api.show(link.name))
+    await slicer.inject(link)
+    await pause.inject(link)
+    await asyncio.wait_for(link.heal(), 5)
+    await slicer.heal(link)
+    await pause.heal(link)
+    writer.close()
 
 
 @pytest.mark.parametrize("direction", WAYS)
@@ -133,7 +191,10 @@ async def test_without_a_toxic_there_is_no_effect(
 
 
 @pytest.mark.parametrize("fault", NEVER_SHOWN, ids=lambda fault: fault.kind)
-async def test_a_link_to_nobody_shows_no_effect(links: Links, fault: Fault) -> None:
+async def test_a_link_to_nobody_shows_no_effect(
+    links: Links, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.links.link.SERVER_BACK_WITHIN_S", 0.2)
     link = await links.open("nobody", links.ports.take(), probe=b"?", ping=b"?")
     begun = time.monotonic()
     assert not fault.is_effective(await fault.inject(link))

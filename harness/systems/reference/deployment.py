@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from fnmatch import fnmatchcase
@@ -34,8 +35,9 @@ from reference.pulse import PulseSettings
 from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
 from reference.wire.frames import encode
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import HEADER_BYTES_MAX, PROTOCOL_VERSION
 from reference.wire.messages import Heartbeat, Hello
+from reference.wire.opcodes import Opcode
 
 HOST = "127.0.0.1"
 HEARTBEAT_INTERVAL_MS = 500
@@ -53,6 +55,14 @@ SWITCHED_LAUNCHER = "harness.testing.launch"
 
 PING = b"".join(encode(Heartbeat(0)))
 """What every node answers, as often as it comes, with as many bytes."""
+
+
+def heavy_ping(size_bytes: int) -> bytes:
+    """Return a HEARTBEAT of about that size; a node ignores the item behind its nonce."""
+    header = msgspec.msgpack.encode([0, bytes(min(size_bytes, HEADER_BYTES_MAX - 64))])
+    length = 1 + 4 + len(header)
+    return struct.pack("<IBI", length, Opcode.HEARTBEAT, len(header)) + header
+
 
 LIMIT_SUFFIX = "_limit"
 """A node's gauge `X_limit` is the named limit of its gauge `X`."""
@@ -350,10 +360,15 @@ def _links(
             latency_ms=topology.latency_ms.get(name, 0),
             probe=_hello("edge", token),
             ping=PING,
+            heavy=heavy_ping,
         )
         for link in client_links(topology, name):
             yield LinkWanted(
-                name=link, upstream_port=port, probe=_hello("client", token), ping=PING
+                name=link,
+                upstream_port=port,
+                probe=_hello("client", token),
+                ping=PING,
+                heavy=heavy_ping,
             )
 
 
