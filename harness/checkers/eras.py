@@ -157,7 +157,8 @@ class Eras:
         self.places.grow(int(inbox.max(initial=-1)) + 1)
         now = self.count - 1
         begin = inbox << KEY_BITS | pos
-        for place in (begin, begin + count - 1):
+        ends = (begin,) if bool((count == 1).all()) else (begin, begin + count - 1)
+        for place in ends:
             there = self.places.era_of(place, now)
             odd = there != era
             if not odd.any():

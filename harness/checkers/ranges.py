@@ -54,7 +54,8 @@ class Table:
 
     def columns(self) -> list[Column]:
         """Return a copy as columns."""
-        return columns_of(self.table())
+        # A view of its own would keep the rows from growing.
+        return columns_of(np.frombuffer(self.rows, dtype=np.int64).reshape(-1, self.width))
 
     def hold(self, rows: Rows) -> None:
         """Hold these rows instead."""
@@ -64,7 +65,7 @@ class Table:
 
 def columns_of(table: Rows) -> list[Column]:
     """Return rows as columns that are contiguous each."""
-    return list(np.ascontiguousarray(table.T))
+    return list(table.T.copy())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,11 @@ class Ranges:
 
     def wants_tidying(self, messages: int) -> bool:
         """Return whether enough has come since the last time, `messages` being those known."""
-        return messages >= self._era_messages or self.at_hand >= self._rows_next
+        return (
+            messages >= self._era_messages
+            or self.at_hand >= self._rows_next
+            or len(self.stored) >= max(1, self._era_messages // 2)
+        )
 
     def tidy(self, invoked_upto: Callable[[], Column], inboxes: int) -> None:
         """Cut if that is possible, and bring closed eras to disk.
