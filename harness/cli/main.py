@@ -69,6 +69,11 @@ VERBS = (
         help="Tell everything that was recorded of one message.",
     ),
     Verb(
+        name="report",
+        place="harness.cli.report:report",
+        help="Make one HTML page of a run or a suite.",
+    ),
+    Verb(
         name="compare",
         place="harness.cli.compare:compare",
         help="Hold two results, suites or folders of repeats against each other.",

@@ -48,3 +48,6 @@ Markdown: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="Append a page there, as to $GITHUB_STEP_SUMMARY.", metavar="FILE"),
 ]
+Html: TypeAlias = Annotated[
+    bool, typer.Option("--html", help="Make report.html in the results; needs the extra `report`.")
+]

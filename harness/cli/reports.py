@@ -1,4 +1,4 @@
-"""The reports that a user asked for beside the run folder: `--junit` and `--markdown`."""
+"""The reports that a user asked for beside the run folder: `--junit`, `--markdown`, `--html`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.cli.report import write_report
 from harness.errors import UsageError
 from harness.report.ci import append_page, result_page, suite_page
+from harness.report.html import require_plotly
 from harness.report.junit import JUNIT_NAME, Case, junit_document
 from harness.report.result import Result, Suite, Verdict
 from harness.report.writer import write_atomically
@@ -20,10 +22,12 @@ class Reports:
     Attributes:
         junit: Replaced by the JUnit XML of everything that ran.
         markdown: Appended to, as a CI job's summary page is.
+        html: Make `report.html` in the folder of the run or suite.
     """
 
     junit: Path | None = None
     markdown: Path | None = None
+    html: bool = False
     _cases: list[Case] = field(default_factory=list)
 
     def check(self) -> Reports:
@@ -32,6 +36,8 @@ class Reports:
         Raises:
             UsageError: One cannot.
         """
+        if self.html:
+            require_plotly()
         for option, path in (("--junit", self.junit), ("--markdown", self.markdown)):
             if path is None:
                 continue
@@ -60,6 +66,9 @@ class Reports:
         if self.markdown is not None:
             for case in self._cases:
                 append_page(self.markdown, result_page(case))
+        for case in self._cases:
+            if self.html and case.result is not None:
+                write_report(Path(case.run_dir))
 
     def write_suite(self, suite: Suite, suite_dir: Path) -> None:
         """Write what was asked for, of a suite; its folder gets a JUnit file in any case."""
@@ -71,6 +80,8 @@ class Reports:
         self._write_junit()
         if self.markdown is not None:
             append_page(self.markdown, suite_page(suite, self._cases))
+        if self.html:
+            write_report(suite_dir)
 
     def _write_junit(self) -> None:
         if self.junit is not None:

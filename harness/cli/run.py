@@ -26,6 +26,7 @@ from harness.cli.carry_out import (
 from harness.cli.options import (
     REPEAT_MAX,
     FailFast,
+    Html,
     Junit,
     LimitTexts,
     LoadFiles,
@@ -102,6 +103,7 @@ def run(
     load: LoadFiles = None,
     junit: Junit = None,
     markdown: Markdown = None,
+    html: Html = False,
 ) -> None:
     """Run one scenario and judge it.
 
@@ -123,7 +125,7 @@ def run(
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return
-    reports = Reports(junit=junit, markdown=markdown).check()
+    reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if until_fail and repeat == 1:
         repeat = REPEAT_MAX
     if repeat > 1:

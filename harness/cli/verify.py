@@ -15,7 +15,7 @@ from harness.cli.carry_out import (
     checked_parameters,
     load_files,
 )
-from harness.cli.options import FailFast, Junit, LimitTexts, LoadFiles, Markdown, Repeat
+from harness.cli.options import FailFast, Html, Junit, LimitTexts, LoadFiles, Markdown, Repeat
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for
 from harness.cli.suite import Planned, SuiteJob, new_suite
@@ -69,6 +69,7 @@ def verify(
     load: LoadFiles = None,
     junit: Junit = None,
     markdown: Markdown = None,
+    html: Html = False,
 ) -> None:
     """Run all scenarios and merge their verdicts: FAIL over ERROR over UNKNOWN over PASS.
 
@@ -93,7 +94,7 @@ def verify(
         refuse_planted(under_test, loaded.scenario.plan_for(parameters))
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
-    reports = Reports(junit=junit, markdown=markdown).check()
+    reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if dry_run:
         _show(profile, [loaded for _, loaded in chosen], repeat)
         return

@@ -1,0 +1,79 @@
+"""`tallystick report`: one HTML page of a run or a suite, from what it left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.places import load_result, load_suite
+from harness.errors import DamagedHistory, UsageError
+from harness.history.index import INDEX_NAME
+from harness.history.reader import read_folder
+from harness.report.html import REPORT_NAME, Page, require_plotly, run_report, suite_report
+from harness.report.result import Result
+from harness.report.series import Series, series_of
+from harness.report.writer import RESULT_NAME, SUITE_NAME, write_atomically
+
+HISTORY_FOLDER = "history"
+
+
+def report(
+    result: Annotated[
+        Path, typer.Argument(help="A run or suite folder, or its result.json or suite.json.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help=f"Instead of {REPORT_NAME} in its folder.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Make one self-contained HTML page of a run or a suite; it fetches nothing."""
+    require_plotly()
+    folder = result.parent if result.name in (RESULT_NAME, SUITE_NAME) else result
+    path = write_report(folder, out)
+    typer.echo(str(path))
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of a run or suite folder and return its path.
+
+    Raises:
+        UsageError: There is no result in the folder, or Plotly is not installed.
+        DamagedHistory: A file of it is damaged.
+    """
+    if (folder / SUITE_NAME).is_file():
+        suite = load_suite(folder / SUITE_NAME)
+        pages = [
+            _page(one.result.partition("/")[0], folder / one.result)
+            for one in suite.scenarios
+            # A run that broke at once left no result.
+            if (folder / one.result).is_file()
+        ]
+        text = suite_report(suite, pages)
+    elif (folder / RESULT_NAME).is_file():
+        text = run_report(_page(folder.name, folder / RESULT_NAME))
+    else:
+        raise UsageError(f"{folder}: no {RESULT_NAME} or {SUITE_NAME} there")
+    path = out or folder / REPORT_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(path, text.encode())
+
+
+def _page(label: str, path: Path) -> Page:
+    result = load_result(path)
+    return Page(
+        label=label,
+        result=result,
+        series=_series(path.parent / HISTORY_FOLDER, result),
+        run_dir=str(path.parent),
+    )
+
+
+def _series(history: Path, result: Result) -> Series | None:
+    """Return the history in columns; None where it was not kept or was cut off."""
+    if not (history / INDEX_NAME).is_file():
+        return None
+    try:
+        return series_of(read_folder(history), result.run.duration_s)
+    except DamagedHistory as error:
+        raise DamagedHistory(f"{error}; the report would not show what happened") from error

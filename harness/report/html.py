@@ -1,0 +1,245 @@
+"""`report.html`: a run or a suite on one page that fetches nothing.
+
+What can be read stands in the page as text, tables and SVG, so that it survives a viewer that runs
+no scripts; only the charts over time need one. Plotly is embedded once, whatever the number of
+runs, and so is the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import Any
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.report import words
+from harness.report.html_parts import (
+    checks_table,
+    counts_tiles,
+    facts_lists,
+    failures,
+    faults_table,
+    limits_table,
+    status_word,
+    table,
+)
+from harness.report.result import Result, Suite
+from harness.report.series import Series
+
+REPORT_NAME = "report.html"
+
+BUCKET_CHARTS_MAX = 12
+"""Bar charts of buckets per run; the tables of `result.json` have all."""
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""Even a mistake of ours fetches nothing: the browser refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One run on the page.
+
+    Attributes:
+        label: Its name among the runs of a suite.
+        result: What it came to.
+        series: Its history in columns; None where that was not kept.
+        run_dir: Where it lies, for the commands.
+    """
+
+    label: str
+    result: Result
+    series: Series | None
+    run_dir: str
+
+
+def require_plotly() -> None:
+    """See that the charts can be embedded.
+
+    Raises:
+        UsageError: Plotly is not installed; says how to get it.
+    """
+    if find_spec("plotly") is None:
+        raise UsageError("an HTML report needs Plotly: pip install 'tallystick[report]'")
+
+
+def run_report(page: Page) -> str:
+    """Return the report of one run."""
+    result = page.result
+    body = [*_head(result), *_run(page, 0)]
+    return _document(f"{result.verdict.status.value} {result.run.scenario}", body, [page])
+
+
+def suite_report(suite: Suite, pages: Sequence[Page]) -> str:
+    """Return the report of a suite; runs without a result stand in its table alone."""
+    word = suite.verdict.status.value
+    body = [*_suite_head(suite, [page.label for page in pages])]
+    for number, page in enumerate(pages):
+        status = page.result.verdict.status.value
+        state = "" if status == "PASS" else " open"
+        body.append(f'<details class="run" id="run-{number}"{state}>')
+        body.append(f'<summary><span class="{status}">{status}</span> {escape(page.label)}')
+        body.append("</summary>")
+        body += _head(page.result, heading="h2")
+        body += _run(page, number)
+        body.append("</details>")
+    return _document(f"{word} suite", body, pages)
+
+
+def _suite_head(suite: Suite, labels: Sequence[str]) -> Iterator[str]:
+    """Yield the verdict and the table of runs; one that has a part of its own is a link to it."""
+    word = suite.verdict.status.value
+    yield f'<h1><span class="verdict {word}">{word}</span> Tallystick suite</h1>'
+    yield f"<p>{escape(suite.verdict.reason)}</p>"
+    cut = "" if suite.complete else ", not complete"
+    yield (
+        f'<p class="dim">{escape(suite.profile)}, seed {suite.seed}, '
+        f"exit code {suite.verdict.exit_code}{cut}</p>"
+    )
+    rows = []
+    for one in suite.scenarios:
+        name = one.result.partition("/")[0]
+        shown = escape(name)
+        if name in labels:
+            shown = f'<a href="#run-{labels.index(name)}">{shown}</a>'
+        words_of = [status_word(one.status.value), status_word(one.limits.value)]
+        rows.append([shown, *words_of, f"{one.duration_s:.1f}", escape(one.reason)])
+    skipped = [*suite.not_applicable, *suite.not_run]
+    rows += [[escape(one.name), "not run", "", "", escape(one.reason)] for one in skipped]
+    yield from table(["run", "verdict", "limits", "seconds", "reason"], rows, numbers=(3,))
+
+
+def _head(result: Result, heading: str = "h1") -> Iterator[str]:
+    run, word = result.run, result.verdict.status.value
+    badge = f'<span class="verdict {word}">{word}</span>'
+    yield f"<{heading}>{badge} {escape(run.scenario)}</{heading}>"
+    if result.system.planted_bug is not None:
+        yield f'<p class="box marked">Planted bug: {escape(result.system.planted_bug)}</p>'
+    if not result.complete:
+        yield '<p class="box marked">The run was cut off; this covers a part of it.</p>'
+    yield f'<p class="claim">{escape(run.claim)}</p>'
+    yield f"<p>{escape(result.verdict.reason)}</p>"
+    yield (
+        f'<p class="dim">{escape(result.system.name)} {escape(result.system.version)}, '
+        f"{escape(run.profile)}, seed {run.seed}, {run.duration_s:.1f} s, "
+        f"{escape(run.started_at)}</p>"
+    )
+
+
+def _run(page: Page, number: int) -> Iterator[str]:
+    result = page.result
+    yield from failures(result, page.run_dir)
+    yield from counts_tiles(result)
+    yield from limits_table(result.limits)
+    yield "<h2>Over time</h2>"
+    if page.series is None:
+        yield '<p class="dim">The history was not kept, so nothing can be drawn over time.</p>'
+    else:
+        for chart in ("throughput", "latency", "in_flight"):
+            yield _chart(number, chart)
+        yield (
+            f'<p class="legend-note">In bins of {page.series.bin_ms} ms. Latency counts from when '
+            "a message was due, to within 3 %. Shaded: a fault held; dotted: a single blow.</p>"
+            "<noscript>The charts need scripts; all other figures stand in the tables.</noscript>"
+        )
+    yield from faults_table(result.faults)
+    yield "<h2>Processes</h2>"
+    yield "".join(f"<div>{escape(line)}</div>" for line in words.processes(result.processes))
+    if result.processes:
+        yield _chart(number, "processes")
+    if page.series is not None and page.series.processes:
+        yield _chart(number, "node_cpu") + _chart(number, "node_memory")
+    buckets = _buckets(result)
+    if buckets:
+        yield "<h2>Buckets</h2>"
+        for index in range(len(buckets)):
+            yield _chart(number, "bucket", small=True, index=index)
+    yield from checks_table(result.checks)
+    yield "<h2>Repeat and look</h2>"
+    yield f"<pre>{escape(result.run.repeat_command)}</pre>"
+    yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"
+    yield from facts_lists(result)
+
+
+def _chart(number: int, kind: str, *, small: bool = False, index: int = -1) -> str:
+    more = f' data-index="{index}"' if index >= 0 else ""
+    return (
+        f'<div class="chart{" small" if small else ""}" data-run="{number}" '
+        f'data-chart="{kind}"{more}></div>'
+    )
+
+
+def _buckets(result: Result) -> list[dict[str, Any]]:
+    found = [
+        {
+            "title": f"{inbox.inbox}, epoch {epoch.epoch}: {epoch.messages:,} messages in "
+            f"{epoch.bucket_count} buckets",
+            "loads": epoch.loads,
+            "messages": epoch.messages,
+            "bucket_count": epoch.bucket_count,
+        }
+        for inbox in result.buckets
+        for epoch in inbox.epochs
+        if epoch.bucket_count > 1
+    ]
+    return found[:BUCKET_CHARTS_MAX]
+
+
+def _data(page: Page) -> dict[str, Any]:
+    result, series = page.result, page.series
+    bins = len(series.in_flight) if series else 0
+    step_s = series.bin_ms / 1000 if series else 0.0
+    end_s = max(result.run.duration_s, bins * step_s)
+    return {
+        "duration_s": end_s,
+        "t": [round((index + 0.5) * step_s, 3) for index in range(bins)],
+        "series": series,
+        "phases": series.phases if series else [],
+        "faults": [
+            {
+                "id": one.id,
+                "begin_s": (one.confirmed_ns or one.requested_ns) / 1e9,
+                "end_s": end_s if one.healed_ns is None else one.healed_ns / 1e9,
+            }
+            for one in result.faults
+        ],
+        "processes": [
+            {
+                "name": f"{one.role} {one.index}",
+                "cpu_s": one.cpu_s,
+                "rss_mb": round(one.rss_max_bytes / 1e6, 1),
+            }
+            for one in result.processes
+        ],
+        "buckets": _buckets(result),
+    }
+
+
+def _document(title: str, body: Sequence[str], pages: Sequence[Page]) -> str:
+    require_plotly()
+    own = files("harness.report") / "page"
+    style, script = ((own / f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    library = (files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8")
+    # A "</" inside JSON could end the script element; "\/" means the same.
+    data = msgspec.json.encode({"runs": [_data(page) for page in pages]}).decode()
+    data = data.replace("</", "<\\/")
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            f"<title>{escape(title)}</title>",
+            f"<style>\n{style}</style>\n</head>\n<body>",
+            *body,
+            f'<script id="data" type="application/json">{data}</script>',
+            f"<script>{library}</script>",
+            f"<script>\n{script}</script>\n</body>\n</html>\n",
+        ]
+    )
