@@ -13,6 +13,7 @@ from harness.systems.port import Configurable, System
 ENTRY_POINT_GROUP = "tallystick.systems"
 
 OWN = {
+    "kafka": "harness.systems.kafka.adapter:SYSTEM",
     "nats": "harness.systems.nats.adapter:SYSTEM",
     "valkey": "harness.systems.valkey.adapter:SYSTEM",
     "reference": "harness.systems.reference.adapter:SYSTEM",

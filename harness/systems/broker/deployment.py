@@ -12,7 +12,7 @@ from harness.faults.targets import ProcessTarget
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
-from harness.processes.process import Process
+from harness.processes.process import READY_WITHIN_S, Process
 from harness.systems.port import NodeUsage
 from harness.systems.topology import Topology, client_links
 
@@ -58,9 +58,15 @@ class BrokerDeployment:
     """A server that the harness started. It can be killed, stopped, paused and started again."""
 
     def __init__(
-        self, server: Process, connect: Mapping[str, Any], config: Mapping[str, Any]
+        self,
+        server: Process,
+        connect: Mapping[str, Any],
+        config: Mapping[str, Any],
+        *,
+        start_within_s: float = READY_WITHIN_S,
     ) -> None:
         self._server = server
+        self._start_within_s = start_within_s
         self._expected_down = False
         self._torn_down = False
         self.connect = connect
@@ -96,7 +102,7 @@ class BrokerDeployment:
     async def start(self, role: str, index: int) -> None:
         """Start the server again on what it stored."""
         self._find(role, index)
-        await self._server.start()
+        await self._server.start(within_s=self._start_within_s)
         self._expected_down = False
 
     def _find(self, role: str, index: int) -> None:

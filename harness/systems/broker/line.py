@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from harness.systems.port import Batch
 
@@ -31,24 +31,38 @@ class Ears:
         answered: ``answered(inbox, n_first, count, pos_first)``: these messages are stored as
             safely as the broker promises; pos_first is -1 if the broker does not say where.
         refused: ``refused(inbox, n_first, count, error)``: these will definitely never be stored.
+        unknown: ``unknown(inbox, n_first, count, error)``: nobody will ever be told what became of
+            these, and they must not be sent again. Others, without an answer, are.
         lost: ``lost(cause)``: the connection has ended, or what was published on it must be
             published again on another one.
     """
 
     answered: Callable[[str, int, int, int], None]
     refused: Callable[[str, int, int, str], None]
+    unknown: Callable[[str, int, int, str], None]
     lost: Callable[[str], None]
 
 
+@dataclass(slots=True)
+class Memory:
+    """What one sender's client library has to keep from connection to connection, if anything."""
+
+    kept: Keepsake | None = None
+
+
+class Keepsake(Protocol):
+    """Something that outlives connections."""
+
+    async def close(self) -> None:
+        """End it; nothing is told any more."""
+
+
 class Line(Protocol):
-    """A client of the broker's own library on its own connections, all through one proxy.
+    """Connections of a broker's own client library, all through one proxy.
 
-    Its methods may be called while others of them are under way. All that are `async` raise
-    `Unavailable` when the broker does not do it or the connection has ended.
+    Methods may be called while others are under way. All that are `async` raise `Unavailable` when
+    the broker does not do it or the connection has ended.
     """
-
-    in_flight_max: int
-    """Messages that may be published and unanswered at the same time."""
 
     @property
     def connections(self) -> int:
@@ -58,8 +72,25 @@ class Line(Protocol):
     def bytes_read(self) -> int:
         """How many bytes it has read so far; never more than went through the proxy."""
 
+    def abort(self) -> None:
+        """Cut its connections now, whatever is under way; nothing is told any more. Idempotent."""
+
+    async def close(self) -> None:
+        """Close its connections behind what was sent. Idempotent."""
+
+
+class SenderLine(Line, Protocol):
+    """A line that publishes."""
+
+    in_flight_max: int
+    """Messages that may be published and unanswered at the same time."""
+
     async def publish(self, batch: Batch, index_first: int) -> None:
         """Hand over the messages of a batch from an index on; `Ears.answered` tells the rest."""
+
+
+class ReaderLine(Line, Protocol):
+    """A line that reads one inbox."""
 
     async def open_inbox(self, inbox: str) -> int:
         """Prepare to read an inbox and return its durable cursor (-1: none)."""
@@ -80,13 +111,13 @@ class Line(Protocol):
     async def ping(self) -> None:
         """Return when the broker has answered."""
 
-    def abort(self) -> None:
-        """Cut its connections now, whatever is under way; nothing is told any more. Idempotent."""
 
-    async def close(self) -> None:
-        """Close its connections behind what was sent. Idempotent."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Opens lines through a port on loopback; made inside a load process.
 
+    Both raise `Unavailable` if the line does not come up.
+    """
 
-Dial: TypeAlias = Callable[[int, Ears], Awaitable[Line]]
-"""Opens a line to the broker through a port on loopback, or raises `Unavailable`. It is made inside
-a load process from `Deployment.connect`."""
+    sender: Callable[[int, Ears, Memory], Awaitable[SenderLine]]
+    reader: Callable[[int, Ears], Awaitable[ReaderLine]]

@@ -124,13 +124,20 @@ class Outbox:
         return None
 
     def answer(
-        self, inbox: str, n_first: int, count: int, *, pos_first: int = -1, error: str = ""
+        self,
+        inbox: str,
+        n_first: int,
+        count: int,
+        *,
+        pos_first: int = -1,
+        error: str = "",
+        definite: bool = True,
     ) -> None:
-        """Note what became of messages: stored (`pos_first` -1: known before), or refused.
+        """Note what became of messages: stored (`pos_first` -1: known before), or not (`error`).
 
-        A refusal (`error`) is for good and definite. Answers for what is answered are ignored.
+        A `definite` error is a refusal for good; after another one nobody will ever know. Answers
+        for what is answered are ignored.
         """
-        outcome = "fail" if error else "ok"
         for offset in range(count):
             n = n_first + offset
             firsts = self._firsts.get(inbox, [])
@@ -140,7 +147,8 @@ class Outbox:
                 continue
             self._in_flight = max(0, self._in_flight - 1)
             # A refused message may have been stored by an attempt whose answer was lost.
-            word = "info" if error and entry.attempts > 1 else outcome
+            failed = definite and entry.attempts == 1
+            word = "ok" if not error else "fail" if failed else "info"
             self._note(entry, n, word, pos_first + offset if pos_first >= 0 else -1, error)
             if entry.first == entry.batch.count:
                 self._forget(entry)

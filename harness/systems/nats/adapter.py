@@ -11,13 +11,13 @@ from typing import Any
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
-from harness.systems.broker.clients import BrokerConnector
+from harness.systems.broker.connector import BrokerConnector
 from harness.systems.broker.deployment import (
     BrokerDeployment,
     EndpointDeployment,
     open_client_links,
 )
-from harness.systems.broker.line import Ears, Line
+from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.nats.client import NatsLine, remove_streams
 from harness.systems.nats.core import CoreLine
@@ -147,7 +147,7 @@ class NatsSystem:
     def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:
         """Return what makes clients from the deployment's `connect`."""
 
-        async def dial(port: int, ears: Ears) -> Line:
+        async def dial(port: int, ears: Ears, _memory: Memory | None = None) -> NatsLine | CoreLine:
             line = (NatsLine if connect["jetstream"] else CoreLine)(port, ears, connect)
             try:
                 await line.open()
@@ -156,7 +156,7 @@ class NatsSystem:
                 raise
             return line
 
-        return BrokerConnector(dial, connect["ports"])
+        return BrokerConnector(Dial(sender=dial, reader=dial), connect["ports"])
 
 
 SYSTEM = NatsSystem()

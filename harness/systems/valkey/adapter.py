@@ -10,13 +10,13 @@ from typing import Any
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
-from harness.systems.broker.clients import BrokerConnector
+from harness.systems.broker.connector import BrokerConnector
 from harness.systems.broker.deployment import (
     BrokerDeployment,
     EndpointDeployment,
     open_client_links,
 )
-from harness.systems.broker.line import Ears, Line
+from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Ability, Promise
@@ -132,7 +132,7 @@ class ValkeySystem:
     def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:
         """Return what makes clients from the deployment's `connect`."""
 
-        async def dial(port: int, ears: Ears) -> Line:
+        async def dial(port: int, ears: Ears, _memory: Memory | None = None) -> ValkeyLine:
             line = ValkeyLine(port, ears, connect)
             try:
                 await line.open()
@@ -141,7 +141,7 @@ class ValkeySystem:
                 raise
             return line
 
-        return BrokerConnector(dial, connect["ports"])
+        return BrokerConnector(Dial(sender=dial, reader=dial), connect["ports"])
 
 
 SYSTEM = ValkeySystem()

@@ -1,0 +1,181 @@
+"""Kafka as a system under test: what it promises, a server of our own, or one that runs."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from harness.links.links import Links
+from harness.links.probe import ProbeWords
+from harness.processes.process import Process
+from harness.systems.broker.connector import BrokerConnector
+from harness.systems.broker.deployment import (
+    BrokerDeployment,
+    EndpointDeployment,
+    open_client_links,
+)
+from harness.systems.broker.line import Dial, Ears, Memory
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.kafka.client import (
+    ConsumerLine,
+    ProducerLine,
+    dial_reader,
+    dial_sender,
+    remove_topics,
+)
+from harness.systems.kafka.probe import GREETING, learn_ping
+from harness.systems.kafka.server import (
+    READY_WITHIN_S,
+    ensure_jars,
+    format_store,
+    java_words,
+    server_version,
+    write_config,
+)
+from harness.systems.port import Deployment
+from harness.systems.promises import Ability, Promise
+from harness.systems.topology import Topology
+
+ACKS: Mapping[str, int | str] = {"all": "all", "1": 1, "0": 0}
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+class KafkaSystem:
+    """One Kafka broker, with idempotent producers that wait for all replicas.
+
+    The reasons for what it promises:
+
+    - exactly once in the log: producers are idempotent, and each is kept over all its connections,
+      since Kafka recognises a resend by the producer's id and sequence numbers;
+    - FIFO and prefix: sequence numbers must follow one another, and one request at a time is under
+      way to a partition;
+    - a durable cursor: a committed offset;
+    - linearizable append and end, dense positions: one partition per inbox with one leader, whose
+      high watermark is what readers see; nothing here writes transactions, whose marks would take
+      offsets of their own.
+
+    With ``acks`` 0 or 1, or without idempotence, exactly once and order are not promised.
+    Kafka does not sync its log by itself; `flush` makes it do so.
+    """
+
+    name = "kafka"
+    version = "4"
+    presence_bound_s = 0.0
+    route = ""
+    one_hop = True
+    options: Mapping[str, str] = {
+        **ENDPOINT_OPTIONS,
+        "acks": "whom a producer waits for: all (default), 1 or 0",
+        "idempotence": "on (default with acks=all) or off",
+        "flush": "messages after which the log is synced: 1 (default), or more",
+        "mechanism": f"how `user` logs in: {', '.join(MECHANISMS)}",
+    }
+
+    def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
+        chosen = chosen or {}
+        self._endpoint = Endpoint.chosen(chosen)
+        self._acks = choose(chosen, "acks", tuple(ACKS), "all")
+        self._flush = chosen.get("flush", "1")
+        strong = self._acks == "all"
+        allowed = ("on", "off") if strong else ("off",)
+        self._idempotence = choose(chosen, "idempotence", allowed, allowed[0]) == "on"
+        self._mechanism = choose(chosen, "mechanism", MECHANISMS, "PLAIN")
+        self._chosen = dict(chosen)
+        always = {
+            Promise.DURABLE_CURSOR,
+            Promise.LINEARIZABLE_APPEND,
+            Promise.LINEARIZABLE_END,
+            Promise.DENSE_POSITIONS,
+        }
+        numbered = {Promise.EXACTLY_ONCE_LOG, Promise.FIFO_PIPELINED, Promise.PREFIX}
+        self.promises = frozenset(always | numbered if self._idempotence else always)
+        self.abilities = (
+            frozenset[Ability]()
+            if self._endpoint
+            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
+        )
+
+    def configure(self, chosen: Mapping[str, str]) -> KafkaSystem:
+        """Return the system with these options."""
+        return KafkaSystem(chosen)
+
+    async def deploy(
+        self, topology: Topology, links: Links, run_dir: Path, seed: int
+    ) -> Deployment:
+        """Start a server in the run folder, and a proxy to it for every edge and client group.
+
+        Retention "ack" keeps everything too: trimming is left out.
+        """
+        connect: dict[str, Any] = {
+            "acks": ACKS[self._acks],
+            "idempotence": self._idempotence,
+            "mechanism": self._mechanism,
+        }
+        words = ProbeWords(greeting=GREETING)
+        if self._endpoint is not None:
+            # The server may be in use by others: names of our own, and nothing left behind.
+            token = random.Random(f"{seed}/token/{run_dir}").getrandbits(48)
+            connect["endpoint"] = self._endpoint.as_connect()
+            connect["prefix"] = f"tallystick-{token:012x}-"
+            connect["ports"] = await open_client_links(
+                topology, links, self._endpoint.port, words, upstream_host=self._endpoint.host
+            )
+            return EndpointDeployment(
+                connect, {**self._chosen, **self._endpoint.as_config()}, remove_topics
+            )
+        jars = await anyio.to_thread.run_sync(ensure_jars, _say)
+        port = links.ports.take()
+        connect["prefix"] = "inbox-"
+        connect["ports"] = await open_client_links(topology, links, port, words)
+        # Whoever follows what the broker says of itself comes to a proxy again.
+        advertised = next(iter(connect["ports"].values()))
+        more = {"log.flush.interval.messages": self._flush}
+        config = write_config(run_dir, port, links.ports.take(), advertised, more)
+        await anyio.to_thread.run_sync(format_store, jars, config)
+        server = Process(
+            name="kafka",
+            argv=[*java_words(jars, "kafka.Kafka"), str(config)],
+            log=run_dir / "logs" / "kafka.log",
+            ready=r"Kafka Server started",
+            table=links.table,
+            watches_lifeline=False,
+        )
+        await server.start(within_s=READY_WITHIN_S)
+        words = await learn_ping(port)
+        for name in connect["ports"]:
+            links.by_name[name].understand(words)
+        return BrokerDeployment(
+            server,
+            connect,
+            {
+                **self._chosen,
+                "acks": self._acks,
+                "idempotence": self._idempotence,
+                "server_version": server_version(jars),
+                "server_config": config.read_text(),
+            },
+            start_within_s=READY_WITHIN_S,
+        )
+
+    def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:
+        """Return what makes clients from the deployment's `connect`."""
+
+        async def sender(port: int, ears: Ears, memory: Memory) -> ProducerLine:
+            return await dial_sender(connect, port, ears, memory)
+
+        async def reader(port: int, ears: Ears) -> ConsumerLine:
+            return await dial_reader(connect, port, ears)
+
+        return BrokerConnector(Dial(sender=sender, reader=reader), connect["ports"])
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+SYSTEM = KafkaSystem()

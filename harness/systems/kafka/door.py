@@ -1,0 +1,130 @@
+"""Every connection of an aiokafka client goes through one door, and the door leads to our proxy.
+
+Kafka's clients follow the addresses that brokers advertise, and open connections of their own when
+they see fit. aiokafka opens all of them, to bootstrap servers, leaders and coordinators, by one
+function. Here that function dials the proxy of the client's door, whatever address it is given; it
+counts, and while a door is shut it opens nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import aiokafka.client
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
+
+from harness.links.ports import LOOPBACK
+
+_SERIAL = itertools.count()
+_DOORS: dict[str, Door] = {}
+_BROKEN = (CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT)
+
+
+class Door:
+    """Where one client goes in.
+
+    Attributes:
+        client_id: The name under which the client must be made.
+        port: The proxy's port on loopback; may change while the door is shut.
+        connections: How many connections were opened.
+        bytes_read: How many bytes they have read.
+        broken: Told when one of them ends without our doing.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.client_id = f"tallystick-{next(_SERIAL)}"
+        self.port = port
+        self.connections = 0
+        self.bytes_read = 0
+        self.broken: Callable[[str], None] = lambda _cause: None
+        self._shut = False
+        self._open: set[_Connection] = set()
+        _DOORS[self.client_id] = self
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing gets through."""
+        return self._shut
+
+    def shut(self) -> None:
+        """Cut every connection and open no more."""
+        self._shut = True
+        for connection in self._open:
+            connection.cut()
+        self._open.clear()
+
+    def reopen(self, port: int) -> None:
+        """Let the client through again, to another proxy perhaps."""
+        self.port = port
+        self._shut = False
+
+    def forget(self) -> None:
+        """Shut it for good."""
+        self.shut()
+        _DOORS.pop(self.client_id, None)
+
+    async def connect(self, **settings: Any) -> AIOKafkaConnection:
+        """Open a connection with aiokafka's settings.
+
+        Raises:
+            KafkaConnectionError: The door is shut; and what aiokafka raises.
+        """
+        if self._shut:
+            raise KafkaConnectionError("the connection was cut")
+        connection = _Connection(self, **settings)
+        await connection.connect()
+        if self._shut:
+            connection.cut()
+            raise KafkaConnectionError("the connection was cut")
+        self._open = {known for known in self._open if known.connected()} | {connection}
+        return connection
+
+
+class _Connection(AIOKafkaConnection):  # type: ignore[misc]
+    """aiokafka's connection to a door's proxy."""
+
+    def __init__(self, door: Door, **settings: Any) -> None:
+        super().__init__(LOOPBACK, door.port, **settings)
+        self._door = door
+
+    def _create_reader_task(self) -> Any:
+        # The stream is there and nothing was read yet: the moment to begin counting.
+        door, reader = self._door, self._reader
+        door.connections += 1
+        feed = reader.feed_data
+
+        def feed_data(data: bytes) -> None:
+            door.bytes_read += len(data)
+            feed(data)
+
+        reader.feed_data = feed_data
+        return super()._create_reader_task()
+
+    def close(self, reason: Any = None, exc: Any = None) -> Any:
+        """Close it, and tell when that was not our doing."""
+        was_open = self._reader is not None
+        closed = super().close(reason, exc)
+        if was_open and reason in _BROKEN and not self._door.is_shut:
+            self._door.broken(str(exc or reason.name.lower()))
+        return closed
+
+    def cut(self) -> None:
+        """Cut it abruptly."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        self.close()
+
+
+async def _create_conn(host: str, port: int, *, client_id: str, **settings: Any) -> Any:
+    """Stand in for `aiokafka.conn.create_conn`."""
+    door = _DOORS.get(client_id)
+    if door is None:
+        # A client that is ending tries once more.
+        raise KafkaConnectionError("the connection was cut")
+    return await door.connect(client_id=client_id, **settings)
+
+
+aiokafka.client.create_conn = _create_conn

@@ -1,0 +1,142 @@
+"""A producer that outlives its connections.
+
+Kafka recognises a resend by a producer id and sequence numbers that live in the producer object, so
+the object must be kept when its connections are cut; it sends again by itself, under the same
+numbers, once it is let through. A new object would store everything twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+
+from harness.systems.broker.codec import pack
+from harness.systems.broker.line import Ears, Unavailable
+from harness.systems.kafka.door import Door
+from harness.systems.kafka.names import security, topic_of
+from harness.systems.port import Batch
+
+REQUEST_WITHIN_MS = 120_000
+"""How long aiokafka keeps trying before it gives a message up; then nobody knows whether it was
+stored. Whoever waits for an answer cuts a silent connection much earlier."""
+
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""Largest message: the harness's own limit of 1 MiB, and the id."""
+
+BATCH_BYTES_MAX = 256 * 1024
+"""What aiokafka gathers for one request."""
+
+TERMINAL = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.InvalidTopicError,
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.InvalidMessageError,
+)
+"""Errors after which a message will definitely never be stored. After every other one that aiokafka
+does not try again by itself, it is unknown whether it was."""
+
+
+class Producer:
+    """One idempotent producer and what it has not answered."""
+
+    def __init__(self, port: int, connect: Mapping[str, Any]) -> None:
+        self.door = Door(port)
+        self._prefix: str = connect["prefix"]
+        self._ears: Ears | None = None
+        self._pending: set[tuple[str, int]] = set()
+        self._late: list[tuple[str, int, asyncio.Future[Any]]] = []
+        """Answers that came while nobody listened."""
+        idempotent = bool(connect["idempotence"])
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=f"127.0.0.1:{port}",
+            client_id=self.door.client_id,
+            acks=connect["acks"],
+            enable_idempotence=idempotent,
+            request_timeout_ms=REQUEST_WITHIN_MS,
+            max_request_size=MESSAGE_BYTES_MAX,
+            max_batch_size=BATCH_BYTES_MAX,
+            **security(connect),
+        )
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: There was no broker.
+        """
+        try:
+            await self._producer.start()
+        except (kafka_errors.KafkaError, OSError) as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+    async def resume(self, port: int, ears: Ears) -> None:
+        """Let it through to a proxy and tell its answers there.
+
+        Raises:
+            Unavailable: The broker does not answer.
+        """
+        self.door.reopen(port)
+        self.door.broken = ears.lost
+        self._ears = ears
+        late, self._late = self._late, []
+        for each in late:
+            self._answered(*each)
+        if not await self._producer.client.force_metadata_update():
+            raise Unavailable("the broker tells nothing of itself")
+
+    def leave(self) -> None:
+        """Cut its connections. Answers that come later are told when it is resumed."""
+        self._ears = None
+        self.door.shut()
+
+    async def publish(self, batch: Batch, index_first: int) -> None:
+        """Hand over what it does not have already."""
+        topic = topic_of(self._prefix, batch.inbox)
+        try:
+            await self._producer.client._wait_on_metadata(topic)
+            for n, message in pack(batch, index_first):
+                if (batch.inbox, n) in self._pending:
+                    continue
+                answer = await self._producer.send(topic, message, partition=0)
+                self._pending.add((batch.inbox, n))
+                answer.add_done_callback(partial(self._answered, batch.inbox, n))
+        except TERMINAL as error:
+            self._tell_refused(batch.inbox, n, str(error) or type(error).__name__)
+        except kafka_errors.KafkaError as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
+
+    def _answered(self, inbox: str, n: int, answer: asyncio.Future[Any]) -> None:
+        self._pending.discard((inbox, n))
+        if answer.cancelled():
+            return
+        if self._ears is None:
+            # Published again, it would be stored again: whoever listens next must be told.
+            self._late.append((inbox, n, answer))
+            return
+        error = answer.exception()
+        if error is None:
+            about = answer.result()
+            # Without acknowledgements, and for what was known already, there is no offset.
+            self._ears.answered(inbox, n, 1, -1 if about is None else about.offset)
+        elif isinstance(error, TERMINAL):
+            self._tell_refused(inbox, n, str(error) or type(error).__name__)
+        else:
+            self._ears.unknown(inbox, n, 1, str(error) or type(error).__name__)
+
+    def _tell_refused(self, inbox: str, n: int, error: str) -> None:
+        if self._ears is not None:
+            self._ears.refused(inbox, n, 1, error)
+
+    async def close(self) -> None:
+        """End it, without sending what it still has."""
+        self._ears = None
+        self._late.clear()
+        self.door.forget()
+        self._producer._closed = True
+        await self._producer._sender.close()
+        await self._producer.client.close()
