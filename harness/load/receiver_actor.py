@@ -210,7 +210,8 @@ class ReceiverActor:
 
     def _on_lost(self, session: int, cause: str) -> None:
         self._close_session(session, cause)
-        self.wanted_up = self.wanted_up and cause != "superseded"
+        # Nobody wants an inbox back from its auditor: a login that was under way pushed it out.
+        self.wanted_up = self.wanted_up and (cause != "superseded" or self.seat.audit)
         self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
 
     async def end(self) -> int:
