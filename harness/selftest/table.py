@@ -28,8 +28,9 @@ def _outcome(seen: Seen) -> str:
 def print_report(console: Console, report: Report) -> None:
     """Print the table, and what escaped."""
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for heading in ("bug", "kind", "in", "scenario", "found by", "also"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("bug", no_wrap=True)
+    for heading in ("kind", "in", "found by", "also"):
+        table.add_column(heading)
     table.add_column("s", justify="right")
     for seen in report.bugs:
         also = [check for check in seen.failed if check not in seen.found_by]
@@ -37,7 +38,6 @@ def print_report(console: Console, report: Report) -> None:
             seen.bug,
             seen.category,
             seen.place,
-            seen.trial,
             " ".join(seen.found_by) or "ESCAPED",
             " ".join(also),
             f"{seen.duration_s:.1f}",
