@@ -17,19 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from harness.testing.long_histories import Shape, judge_run, write_run
 
-from harness.load.payloads import Payloads
-from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.judge import judge
-from harness.systems.reference.adapter import ReferenceSystem
-from harness.testing import example_results
-from harness.testing.long_histories import LongHistory, Shape
-from harness.testing.stored_runs import seal
-
-RUN_ID = "long"
-SIZE_BYTES = 100
 SHARES = {"batches of 500": 0.0, "80 % in batches, 20 % alone": 0.2, "all alone": 1.0}
 
 
@@ -47,40 +36,6 @@ class Cost:
             f"{self.rss_mb:6.0f} MB  {self.wall_s:7.1f} s  {messages / self.wall_s:>11,.0f} msg/s  "
             f"{self.cpu_s * 1e6 / messages:6.2f} µs CPU per message"
         )
-
-
-def write_run(run_dir: Path, shape: Shape) -> None:
-    """Write a run folder without a result."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_brief(
-        run_dir,
-        Brief(
-            run_id=RUN_ID,
-            scenario="long",
-            seed=shape.seed,
-            system="reference",
-            promises=sorted(ReferenceSystem.promises),
-            payload=PayloadBrief(
-                kind="random", size_bytes_min=SIZE_BYTES, size_bytes_max=SIZE_BYTES
-            ),
-            requires=RequiresBrief(),
-            limits=[],
-            faults=[],
-            phases=[],
-            route="splitmix64-xxh3",
-            presence_bound_s=4.0,
-            trims=False,
-        ),
-    )
-    payloads = Payloads(shape.seed, "random", SIZE_BYTES, SIZE_BYTES)
-    LongHistory(run_dir / "history", RUN_ID, shape, payloads).write()
-
-
-def judge_run(run_dir: Path, seed: int) -> None:
-    """Judge the folder as the end of a run does, and write its result."""
-    begun = example_results.started()
-    run = msgspec.structs.replace(begun.run, id=RUN_ID, seed=seed)
-    seal(run_dir, judge(run_dir, msgspec.structs.replace(begun, run=run), Aftermath()))
 
 
 def cost_of(*arguments: str) -> Cost:

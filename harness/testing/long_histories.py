@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.checkers.route import splitmix64_xxh3
@@ -38,12 +39,19 @@ from harness.history.records import (
     StoredEnd,
 )
 from harness.load.payloads import Payloads
+from harness.report.result import Result
+from harness.run.aftermath import Aftermath
+from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.judge import judge
+from harness.systems.reference.adapter import ReferenceSystem
+from harness.testing import example_results
+from harness.testing.stored_runs import seal
+
+RUN_ID = "long"
+SIZE_BYTES = 100
 
 BATCH_COUNT = 500
 """Messages of a batch."""
-
-COMMIT_COUNT = 4_000
-"""Messages that are committed, acknowledged and delivered together, over all inboxes."""
 
 COMMIT_NS = 20_000_000
 """Time from one commit to the next."""
@@ -51,10 +59,8 @@ COMMIT_NS = 20_000_000
 HOT_BUCKETS = 50
 """Buckets of the hot inbox, which gets half of all messages; the others have one."""
 
-PLAIN_INBOXES = 15
 PRODUCERS = 40
 INFO_SHARE = 0.001
-RECONNECT_COMMITS = 50
 REREAD_RUNS = 256
 
 AUDIT_NS = 500
@@ -73,12 +79,19 @@ class Shape:
         single_share: Share of the messages that are sent alone, 0 to 1.
         seed: Of everything that is drawn.
         hot_share: Share of the sends that go to the hot inbox.
+        commit_count: Messages that are committed, acknowledged and delivered together, over all
+            inboxes.
+        reconnect_commits: After each so many commits a sender and a receiver reconnect.
+        plain_inboxes: Inboxes of one bucket.
     """
 
     messages: int
     single_share: float = 0.0
     seed: int = 1
     hot_share: float = 0.5
+    commit_count: int = 4_000
+    reconnect_commits: int = 50
+    plain_inboxes: int = 15
 
 
 class _Inbox:
@@ -108,7 +121,7 @@ class LongHistory:
         self.reader = Recorder(folder / "0001.msgpack", run_id, "load-reader-0")
         self.runner = Recorder(folder / "0002.msgpack", run_id, "runner")
         self.digest = payloads.expected_digest
-        names = [f"user-{i}" for i in range(PLAIN_INBOXES)]
+        names = [f"user-{i}" for i in range(shape.plain_inboxes)]
         self.inboxes = [_Inbox("hot", HOT_BUCKETS), *(_Inbox(name, 1) for name in names)]
         self.next_n: dict[tuple[int, str], int] = {}
         self.now_ns = 1_000_000
@@ -122,7 +135,7 @@ class LongHistory:
         while left:
             left -= self._commit(left)
             commits += 1
-            if commits % RECONNECT_COMMITS == 0:
+            if commits % self.shape.reconnect_commits == 0:
                 self._reconnect()
         self.now_ns += COMMIT_NS
         self.runner.write(PhaseMarked(self.now_ns, "quiet", True))
@@ -146,7 +159,7 @@ class LongHistory:
         done_ns = begun_ns + COMMIT_NS // 2
         sent: list[tuple[_Inbox, int, int, int]] = []
         total = 0
-        while total < min(COMMIT_COUNT, left):
+        while total < min(self.shape.commit_count, left):
             hot = self.rng.random() < self.shape.hot_share
             inbox = self.inboxes[0] if hot else self.rng.choice(self.inboxes[1:])
             producer = self.rng.randrange(PRODUCERS) + 2**63
@@ -270,6 +283,41 @@ class LongHistory:
                     producers[mine].astype("<u8").tobytes(), ns[mine].tobytes(),
                 )  # fmt: skip
                 next_bpos[bucket] += count
+
+
+def write_run(run_dir: Path, shape: Shape) -> None:
+    """Write a run folder without a result."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_brief(
+        run_dir,
+        Brief(
+            run_id=RUN_ID,
+            scenario="long",
+            seed=shape.seed,
+            system="reference",
+            promises=sorted(ReferenceSystem.promises),
+            payload=PayloadBrief(
+                kind="random", size_bytes_min=SIZE_BYTES, size_bytes_max=SIZE_BYTES
+            ),
+            requires=RequiresBrief(),
+            limits=[],
+            faults=[],
+            phases=[],
+            route="splitmix64-xxh3",
+            presence_bound_s=4.0,
+            trims=False,
+        ),
+    )
+    payloads = Payloads(shape.seed, "random", SIZE_BYTES, SIZE_BYTES)
+    LongHistory(run_dir / "history", RUN_ID, shape, payloads).write()
+
+
+def judge_run(run_dir: Path, seed: int) -> Result:
+    """Judge the folder as the end of a run does, write its result and return it."""
+    begun = example_results.started()
+    run = msgspec.structs.replace(begun.run, id=RUN_ID, seed=seed)
+    begun = msgspec.structs.replace(begun, run=run)
+    return seal(run_dir, judge(run_dir, begun, Aftermath()))
 
 
 def _sends_alone(single_share: float) -> float:
