@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from harness.provision.toxiproxy import ensure
 from harness.report.terminal import make_console
 from harness.report.writer import write_atomically
 from harness.run.request import stamp
+from harness.scenario.loader import find
 
 SEED = 20_251
 """The seed of every run unless another is asked for."""
@@ -44,6 +46,12 @@ def selftest(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the folders of all runs, not only of escapes.")
     ] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            help="Plant into this one instead of the bugs' own, profile smoke.", metavar="PLACE"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The seed of every run.", metavar="N")] = SEED,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the self-test; new or empty.", metavar="DIR")
@@ -63,6 +71,8 @@ def selftest(
       tallystick selftest --list                 which there are
       tallystick selftest --only no-dedup        one, and its baseline
       tallystick selftest --only no-dedup --keep its run stays to look at
+      tallystick selftest --only no-dedup --scenario ./mine.py
+                                                 would a scenario of yours find it?
 
     Ends with 0 when every bug was found and no baseline raised an alarm, 1 when one escaped or
     an alarm was false, 2 wrong usage, 70 ERROR. The report is selftest.json in the folder.
@@ -71,13 +81,16 @@ def selftest(
     from harness.selftest.campaign import campaign, report_of
     from harness.selftest.table import line_of, print_report
     from harness.selftest.trial import Seen
-    from harness.testing.bugs.registry import all_bugs, find_bug
+    from harness.testing.bugs.registry import Trial, all_bugs, find_bug
 
     try:
         names = [name for text in only or [] for name in text.split(",") if name]
         bugs = [find_bug(name) for name in names] or list(all_bugs().values())
     except KeyError as error:
         raise UsageError(str(error.args[0])) from None
+    if scenario is not None:
+        find(scenario)
+        bugs = [replace(bug, trial=Trial(scenario=scenario)) for bug in bugs]
     if list_:
         for bug in bugs:
             typer.echo(f"{bug.name}  {bug.category}, {bug.place}: {' '.join(bug.named_by)}")

@@ -48,6 +48,8 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"  {seen.trial}: {_outcome(seen)}, {seen.duration_s:.1f} s", soft_wrap=True)
     found = len(report.bugs) - len(report.escaped)
     console.print(f"\n{found} of {len(report.bugs)} bugs found in {report.duration_s:.0f} s.")
+    if not report.complete:
+        console.print("The self-test was interrupted; the rest was not tried.")
     for seen in [*report.bugs, *report.baselines]:
         if not seen.as_it_should_be:
             console.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import traceback
@@ -15,16 +16,17 @@ from harness.report.result import CheckStatus, Result, Status
 from harness.run.observer import NullObserver
 from harness.run.request import REFERENCE_SYSTEM, RunRequest
 from harness.run.runner import run
-from harness.scenario.loader import LoadedScenario
+from harness.scenario.loader import find
 from harness.scenario.parameters import resolve
 from harness.selftest.scenarios import SCENARIOS, place_of
 from harness.testing.bugs.registry import PlantedBug, Trial
 from harness.testing.planted_system import place_of as system_of
 
-RUN_WITHIN_S = 60.0
+RUN_WITHIN_S = 120.0
 """Deadline of one run; a bug that holds the harness up for longer was not found."""
 
-PROFILE = "standard"
+PROFILE = "smoke"
+"""Of every run; the self-test's own scenarios have one size only."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,21 +73,22 @@ def name_of(trial: Trial, bug: PlantedBug | None) -> str:
     if bug is not None:
         return bug.name
     words = [f"{name}-{value}" for name, value in trial.settings.items()]
-    return "-".join(["baseline", trial.scenario, *words])
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join(["baseline", trial.scenario, *words]))
 
 
 def request_for(trial: Trial, bug: PlantedBug | None, seed: int, run_dir: Path) -> RunRequest:
     """Return the request of a run.
 
     Raises:
-        UsageError: A parameter of the trial is none of its scenario.
+        UsageError: There is no such scenario, or a parameter of the trial is none of it.
     """
-    scenario = SCENARIOS[trial.scenario]
-    place = place_of(trial.scenario)
+    own = trial.scenario in SCENARIOS
+    place = place_of(trial.scenario) if own else trial.scenario
+    loaded = find(place)
     return RunRequest(
-        loaded=LoadedScenario(scenario=scenario, source=place, doc=""),
+        loaded=loaded,
         place=place,
-        parameters=resolve(scenario.parameters, PROFILE, trial.settings, seed),
+        parameters=resolve(loaded.scenario.parameters, PROFILE, trial.settings, seed),
         assignments=dict(trial.settings),
         profile=PROFILE,
         seed=seed,

@@ -103,3 +103,11 @@ def test_list_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "no-dedup" in printed
     assert "A7" in printed
+
+
+def test_a_bug_can_be_tried_in_any_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["selftest", "--only", "no-dedup", "--list", "--scenario"]
+    assert run_cli([*asked, "offline-messaging"]) == 0
+    assert "offline-messaging" in capsys.readouterr().out
+    assert run_cli([*asked, "no_such_scenario"]) == 2
+    assert "no scenario" in capsys.readouterr().err

@@ -100,7 +100,10 @@ def _arguments(function: Callable[..., Any]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """The smallest scenario that finds a bug: its name in `harness.selftest`, and parameters."""
+    """The smallest scenario that finds a bug, and its parameters.
+
+    `scenario` is its name in `harness.selftest.scenarios`, or what `tallystick run` takes.
+    """
 
     scenario: str
     settings: Mapping[str, str] = field(default_factory=dict)
