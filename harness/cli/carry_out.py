@@ -117,6 +117,7 @@ def make_request(
     keep_history: str,
     limits: tuple[str, ...] = (),
     files: tuple[str, ...] = (),
+    charts: bool = False,
 ) -> RunRequest:
     """Return the request of a run.
 
@@ -136,6 +137,7 @@ def make_request(
         keep_history=keep_history,
         limits=limits,
         files=files,
+        charts=charts,
     )
 
 

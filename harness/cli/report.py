@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from harness.cli.places import load_result, load_suite
-from harness.errors import DamagedHistory, UsageError
+from harness.errors import UsageError
 from harness.history.index import INDEX_NAME
 from harness.history.reader import read_folder
 from harness.report.html import REPORT_NAME, Page, require_plotly, run_report, suite_report
 from harness.report.result import Result
-from harness.report.series import Series, series_of
+from harness.report.series import Series, read_series, series_of
 from harness.report.writer import RESULT_NAME, SUITE_NAME, write_atomically
 
 HISTORY_FOLDER = "history"
@@ -64,16 +64,13 @@ def _page(label: str, path: Path) -> Page:
     return Page(
         label=label,
         result=result,
-        series=_series(path.parent / HISTORY_FOLDER, result),
+        series=_series(path.parent, result),
         run_dir=str(path.parent),
     )
 
 
-def _series(history: Path, result: Result) -> Series | None:
+def _series(run_dir: Path, result: Result) -> Series | None:
     """Return the history in columns; None where it was not kept or was cut off."""
-    if not (history / INDEX_NAME).is_file():
-        return None
-    try:
-        return series_of(read_folder(history), result.run.duration_s)
-    except DamagedHistory as error:
-        raise DamagedHistory(f"{error}; the report would not show what happened") from error
+    if not (run_dir / HISTORY_FOLDER / INDEX_NAME).is_file():
+        return read_series(run_dir)
+    return series_of(read_folder(run_dir / HISTORY_FOLDER), result.run.duration_s)

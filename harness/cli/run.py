@@ -161,6 +161,7 @@ def run(
         keep_history=keep_history,
         limits=limits,
         files=files,
+        charts=html,
     )
     raise typer.Exit(run_and_report(request, reports))
 

@@ -129,6 +129,7 @@ class SuiteJob:
             keep_history=self.keep_history,
             limits=self.limits,
             files=self.files,
+            charts=self.reports.html,
         )
         self._under_way = planned
         begun_s = time.monotonic()

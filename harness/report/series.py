@@ -13,11 +13,18 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import DamagedHistory
 from harness.history import records as h
+from harness.report.writer import write_atomically
+
+SERIES_NAME = "series.json"
+"""In a run folder whose history was removed, where a report is still wanted."""
 
 BIN_MS_MIN = 100
 BIN_MS_MAX = 500
@@ -274,6 +281,26 @@ class SeriesFold:
             phases=self._phases,
             processes=list(self._lines.values()),
         )
+
+
+def write_series(run_dir: Path, series: Series) -> Path:
+    """Keep the columns of a run whose history is about to be removed; return the file."""
+    return write_atomically(run_dir / SERIES_NAME, msgspec.json.encode(series))
+
+
+def read_series(run_dir: Path) -> Series | None:
+    """Return the columns that `write_series` kept; None if there are none.
+
+    Raises:
+        DamagedHistory: The file is not what was written.
+    """
+    path = run_dir / SERIES_NAME
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Series)
+    except msgspec.DecodeError as error:
+        raise DamagedHistory(f"{path}: {error}") from error
 
 
 def series_of(records: Iterable[h.Record], duration_s: float) -> Series:

@@ -36,6 +36,7 @@ class RunRequest:
         run_dir: The folder of the run; exists and is empty.
         command: What the user typed.
         keep_history: "always", "on-failure" or "never".
+        charts: A report will be drawn: keep what it needs of a history that is removed.
         limits: Thresholds from the command line; they replace the plan's on the same metric.
         files: Python files that were loaded before, for their checks and faults.
         faults: The exact schedules of a replay, load phase by load phase; they replace the plan's.
@@ -54,6 +55,7 @@ class RunRequest:
     run_dir: Path
     command: str
     keep_history: str = "always"
+    charts: bool = False
     limits: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     faults: tuple[tuple[Planned, ...], ...] | None = None

@@ -20,10 +20,12 @@ from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.faults.nemesis import write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
+from harness.history.reader import read_folder
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
 from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
+from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
@@ -158,6 +160,9 @@ def _judge(request: RunRequest, ended: Result, aftermath: Aftermath) -> Result:
 def _apply_retention(request: RunRequest, result: Result) -> None:
     passed = result.verdict.status is Status.PASS
     if request.keep_history == "never" or (request.keep_history == "on-failure" and passed):
+        if request.charts:
+            history = read_folder(request.run_dir / "history")
+            write_series(request.run_dir, series_of(history, result.run.duration_s))
         shutil.rmtree(request.run_dir / "history")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -207,3 +208,15 @@ def test_limits_are_handed_to_the_run_and_to_its_repeat_command(monkeypatch) -> 
     assert repeat[repeat.index("--limit") + 1] == "ack_p99_ms <= 200"
     twice = ["--limit", "ack_p99_ms=1", "--limit", "ack_p99_ms=2"]
     assert run_cli(["run", "offline_messaging", "--out", "y", *twice]) == 2
+
+
+def test_the_readme_names_only_options_that_exist(capsys) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    part = readme[readme.index("## In CI") : readme.index("## Reading the results")]
+    known = {"--tallystick-seed", "--tallystick-profile"}
+    for verb in ("run", "verify", "compare"):
+        assert run_cli([verb, "--help"]) == 0
+        known |= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    named = set(re.findall(r"--[a-z][a-z-]+", part))
+    assert len(named) > 10
+    assert named <= known

@@ -14,9 +14,11 @@ import pytest
 
 from harness.cli.main import run_cli
 from harness.history import records as h
+from harness.history.reader import read_folder
 from harness.report import html, space_time
 from harness.report.html import Page, run_report
 from harness.report.result import SuiteScenario
+from harness.report.series import series_of, write_series
 from harness.report.writer import write_suite
 from harness.testing import example_results as examples
 from harness.testing import stand_in_runner
@@ -134,6 +136,23 @@ def test_a_suite_has_a_part_for_each_run_and_the_library_once(suite_dir: Path) -
     links = [value for name, value in read.attributes if name == "href"]
     assert links == ["#run-0", "#run-1"]
     assert {"run-0", "run-1"} <= {value for name, value in read.attributes if name == "id"}
+
+
+def test_columns_kept_in_place_of_a_history_are_drawn(lossy: Path, tmp_path: Path) -> None:
+    run_dir = Path(shutil.copytree(lossy, tmp_path / "run"))
+    write_series(run_dir, series_of(read_folder(run_dir / "history"), 5.0))
+    run_cli(["report", str(run_dir)])
+    whole = (run_dir / "report.html").read_text()
+    shutil.rmtree(run_dir / "history")
+    run_cli(["report", str(run_dir)])
+    left = json.loads(Reader((run_dir / "report.html").read_text()).scripts[0])
+    assert left["runs"][0]["series"]["in_flight"]
+    assert (
+        left["runs"][0]["series"]["phases"]
+        == json.loads(Reader(whole).scripts[0])["runs"][0]["series"]["phases"]
+    )
+    (run_dir / "series.json").write_text("[]")
+    assert run_cli(["report", str(run_dir)]) == 70
 
 
 def test_names_from_outside_cannot_end_an_element() -> None:
