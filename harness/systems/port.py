@@ -282,7 +282,11 @@ class PresenceAware(Protocol):
     """A deployment that knows who is online (ability PRESENCE)."""
 
     async def presence(self, users: Sequence[str]) -> list[PresenceView]:
-        """Ask who is online."""
+        """Ask who is online.
+
+        Raises:
+            ConnectionError: Nobody could answer now.
+        """
 
 
 @runtime_checkable

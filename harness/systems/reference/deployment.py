@@ -177,11 +177,18 @@ class ReferenceDeployment:
 
     async def presence(self, users: Sequence[str]) -> list[PresenceView]:
         """Ask the core who is online."""
+        try:
+            entries = await self._admin.presence(users)
+        except Refusal as refusal:
+            if not ERROR_RULES[refusal.code].retry:
+                raise
+            # A core that is stopping answers so; it is as if there were none.
+            raise ConnectionError(str(refusal)) from refusal
         return [
             PresenceView(
                 user=entry.user, online=entry.online, edge=entry.edge, session=entry.session
             )
-            for entry in await self._admin.presence(users)
+            for entry in entries
         ]
 
     async def audit(
