@@ -10,10 +10,12 @@ import typer
 from harness.cli.places import load_result, load_suite
 from harness.errors import UsageError
 from harness.history.index import INDEX_NAME
-from harness.history.reader import read_folder
+from harness.history.reader import read_folder, read_folder_placed
 from harness.report.html import REPORT_NAME, Page, require_plotly, run_report, suite_report
+from harness.report.html_parts import told_messages
 from harness.report.result import Result
 from harness.report.series import Series, read_series, series_of
+from harness.report.story import Story, parse_message, tell_all
 from harness.report.writer import RESULT_NAME, SUITE_NAME, write_atomically
 
 HISTORY_FOLDER = "history"
@@ -66,7 +68,18 @@ def _page(label: str, path: Path) -> Page:
         result=result,
         series=_series(path.parent, result),
         run_dir=str(path.parent),
+        stories=_stories(path.parent, result),
     )
+
+
+def _stories(run_dir: Path, result: Result) -> dict[str, Story]:
+    """Return the ways of the messages of the witnesses that are shown, as far as they are known."""
+    names = [name for name in told_messages(result) if "/" in name]
+    if not names or not (run_dir / HISTORY_FOLDER / INDEX_NAME).is_file():
+        return {}
+    asked = [parse_message(name) for name in names]
+    told = tell_all(read_folder_placed(run_dir / HISTORY_FOLDER), asked)
+    return dict(zip(names, told, strict=True))
 
 
 def _series(run_dir: Path, result: Result) -> Series | None:

@@ -7,8 +7,8 @@ runs, and so is the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ from harness.report.html_parts import (
 )
 from harness.report.result import Result, Suite
 from harness.report.series import Series
+from harness.report.story import Story
 
 REPORT_NAME = "report.html"
 
@@ -52,12 +53,14 @@ class Page:
         result: What it came to.
         series: Its history in columns; None where that was not kept.
         run_dir: Where it lies, for the commands.
+        stories: The ways of its witnesses' messages, by the names that the witnesses give.
     """
 
     label: str
     result: Result
     series: Series | None
     run_dir: str
+    stories: Mapping[str, Story] = field(default_factory=dict)
 
 
 def require_plotly() -> None:
@@ -135,7 +138,7 @@ def _head(result: Result, heading: str = "h1") -> Iterator[str]:
 
 def _run(page: Page, number: int) -> Iterator[str]:
     result = page.result
-    yield from failures(result, page.run_dir)
+    yield from failures(result, page.run_dir, page.stories)
     yield from counts_tiles(result)
     yield from limits_table(result.limits)
     yield "<h2>Over time</h2>"

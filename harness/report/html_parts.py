@@ -10,7 +10,8 @@ import msgspec
 
 from harness.report import words
 from harness.report.result import Check, CheckStatus, Fault, Limit, Result, Status, Witness
-from harness.report.space_time import space_time
+from harness.report.space_time import of_records, of_story
+from harness.report.story import Story
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order, in_trust_order
 
@@ -21,19 +22,36 @@ WITNESSES_OPEN = 3
 """Of them so many are open from the start."""
 
 
-def failures(result: Result, run_dir: str) -> Iterator[str]:
-    """Yield each failed check with its witnesses as diagrams; without one, what is not proven."""
+def told_messages(result: Result) -> list[str]:
+    """Return the messages whose whole way should be drawn: those of the open witnesses."""
+    explained, _ = failed_in_order(result.checks)
+    return [
+        witness.message
+        for check in explained
+        for witness in check.witnesses[:WITNESSES_OPEN]
+        if witness.message
+    ]
+
+
+def failures(result: Result, run_dir: str, stories: Mapping[str, Story]) -> Iterator[str]:
+    """Yield each failed check with its witnesses as diagrams; without one, what is not proven.
+
+    Args:
+        result: The run.
+        run_dir: Stands in commands.
+        stories: The ways of messages, by name; a witness without one shows its own records.
+    """
     explained, doubtful = failed_in_order(result.checks)
     for check in explained:
         yield f'<section class="box broken"><h2>{escape(check.id)} {escape(check.name)}</h2>'
         yield f"<p>{escape(words.anomaly(check))}</p>"
         for witness in check.witnesses[:WITNESSES_OPEN]:
-            yield from _witness(witness, run_dir)
+            yield from _witness(witness, run_dir, stories)
         more = check.witnesses[WITNESSES_OPEN:WITNESSES_MAX]
         if more:
             yield f"<details><summary>{len(more)} more</summary>"
             for witness in more:
-                yield from _witness(witness, run_dir)
+                yield from _witness(witness, run_dir, stories)
             yield "</details>"
         left = check.instances - min(len(check.witnesses), WITNESSES_MAX)
         if left > 0:
@@ -46,9 +64,10 @@ def failures(result: Result, run_dir: str) -> Iterator[str]:
         yield from _unproven(result)
 
 
-def _witness(witness: Witness, run_dir: str) -> Iterator[str]:
+def _witness(witness: Witness, run_dir: str, stories: Mapping[str, Story]) -> Iterator[str]:
     yield f"<h3>{escape(witness.summary)}</h3>"
-    diagram = space_time(witness.records)
+    story = stories.get(witness.message)
+    diagram = of_story(story) if story and story.events else of_records(witness.records)
     if diagram:
         yield f'<div class="scroll">{diagram}</div>'
     if witness.records:

@@ -11,16 +11,22 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-LANE_PX = 150
+from harness.report.story import Story, reader_lane
+
+LANE_PX = 128
 ROW_PX = 34
 LEFT_PX = 104
 TOP_PX = 34
 
-NAME_CHARACTERS_MAX = 20
+NAME_CHARACTERS_MAX = 18
 """Longer names of lanes are cut in the middle; the full name is the lane's tooltip."""
 
 TEXT_PX = 330
-"""Room for the words to the right of the last lane."""
+CHARACTER_PX = 7
+"""Room for the words to the right of the last lane, and for each character of them."""
+
+ROWS_MAX = 60
+"""Rows drawn of one message's way; `tallystick history` tells all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +38,36 @@ class _Event:
     ids: tuple[tuple[str, str, int, int], ...] = ()
 
 
-def space_time(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the diagram of a witness' records, or "" if they hold nothing to draw."""
-    events = sorted((_event(record) for record in records), key=lambda event: event.t_ns)
+def of_records(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the diagram of a witness' records, or "" if there are none."""
+    return _drawn(sorted((_event(record) for record in records), key=lambda event: event.t_ns))
+
+
+def of_story(story: Story) -> str:
+    """Return the diagram of one message's whole way, the faults that held meanwhile included."""
+    one = (("", story.asked.inbox, 0, 1),)
+    return _drawn(
+        [
+            _Event(
+                t_ns=event.t_ns,
+                lane=event.lane,
+                text=event.text,
+                kind=event.kind,
+                ids=one if event.kind in ("invoked", "delivered", "stored") else (),
+            )
+            for event in story.events[:ROWS_MAX]
+        ]
+    )
+
+
+def _drawn(events: Sequence[_Event]) -> str:
     if not events:
         return ""
     lanes = list(dict.fromkeys(event.lane for event in events))
     # Senders to the left, the store in the middle, readers to the right: as messages travel.
-    lanes.sort(key=lambda lane: (not lane.startswith("sender"), lane.startswith("reader"), lane))
-    width = LEFT_PX + LANE_PX * len(lanes) + TEXT_PX
+    lanes.sort(key=_place)
+    text_px = max(TEXT_PX, CHARACTER_PX * max(len(event.text) for event in events))
+    width = LEFT_PX + LANE_PX * len(lanes) + text_px
     height = TOP_PX + ROW_PX * (len(events) + 1)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [f'<svg class="space-time" {size} role="img" aria-label="space-time diagram">']
@@ -49,6 +76,11 @@ def space_time(records: Sequence[Mapping[str, Any]]) -> str:
     parts += _rows(events, lanes)
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _place(lane: str) -> tuple[int, str]:
+    order = ("faults", "sender", "store", "reader")
+    return next((i for i, word in enumerate(order) if lane.startswith(word)), 2), lane
 
 
 def _x(lanes: Sequence[str], lane: str) -> float:
@@ -166,7 +198,7 @@ def _send(record: Mapping[str, Any], tag: str, t_ns: int, inbox: str) -> _Event:
 
 
 def _reader(record: Mapping[str, Any]) -> str:
-    return f"reader {record.get('reader', '?')}"
+    return reader_lane(str(record.get("reader", "?")))
 
 
 def _other_lane(tag: str) -> str:

@@ -6,7 +6,7 @@ with the run. Nothing is judged here: the words say what each record says, and w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,11 +39,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One record, in words, with the place where it lies in the history."""
+    """One record, in words, with the place where it lies in the history.
+
+    `lane` is who did it ("sender 9153", "reader bob", "store", "faults"), `kind` what it is: the
+    record's tag, for a completion with its outcome.
+    """
 
     t_ns: int
     text: str
     place: str
+    lane: str
+    kind: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,10 +117,24 @@ def tell(placed: Iterable[Placed], asked: Asked) -> Story:
         placed: The history in the order of time, each record with its place.
         asked: The message.
     """
-    teller = _Teller(asked)
+    return tell_all(placed, [asked])[0]
+
+
+def tell_all(placed: Iterable[Placed], asked: Sequence[Asked]) -> list[Story]:
+    """Return the stories of several messages, in one walk."""
+    tellers = [_Teller(one) for one in asked]
+    by_inbox: dict[str, list[_Teller]] = {}
+    for teller, one in zip(tellers, asked, strict=True):
+        by_inbox.setdefault(one.inbox, []).append(teller)
     for place, record in placed:
-        teller.see(place, record)
-    return teller.finish()
+        concerned = (
+            tellers
+            if isinstance(record, h.FaultMarked)
+            else by_inbox.get(getattr(record, "inbox", ""), ())
+        )
+        for teller in concerned:
+            teller.see(place, record)
+    return [teller.finish() for teller in tellers]
 
 
 def _runs(record: h.Delivered) -> Iterator[tuple[int, h.DeliveredRun]]:
@@ -122,6 +142,11 @@ def _runs(record: h.Delivered) -> Iterator[tuple[int, h.DeliveredRun]]:
     for run in record.runs:
         yield pos, run
         pos += run.count
+
+
+def reader_lane(name: str) -> str:
+    """Return the lane of a reader; the first of an inbox is called "reader-" and the inbox."""
+    return f"reader {name.removeprefix('reader-')}"
 
 
 def _s(t_ns: int) -> str:
@@ -133,6 +158,7 @@ class _Teller:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._sender = f"sender {asked.producer}"
         self._story = Story(asked=asked)
         self._positions: set[int] = set() if asked.pos < 0 else {asked.pos}
         self._producers: dict[int, None] = {}
@@ -161,7 +187,7 @@ class _Teller:
                 self._see_delivered(place, record)
             case h.Closed() if (record.reader, record.session) in self._told_sessions:
                 what = f"session {record.session} of {record.reader} ended: {record.cause}"
-                self._add(record.t_ns, what, place)
+                self._add(record.t_ns, what, place, reader_lane(record.reader), "closed")
             case h.AckInvoked():
                 self._see_ack(place, record, "cursor ack up to", "asked for")
             case h.AckCompleted():
@@ -173,11 +199,11 @@ class _Teller:
             case _:
                 pass
 
-    def _add(self, t_ns: int, text: str, place: str) -> None:
+    def _add(self, t_ns: int, text: str, place: str, lane: str, kind: str) -> None:
         if len(self._story.events) == EVENTS_MAX:
             self._story.truncated = True
             return
-        self._story.events.append(Event(t_ns=t_ns, text=text, place=place))
+        self._story.events.append(Event(t_ns=t_ns, text=text, place=place, lane=lane, kind=kind))
 
     def _see_invoked(self, place: str, record: h.Invoked) -> None:
         self._producers.setdefault(record.producer)
@@ -189,7 +215,9 @@ class _Teller:
             due = f", {late_ms:.1f} ms after it was due"
         if self._sent_ns < 0:
             self._sent_ns = record.t_ns
-        self._add(record.t_ns, f"send invoked{_in_batch(record)}{due}", place)
+        self._add(
+            record.t_ns, f"send invoked{_in_batch(record)}{due}", place, self._sender, "invoked"
+        )
 
     def _see_completed(self, place: str, record: h.Completed) -> None:
         if not self._inside(record.producer, record.n_first, record.count):
@@ -211,7 +239,8 @@ class _Teller:
                 record.outcome, record.outcome
             )
             text = f"{word} ({record.error or 'no reason given'}) after {tries}{_in_batch(record)}"
-        self._add(record.t_ns, text, place)
+        kind = f"completed {record.outcome}"
+        self._add(record.t_ns, text, place, self._sender, kind)
 
     def _see_delivered(self, place: str, record: h.Delivered) -> None:
         for pos, run in _runs(record):
@@ -231,6 +260,8 @@ class _Teller:
                 f"delivered to {record.reader} in session {record.session} at position {at} "
                 f"({buckets}){again}",
                 place,
+                reader_lane(record.reader),
+                "delivered",
             )
 
     def _tell_session(self, reader: str, session: int) -> None:
@@ -249,6 +280,8 @@ class _Teller:
             f"session {session} of {reader} opened at {opened.edge}, {begun}, "
             f"next position {opened.next_pos}",
             place,
+            reader_lane(reader),
+            "opened",
         )
 
     def _see_ack(
@@ -261,7 +294,7 @@ class _Teller:
         self._told_acks.add(key)
         word = {"ok": "confirmed", "fail": "refused", "info": "unknown"}.get(state, state)
         text = f"{what} {record.upto} by {record.reader} in session {record.session}: {word}"
-        self._add(record.t_ns, text, place)
+        self._add(record.t_ns, text, place, reader_lane(record.reader), "cursor")
 
     def _see_end(self, place: str, record: h.EndRead) -> None:
         past = any(pos <= record.pos for pos in self._positions)
@@ -274,6 +307,8 @@ class _Teller:
             f"end read by {record.reader}: nothing beyond position {record.pos} "
             f"(asked at {_s(record.t_invoked_ns)})",
             place,
+            reader_lane(record.reader),
+            "end_read",
         )
 
     def _see_stored(self, place: str, record: h.Stored) -> None:
@@ -293,6 +328,8 @@ class _Teller:
                 f"found stored at position {pos}, epoch {record.epoch}, bucket {record.bucket} of "
                 f"{record.bucket_count}, place {record.bpos_first + index} in the bucket",
                 place,
+                "store",
+                "stored",
             )
 
     def _inside(self, producer: int, n_first: int, count: int) -> bool:
@@ -326,7 +363,7 @@ class _Teller:
                 seen = ", ".join(f"{name} {value:g}" for name, value in mark.effect.items())
                 told = f" ({seen})" if seen and mark.state != "requested" else ""
                 text = f"fault {mark.fault}: {mark.kind} on {mark.target} {mark.state}{told}"
-                yield Event(t_ns=mark.t_ns, text=text, place=place)
+                yield Event(t_ns=mark.t_ns, text=text, place=place, lane="faults", kind="fault")
 
 
 def _in_batch(record: h.Invoked | h.Completed) -> str:

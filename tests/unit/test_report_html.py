@@ -84,7 +84,11 @@ def test_a_failing_run_is_told_with_its_witness_and_its_columns(lossy: Path, cap
     read = Reader(page)
     for part in ("FAIL", "A1 LOST", "sends n", "tallystick history", "Checks", "Machine"):
         assert part in read.text
-    assert '<svg class="space-time"' in page
+    # The lost message's whole way: sent, acknowledged, and an end read without it.
+    drawn = page[page.index('<svg class="space-time"') :]
+    drawn = drawn[: drawn.index("</svg>")]
+    for part in ("sender ", "reader ", "send invoked", "acknowledged", "end read by"):
+        assert part in drawn
     data = json.loads(read.scripts[0])
     (run,) = data["runs"]
     assert len(run["t"]) == len(run["series"]["in_flight"]) > 0
@@ -209,7 +213,7 @@ def test_a_diagram_joins_a_send_with_what_came_of_it() -> None:
     def run(n: int) -> dict[str, object]:
         return {"producer": "7", "n_first": n, "count": 2}
 
-    drawn = space_time.space_time(
+    drawn = space_time.of_records(
         [
             {"record": "delivered", "t_ns": 30, "reader": "ann", "inbox": "box", "pos_first": 4,
              "runs": [run(4)]},
@@ -224,7 +228,7 @@ def test_a_diagram_joins_a_send_with_what_came_of_it() -> None:
     texts = re.findall(r'class="what"[^>]*>([^<]+)<', drawn)
     assert texts[0] == "sends n 5 to box"
     assert texts[2] == "delivered: positions 4 to 5"
-    assert space_time.space_time([]) == ""
+    assert space_time.of_records([]) == ""
 
 
 def test_without_plotly_it_is_said_before_a_run(monkeypatch, tmp_path: Path, capsys) -> None:
