@@ -16,7 +16,10 @@ Examples:
   tallystick run global_fan_in --seed 4711 --set duration_s=10
   tallystick run ./late_login.py          a scenario of your own
   tallystick verify --profile smoke       all scenarios, quickly
+  tallystick new scenario late_login      a file to start it from
   tallystick check results/latest         judge again, from history
+  tallystick report results/latest        one HTML page of it
+  tallystick compare results/a results/b  what changed between two
   tallystick explain A1                   what an anomaly means
   tallystick selftest                     do the checks see planted bugs
 
