@@ -21,13 +21,12 @@ INBOXES = ("ann", "bob the 2nd")  # The second name has what broker's names cann
 def plan(p):
     waiting = Stream(to=INBOXES, producers=2, count=p.waiting, batch_count=10)
     before = (Send(stream=waiting), Restart(role="core", kill=True)) if p.waiting else ()
-    whom = "reader-*" if p.readers_only else "*"
-    times = (0.4, 0.8, 1.2, 1.6) if p.readers_only else (0.5,)
-    faults = [at(at_s, LinkReset(), on=f"client-edge:near:{whom}") for at_s in times]
+    times = (0.5, 0.8, 1.2, 1.6)[: p.resets]
+    faults = [at(at_s, LinkReset(), on=f"client-edge:near:{p.whom}*") for at_s in times]
     if p.kill:
         faults.append(at(1.2, ProcessKill(), on="core"))
     return Plan(
-        topology=Topology(edges=("near",), latency_ms={"near": 5}),
+        topology=Topology(edges=("near",), latency_ms={"near": p.latency_ms}),
         phases=(
             *before,
             Login(inboxes=INBOXES),
@@ -50,7 +49,10 @@ SCENARIO = Scenario(
     plan=plan,
     parameters=(
         Parameter(name="waiting", default=60, unit="messages", help="Per sender, unread."),
-        Parameter(name="readers_only", default=0, unit="", help="Reset readers, again and again."),
+        Parameter(name="resets", default=1, unit="", help="How often links are reset."),
+        Parameter(name="whom", default="", unit="", choices=("", "reader-", "sender-"),
+                  help="Whose links: everybody's, or those of one sort."),
+        Parameter(name="latency_ms", default=5, unit="ms", help="One way."),
         Parameter(name="kill", default=1, unit="", help="Whether the broker is killed too."),
     ),
 )
@@ -59,12 +61,16 @@ SCENARIO = Scenario(
 SEED = "11"
 
 
-def run_trouble(folder: Path, system: str, *more: str) -> tuple[int, Result]:
-    """Run the scenario on a system; return the exit code and the result."""
+def run_trouble(
+    folder: Path, system: str, *more: str, **parameters: int | str
+) -> tuple[int, Result]:
+    """Run the scenario on a system, with more words and parameters; return exit code and result."""
     scenario = folder / "trouble.py"
     scenario.write_text(TROUBLE)
     out = folder / "out"
     words = ["run", str(scenario), "--seed", SEED, "--system", system, "--out", str(out), *more]
+    for name, value in parameters.items():
+        words += ["--set", f"{name}={value}"]
     code = run_cli(words)
     return code, decode_result((out / "result.json").read_bytes())
 

@@ -33,8 +33,9 @@ def test_jetstream_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Pat
 
 
 def test_core_nats_loses_what_nobody_hears_while_links_are_reset(tmp_path: Path):
-    words = ("--set", "waiting=0", "--set", "kill=0", "--set", "readers_only=1")
-    code, result = run_trouble(tmp_path, "nats?jetstream=off", *words)
+    code, result = run_trouble(
+        tmp_path, "nats?jetstream=off", waiting=0, kill=0, whom="reader-", resets=4
+    )
     assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
     assert "A1" in failed_checks(result)
     lost = check_of(result, "A1")
@@ -78,8 +79,8 @@ def test_a_server_that_runs_already_is_used_and_left_as_it_was(
         return len(found)
 
     monkeypatch.setenv(PASSWORD_VARIABLE, "not shown")
-    words = ("--endpoint", server, "--user", "ann", "--set", "waiting=0", "--set", "kill=0")
-    code, result = run_trouble(tmp_path, "nats", *words)
+    words = ("--endpoint", server, "--user", "ann")
+    code, result = run_trouble(tmp_path, "nats", *words, waiting=0, kill=0)
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.system.config["endpoint"] == server
     assert "core" not in [process.role for process in result.processes]

@@ -66,8 +66,8 @@ def test_a_server_that_runs_already_is_used_and_left_as_it_was(
     monkeypatch.setenv(PASSWORD_VARIABLE, "not shown")
     with valkey.Valkey(host=LOOPBACK, port=server, password="not shown") as client:
         client.set("of another", "1")
-        words = ("--endpoint", f"{LOOPBACK}:{server}", "--set", "waiting=0", "--set", "kill=0")
-        code, result = run_trouble(tmp_path, "valkey", *words)
+        words = ("--endpoint", f"{LOOPBACK}:{server}")
+        code, result = run_trouble(tmp_path, "valkey", *words, waiting=0, kill=0)
         assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
         assert result.system.config["endpoint"] == f"{LOOPBACK}:{server}"
         assert client.keys() == [b"of another"]

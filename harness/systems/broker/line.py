@@ -66,7 +66,7 @@ class Line(Protocol):
 
     @property
     def connections(self) -> int:
-        """How many connections it has opened so far."""
+        """How many of its connections were answered; a proxy takes them for a dead server too."""
 
     @property
     def bytes_read(self) -> int:

@@ -32,19 +32,23 @@ FETCH_WITHIN_MS = 1_000
 
 
 class ProducerLine:
-    """A sender's connection: the way of its producer to one proxy."""
+    """A sender's connection: the way of its producer to one proxy.
+
+    Args:
+        producer: Let through to the proxy, or about to be.
+        before: (connections, bytes read) that the producer's door counted on earlier ways.
+    """
 
     in_flight_max = IN_FLIGHT_MAX
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, before: tuple[int, int]) -> None:
         self._producer = producer
-        door = producer.door
-        self._before = (door.connections, door.bytes_read)
+        self._before = before
         self._after: tuple[int, int] | None = None
 
     @property
     def connections(self) -> int:
-        """Connections that the producer has opened on this way."""
+        """Connections of the producer that were answered on this way."""
         return self._counted()[0]
 
     @property
@@ -96,7 +100,7 @@ class ConsumerLine:
 
     @property
     def connections(self) -> int:
-        """Connections opened so far: to bootstrap, to the leader, to the coordinator."""
+        """Connections that were answered: to bootstrap, to the leader, to the coordinator."""
         return self._door.connections
 
     @property
@@ -180,7 +184,10 @@ async def dial_sender(
         Unavailable: The broker did not take us in.
     """
     producer = memory.kept
-    if not isinstance(producer, Producer):
+    before = (0, 0)
+    if isinstance(producer, Producer):
+        before = (producer.door.connections, producer.door.bytes_read)
+    else:
         producer = Producer(port, connect)
         try:
             await producer.start()
@@ -188,7 +195,7 @@ async def dial_sender(
             await producer.close()
             raise
         memory.kept = producer
-    line = ProducerLine(producer)
+    line = ProducerLine(producer, before)
     try:
         await producer.resume(port, ears)
     except BaseException:

@@ -29,7 +29,7 @@ class Door:
     Attributes:
         client_id: The name under which the client must be made.
         port: The proxy's port on loopback; may change while the door is shut.
-        connections: How many connections were opened.
+        connections: How many connections were answered.
         bytes_read: How many bytes they have read.
         broken: Told when one of them ends without our doing.
     """
@@ -93,15 +93,27 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
     def _create_reader_task(self) -> Any:
         # The stream is there and nothing was read yet: the moment to begin counting.
         door, reader = self._door, self._reader
-        door.connections += 1
         feed = reader.feed_data
+        answered = False
 
         def feed_data(data: bytes) -> None:
+            nonlocal answered
+            # A proxy takes connections for a server that is not there, too.
+            door.connections += not answered
+            answered = True
             door.bytes_read += len(data)
             feed(data)
 
         reader.feed_data = feed_data
         return super()._create_reader_task()
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        """Send a request; raises KafkaConnectionError when the connection has ended."""
+        if self._writer is not None and self._writer.transport.is_closing():
+            # uvloop answers a write with a RuntimeError then, which ends aiokafka's tasks for good.
+            self.close(CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError("the connection has ended")
+        return super().send(request, expect_response)
 
     def close(self, reason: Any = None, exc: Any = None) -> Any:
         """Close it, and tell when that was not our doing."""

@@ -71,7 +71,7 @@ def ensure_jars(progress: Progress) -> Path:
     if named := os.environ.get(JARS_VARIABLE):
         return Path(named)
     folder = _jars_folder()
-    with exclusive(folder.with_suffix(".lock"), progress) as lock:
+    with exclusive(folder.with_name(f"{folder.name}.lock"), progress) as lock:
         if folder.is_dir():
             return folder
         progress(f"fetching Kafka {KAFKA_VERSION} with Maven (44 MB, once)")

@@ -97,7 +97,7 @@ class NatsLine:
 
     @property
     def connections(self) -> int:
-        """Connections opened: one."""
+        """Connections that were answered: one, or none yet."""
         return self._connection.connections
 
     @property

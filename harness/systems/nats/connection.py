@@ -33,7 +33,6 @@ class ProxyTransport(TcpTransport):
     def __init__(self, port: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes_read = 0
-        self.connections = 0
         self._port = port
 
     def __bool__(self) -> bool:
@@ -45,7 +44,6 @@ class ProxyTransport(TcpTransport):
         await super().connect(
             uri._replace(netloc=f"{LOOPBACK}:{self._port}"), buffer_size, connect_timeout
         )
-        self.connections += 1
 
     async def read(self, buffer_size: int) -> bytes:
         """Read and count."""
@@ -100,8 +98,8 @@ class NatsConnection:
 
     @property
     def connections(self) -> int:
-        """Connections opened: one."""
-        return self._transport.connections
+        """Connections that were answered: one, or none yet."""
+        return int(self._transport.bytes_read > 0)
 
     @property
     def bytes_read(self) -> int:

@@ -37,7 +37,7 @@ class CoreLine:
 
     @property
     def connections(self) -> int:
-        """Connections opened: one."""
+        """Connections that were answered: one, or none yet."""
         return self._connection.connections
 
     @property

@@ -53,8 +53,8 @@ class ValkeyLine:
 
     @property
     def connections(self) -> int:
-        """Connections that came up: one, or two for a reader."""
-        return self._commands.opened + self._blocking.opened
+        """Connections that were answered: one, or two for a reader."""
+        return sum(pipe.bytes_read > 0 for pipe in (self._commands, self._blocking))
 
     @property
     def bytes_read(self) -> int:

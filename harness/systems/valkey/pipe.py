@@ -86,7 +86,6 @@ class Pipe:
     """
 
     def __init__(self, connection: _CountedConnection, lost: Callable[[str], None]) -> None:
-        self.opened = False
         self._connection = connection
         self._lost = lost
         self._owed: deque[asyncio.Future[Any]] = deque()
@@ -115,7 +114,6 @@ class Pipe:
             await self._connection.connect()  # type: ignore[no-untyped-call]
         except (ValkeyError, OSError) as error:
             raise Unavailable(str(error)) from error
-        self.opened = True
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def call(self, *words: str | bytes | int) -> Any:
