@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import msgspec
 
-from harness.report.result import Check, CheckStatus, Environment, Limits, Result, Status
+from harness.report.compare_facts import differences
+from harness.report.result import Check, CheckStatus, Limits, Result, Status
 from harness.run import limits, verdict
 
 COMPARISON_SCHEMA = "tallystick.comparison/1.0"
@@ -32,8 +32,6 @@ METRICS = (
 ANOMALIES = frozenset({"lost", "duplicated", "reordered"})
 """Counts that are summed over the runs of a side: one in ten runs must not vanish in a median."""
 
-FSYNC_FACTOR = 2.0
-"""Disks whose fsync differ by more than this are another environment."""
 
 _CHECK_RANK = {
     CheckStatus.PASS: 0,
@@ -338,58 +336,3 @@ def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | No
         allowed_percent=allowed,
         passed=worse and allowed is not None and too_far,
     )
-
-
-def differences(a: Sequence[Result], b: Sequence[Result], *, settings: bool = True) -> list[str]:
-    """Return in words how the runs of the two sides differ in what they were asked to do."""
-    told = []
-    facts_a = [_facts(result, settings=settings) for result in a]
-    facts_b = [_facts(result, settings=settings) for result in b]
-    for name in dict.fromkeys(key for facts in (*facts_a, *facts_b) for key in facts):
-        of_a = {_text(facts.get(name)) for facts in facts_a}
-        of_b = {_text(facts.get(name)) for facts in facts_b}
-        if of_a != of_b:
-            told.append(f"{name}: {', '.join(sorted(of_a))} / {', '.join(sorted(of_b))}")
-    fsync_a, fsync_b = _fsync(a), _fsync(b)
-    if fsync_a and fsync_b and max(fsync_a, fsync_b) > FSYNC_FACTOR * min(fsync_a, fsync_b):
-        told.append(f"fsync: {fsync_a:.3g} ms / {fsync_b:.3g} ms")
-    return told
-
-
-def _facts(result: Result, *, settings: bool) -> dict[str, Any]:
-    run, system = result.run, result.system
-    facts: dict[str, Any] = {
-        "scenario": run.scenario,
-        "profile": run.profile,
-        "system": f"{system.name} {system.version}",
-        "planted bug": system.planted_bug or "none",
-        **{f"parameter {name}": value for name, value in run.parameters.items()},
-    }
-    if settings:
-        facts |= {f"setting {name}": value for name, value in system.config.items()}
-    return facts | _machine(result.environment)
-
-
-def _machine(environment: Environment) -> dict[str, Any]:
-    return {
-        "os": environment.os,
-        "python": environment.python,
-        "tallystick": environment.tallystick.version
-        + (f" {environment.tallystick.commit[:12]}" if environment.tallystick.commit else ""),
-        "toxiproxy": environment.toxiproxy.version if environment.toxiproxy else "none",
-        "cpus": environment.cpu_count,
-        "memory GiB": round(environment.memory_bytes / 2**30),
-        "file system": environment.filesystem,
-        "oddities": "; ".join(environment.flags) or "none",
-    }
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _fsync(results: Sequence[Result]) -> float:
-    values = [r.environment.fsync_ms_p50 for r in results if r.environment.fsync_ms_p50]
-    return median(values) if values else 0.0

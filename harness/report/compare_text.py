@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from harness.report.compare import Comparison, Figure, Pair, Spread
+from harness.report.summary import escape
 
 WIDTH = 80
 
@@ -66,17 +67,17 @@ def _behind(comparison: Comparison) -> Iterator[str]:
 def markdown(comparison: Comparison) -> str:
     """Return the comparison as a Markdown page."""
     parts = [f"# Comparison\n\nA: `{comparison.a}`  \nB: `{comparison.b}`\n"]
-    parts += [f"**Worse: {_escape(line)}**\n" for line in comparison.passed]
+    parts += [f"**Worse: {escape(line)}**\n" for line in comparison.passed]
     for pair in comparison.pairs:
         parts.append("\n".join(_pair_markdown(pair)))
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
-            parts.append(f"Only in {side}: {_escape(', '.join(names))}\n")
+            parts.append(f"Only in {side}: {escape(', '.join(names))}\n")
     return "\n".join(parts)
 
 
 def _pair_markdown(pair: Pair) -> Iterator[str]:
-    yield f"## {_escape(pair.scenario)}\n"
+    yield f"## {escape(pair.scenario)}\n"
     yield "| | A | B | change | |"
     yield "|---|---:|---:|---:|---|"
     worse = "worse" if pair.verdicts.worse else ""
@@ -94,7 +95,7 @@ def _pair_markdown(pair: Pair) -> Iterator[str]:
             f"| {_note(figure)} |"
         )
     yield ""
-    yield from (f"- differs: {_escape(text)}" for text in pair.differences)
+    yield from (f"- differs: {escape(text)}" for text in pair.differences)
     for side, runs, whole in (("A", pair.runs_a, pair.whole_a), ("B", pair.runs_b, pair.whole_b)):
         if whole < runs:
             yield f"- of {side} {runs - whole} did not reach the end; only verdicts count of it"
@@ -153,10 +154,3 @@ def _note(figure: Figure) -> str:
     if not figure.beyond_spread:
         return "within"
     return "worse" if figure.worse else "better"
-
-
-def _escape(text: str) -> str:
-    flat = " ".join(text.split())
-    for letter in "\\|*_`":
-        flat = flat.replace(letter, f"\\{letter}")
-    return flat.replace("<", "&lt;").replace(">", "&gt;")

@@ -31,7 +31,7 @@ def result_markdown(result: Result, run_dir: str = "RESULT") -> str:
 
 def broken_markdown(label: str, verdict: Verdict) -> str:
     """Return a run of which there is no result as Markdown."""
-    return f"# {verdict.status.value}: {label}\n\n{_escape(verdict.reason)}\n"
+    return f"# {verdict.status.value}: {label}\n\n{escape(verdict.reason)}\n"
 
 
 def suite_markdown(suite: Suite) -> str:
@@ -45,20 +45,20 @@ def suite_table(suite: Suite, *, links: bool) -> str:
     lines = [
         f"# {verdict.status.value}: Tallystick suite, {suite.profile}, seed {suite.seed}",
         "",
-        _escape(verdict.reason) + ("" if suite.complete else " (not complete)"),
+        escape(verdict.reason) + ("" if suite.complete else " (not complete)"),
         "",
         "| scenario | verdict | limits | seconds | reason |",
         "|---|---|---|---:|---|",
     ]
     lines += [
         f"| {_name(one, links=links)} | {one.status.value} | {one.limits.value} "
-        f"| {one.duration_s:.1f} | {_escape(one.reason)} |"
+        f"| {one.duration_s:.1f} | {escape(one.reason)} |"
         for one in suite.scenarios
     ]
     lines += [
-        f"| {n.name} | not applicable | | | {_escape(n.reason)} |" for n in suite.not_applicable
+        f"| {n.name} | not applicable | | | {escape(n.reason)} |" for n in suite.not_applicable
     ]
-    lines += [f"| {n.name} | not run | | | {_escape(n.reason)} |" for n in suite.not_run]
+    lines += [f"| {n.name} | not run | | | {escape(n.reason)} |" for n in suite.not_run]
     return "\n".join(lines) + "\n"
 
 
@@ -72,11 +72,11 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
     yield f"# {verdict.status.value}: {run.scenario}, {run.profile}, seed {run.seed}"
     yield ""
     if result.system.planted_bug is not None:
-        yield f"**This system ran with a planted bug: {_escape(result.system.planted_bug)}**\n"
+        yield f"**This system ran with a planted bug: {escape(result.system.planted_bug)}**\n"
     if not result.complete:
         yield "**Incomplete: the run was cut off.**\n"
-    yield f"Claim: {_escape(run.claim)}\n"
-    yield f"{_escape(verdict.reason)}\n"
+    yield f"Claim: {escape(run.claim)}\n"
+    yield f"{escape(verdict.reason)}\n"
     explained, doubtful = failed_in_order(result.checks)
     for check in explained:
         yield from _anomaly(check, run_dir)
@@ -89,10 +89,10 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
 
 
 def _anomaly(check: Check, run_dir: str) -> Iterator[str]:
-    yield f"## {_escape(words.anomaly(check))}\n"
+    yield f"## {escape(words.anomaly(check))}\n"
     for witness in check.witnesses:
         where = f" `{witness.history_ref}`" if witness.history_ref else ""
-        yield f"- {_escape(witness.summary)}{where}"
+        yield f"- {escape(witness.summary)}{where}"
         for record in witness.records:
             yield f"  - `{words.record(record)}`"
         if witness.message:
@@ -116,9 +116,9 @@ def _figures(result: Result) -> Iterator[str]:
     if behind := words.generator(result.throughput_per_s):
         yield f"- generator: {behind}"
     yield from (f"- limit {words.limit(one)}" for one in result.limits)
-    yield from (f"- fault {_escape(line)}" for line in words.faults_together(result.faults))
+    yield from (f"- fault {escape(line)}" for line in words.faults_together(result.faults))
     yield from (f"- {line}" for line in words.processes(result.processes))
-    yield from (f"- note: {_escape(note)}" for note in [*result.environment.flags, *result.notes])
+    yield from (f"- note: {escape(note)}" for note in [*result.environment.flags, *result.notes])
     drawn = bars.draw(result.buckets)
     if drawn:
         yield from ["", "```", *drawn, "```"]
@@ -131,14 +131,14 @@ def _checks(checks: list[Check]) -> Iterator[str]:
         if check.status is not CheckStatus.NOT_APPLICABLE:
             yield (
                 f"| {check.id} {check.name} | {check.status.value} | {check.examined:,} "
-                f"| {check.instances:,} | {_escape(check.reason)} |"
+                f"| {check.instances:,} | {escape(check.reason)} |"
             )
     skipped = [c.id for c in checks if c.status is CheckStatus.NOT_APPLICABLE]
     if skipped:
         yield from ["", f"Not applicable: {' '.join(skipped)}"]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return the text so that it stays in its table cell and starts no markup."""
     flat = " ".join(text.split())
     for letter in "\\|*_`":
