@@ -104,7 +104,7 @@ def drawn(choices: Sequence[Planned], count: int, rng: random.Random) -> list[Pl
 
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
-    rng = p.rng("faults")
+    rng = random.Random(p.seed_for("faults"))
     users = tuple(f"user_{index}" for index in range(p.users))
     vip = "vip_rebucketed"
     gap_s = p.duration_s / p.strikes

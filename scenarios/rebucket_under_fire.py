@@ -7,6 +7,8 @@ lie between them. Each new count must begin at one position, nothing may move, a
 message lies is compared with the published hash of the count in force there.
 """
 
+import random
+
 from tallystick import (
     Ability,
     Drain,
@@ -42,7 +44,7 @@ def plan(p: Parameters) -> Plan:
         )
         for index in range(p.changes)
     )
-    rng = p.rng("strikes")
+    rng = random.Random(p.seed_for("strikes"))
     faults: list[Planned] = []
     for index, (change_s, _) in enumerate(changes):
         edge = EDGES[index % len(EDGES)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -110,9 +109,9 @@ class Parameters:
         """Return a copy, for the result."""
         return dict(self._values)
 
-    def rng(self, purpose: str) -> random.Random:
-        """Return a source of randomness for a plan: equal for equal seeds and purposes."""
-        return random.Random(f"{self._seed}/plan/{purpose}")
+    def seed_for(self, purpose: str) -> str:
+        """Return what a plan seeds its `random.Random` with: equal for equal seeds and purposes."""
+        return f"{self._seed}/plan/{purpose}"
 
 
 def resolve(
