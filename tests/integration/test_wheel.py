@@ -103,7 +103,7 @@ def test_the_wheel_holds_all_that_is_needed(wheel: Path) -> None:
         str(path.relative_to(root))
         for top in ("reference", "harness", "scenarios", "tallystick")
         for path in (root / top).rglob("*")
-        if path.is_file() and (path.suffix in {".py", ".sql", ".css", ".js"} or path.name == "py.typed")
+        if path.suffix in {".py", ".sql", ".css", ".js"} or path.name == "py.typed"
     }
     assert wanted <= names
     tops = {name.split("/")[0] for name in names}
