@@ -7,7 +7,8 @@ the deadline passed).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from harness.history.records import PhaseMarked
 from harness.load.groups import process_group, reader_name
 from harness.load.roster import ReaderSeat, seat_readers
+from harness.run.crew import Hand
 from harness.run.stage import Stage
 from harness.scenario.phases import Drain
 from harness.systems.port import as_inspectable
@@ -26,8 +28,8 @@ POLL_S = 0.05
 ACKS_WITHIN_S = 1.0
 """How long the answers to the last cursors are waited for, behind the end of an inbox."""
 
-LOGIN_WITHIN_S = 20.0
-"""Deadline for the readers of the drain to log in."""
+END_WITHIN_S = 20.0
+"""Deadline for the readers of the drain to log in and to learn where their inboxes end."""
 
 
 async def drain(stage: Stage, phase: Drain) -> None:
@@ -102,18 +104,10 @@ async def _read_to_end(
     """Log readers in and wait until each has everything up to the confirmed end of its inbox."""
     hand = stage.crew.readers
     names = [seat.reader for seat in seats]
-    reply = await hand.command(
-        "login",
-        seats=msgspec.to_builtins(seats),
-        from_cursor=False,
-        within_s=min(LOGIN_WITHIN_S, left_s()),
-    )
-    if not reply.get("up"):
-        stage.trouble.append(("stuck", "after healing, not every reader could log in"))
-        return False
-    ends = await hand.command("end", readers=names)
+    login = {"seats": msgspec.to_builtins(seats), "from_cursor": False}
+    ends = await _ends(hand, names, login, min(END_WITHIN_S, left_s()))
     if "error" in ends:
-        stage.trouble.append(("stuck", f"the end of an inbox could not be read: {ends['error']}"))
+        stage.trouble.append(("stuck", f"after healing: {ends['error']}"))
         return False
 
     async def state() -> tuple[bool, object]:
@@ -124,6 +118,28 @@ async def _read_to_end(
     reached = await _until_done(stage, state, left_s, stuck_after_s, "readers short of the end")
     await _let_acks_settle(stage, names)
     return reached
+
+
+async def _ends(
+    hand: Hand, names: list[str], login: Mapping[str, Any], within_s: float
+) -> dict[str, Any]:
+    """Log readers in and ask where their inboxes end; the reply of the worker, or its "error".
+
+    A connection that ends between the login and the answer is no verdict on anything: the reader
+    logs in again and asks again, until the deadline.
+    """
+    ends: dict[str, Any] = {"error": "not every reader could log in"}
+    deadline_s = anyio.current_time() + within_s
+    while (left_s := deadline_s - anyio.current_time()) > 0:
+        reply = await hand.command("login", **login, within_s=left_s)
+        if not reply.get("up"):
+            break
+        ends = await hand.command("end", readers=names)
+        if "error" not in ends:
+            break
+        ends = {"error": f"the end of an inbox could not be read: {ends['error']}"}
+        await anyio.sleep(POLL_S)
+    return ends
 
 
 async def _let_acks_settle(stage: Stage, names: list[str]) -> None:
