@@ -143,7 +143,7 @@ def _run(page: Page, number: int) -> Iterator[str]:
     yield from limits_table(result.limits)
     yield "<h2>Over time</h2>"
     if page.series is None:
-        yield '<p class="dim">The history was not kept to the end, so nothing can be drawn over time.</p>'
+        yield '<p class="dim">The history was not kept whole: nothing is drawn over time.</p>'
     else:
         for chart in ("throughput", "latency", "in_flight"):
             yield _chart(number, chart)
