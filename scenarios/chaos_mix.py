@@ -167,7 +167,7 @@ SCENARIO = Scenario(
     claim="Whatever breaks, in whatever order the seed draws, what was acknowledged is stored "
     "once, in one order, in the right bucket, and everybody reads it.",
     plan=plan,
-    needs=frozenset({Ability.KILL, Ability.SWITCHES}),
+    needs=frozenset({Ability.KILL}),
     checks=("A1", "A5", "A7", "A9", "A12", "A13", "B2", "B3", "B4", "C1", "C4", "D6"),
     parameters=(
         Parameter(

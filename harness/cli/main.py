@@ -105,6 +105,11 @@ VERBS = (
         help="Bring the Toxiproxy server, which pip cannot install.",
     ),
     Verb(
+        name="conform",
+        place="harness.cli.conform:conform",
+        help="Try whether an adapter does what the harness builds upon.",
+    ),
+    Verb(
         name="doctor",
         place="harness.cli.doctor:doctor",
         help="Say what is installed, missing or odd, and how to get it.",

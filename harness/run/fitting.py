@@ -32,6 +32,7 @@ _EDGE = "edge:"
 _PROCESS_FAULTS = {
     "process_kill": Ability.KILL,
     "process_pause": Ability.PAUSE,
+    "process_terminate": Ability.RESTART,
 }
 _NO_EDGES = "clients reach the node that stores in one hop: there are no edges"
 
@@ -103,18 +104,14 @@ class _Fit:
     def _fault(self, planned: Planned) -> Planned | None:
         kind, on = planned.fault.kind, planned.on
         ability = _PROCESS_FAULTS.get(kind)
+        if planned.fault.aims_at == SWITCHED:
+            ability = Ability.SWITCHES
         if ability is not None and self.lacks(ability, f"{kind} on {on}"):
             return None
-        if not self._system.one_hop:
-            return planned
-        if on.startswith((_EDGE, _CORE_LINK)):
-            reason = _NO_EDGES
-        elif planned.fault.aims_at == SWITCHED:
-            reason = "its nodes have no switches inside"
-        else:
-            return planned
-        self._note(f"{kind} on {on}", reason)
-        return None
+        if self._system.one_hop and on.startswith((_EDGE, _CORE_LINK)):
+            self._note(f"{kind} on {on}", _NO_EDGES)
+            return None
+        return planned
 
 
 def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:

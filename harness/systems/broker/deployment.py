@@ -12,7 +12,7 @@ from harness.faults.targets import ProcessTarget
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
-from harness.processes.process import READY_WITHIN_S, Process
+from harness.processes.process import READY_WITHIN_S, STOP_WITHIN_S, Process
 from harness.systems.port import NodeUsage
 from harness.systems.topology import Topology, client_links
 
@@ -64,9 +64,11 @@ class BrokerDeployment:
         config: Mapping[str, Any],
         *,
         start_within_s: float = READY_WITHIN_S,
+        stop_within_s: float = STOP_WITHIN_S,
     ) -> None:
         self._server = server
         self._start_within_s = start_within_s
+        self._stop_within_s = stop_within_s
         self._expected_down = False
         self._torn_down = False
         self.connect = connect
@@ -78,12 +80,21 @@ class BrokerDeployment:
         async def kill() -> None:
             await self.kill(CORE, 0)
 
+        async def stop() -> None:
+            await self.stop(CORE, 0)
+
         async def start() -> None:
             await self.start(CORE, 0)
 
         # What runs below our lifeline is the server; the lifeline itself is not to be paused.
         return [
-            ProcessTarget(name=CORE, kill=kill, start=start, pid=lambda: self._server.command_pid)
+            ProcessTarget(
+                name=CORE,
+                kill=kill,
+                terminate=stop,
+                start=start,
+                pid=lambda: self._server.command_pid,
+            )
         ]
 
     async def kill(self, role: str, index: int) -> None:
@@ -96,7 +107,7 @@ class BrokerDeployment:
         """SIGTERM the server."""
         self._find(role, index)
         self._expected_down = True
-        if not await self._server.stop():
+        if not await self._server.stop(within_s=self._stop_within_s):
             raise HarnessError(f"{self._server.name} did not stop by itself after SIGTERM")
 
     async def start(self, role: str, index: int) -> None:

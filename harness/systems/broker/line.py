@@ -43,7 +43,7 @@ class Ears:
     lost: Callable[[str], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Memory:
     """What one sender's client library has to keep from connection to connection, if anything."""
 
@@ -54,7 +54,7 @@ class Keepsake(Protocol):
     """Something that outlives connections."""
 
     async def close(self) -> None:
-        """End it; nothing is told any more."""
+        """End it; nothing is told any more. Idempotent."""
 
 
 class Line(Protocol):

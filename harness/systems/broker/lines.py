@@ -43,6 +43,7 @@ class Lines:
         self._lines: dict[str, list[Line]] = {}
         self._opened: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
+        self._memories: list[Memory] = []
         self._session = 0
 
     async def __aenter__(self) -> Lines:
@@ -58,6 +59,9 @@ class Lines:
         with anyio.CancelScope(shield=True):
             for line in [line for lines in self._lines.values() for line in lines]:
                 await self.close(line)
+            for memory in self._memories:
+                if memory.kept is not None:
+                    await memory.kept.close()
         self._tasks.cancel_scope.cancel()
         return await self._tasks.__aexit__(kind, error, trace)
 
@@ -68,6 +72,8 @@ class Lines:
             ConnectionError: It did not come up within `CONNECT_WITHIN_S`.
         """
         link = client_link(edge, group)
+        if memory not in self._memories:
+            self._memories.append(memory)
         return await self._dialled(link, self._dial.sender(self._ports[link], ears, memory))
 
     async def dial_reader(self, edge: str, group: str, ears: Ears) -> ReaderLine:

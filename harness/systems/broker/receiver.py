@@ -14,7 +14,7 @@ from harness.systems.port import Delivery, Login
 PING_EVERY_S = 1.0
 """How often a receiver that is otherwise quiet asks its broker for a sign of life."""
 
-WINDOW_BYTES = 4 * 1024 * 1024
+WINDOW_BYTES = 1024 * 1024
 """What a receiver takes before it acknowledges; it fetches no more until then."""
 
 FROM_CURSOR = -2

@@ -31,6 +31,7 @@ from harness.systems.kafka.client import (
 from harness.systems.kafka.probe import GREETING, learn_ping
 from harness.systems.kafka.server import (
     READY_WITHIN_S,
+    STOP_WITHIN_S,
     ensure_jars,
     format_store,
     java_words,
@@ -73,6 +74,7 @@ class KafkaSystem:
         "acks": "whom a producer waits for: all (default), 1 or 0",
         "idempotence": "on (default with acks=all) or off",
         "flush": "messages after which the log is synced: 1 (default), or more",
+        "committed": "checked (default), or aiokafka: as that library tells it (docs/findings.md)",
         "mechanism": f"how `user` logs in: {', '.join(MECHANISMS)}",
     }
 
@@ -84,6 +86,7 @@ class KafkaSystem:
         strong = self._acks == "all"
         allowed = ("on", "off") if strong else ("off",)
         self._idempotence = choose(chosen, "idempotence", allowed, allowed[0]) == "on"
+        self._committed = choose(chosen, "committed", ("checked", "aiokafka"), "checked")
         self._mechanism = choose(chosen, "mechanism", MECHANISMS, "PLAIN")
         self._chosen = dict(chosen)
         always = {
@@ -115,6 +118,7 @@ class KafkaSystem:
             "acks": ACKS[self._acks],
             "idempotence": self._idempotence,
             "mechanism": self._mechanism,
+            "checks_cursor": self._committed == "checked",
         }
         words = ProbeWords(greeting=GREETING)
         if self._endpoint is not None:
@@ -160,6 +164,7 @@ class KafkaSystem:
                 "server_config": config.read_text(),
             },
             start_within_s=READY_WITHIN_S,
+            stop_within_s=STOP_WITHIN_S,
         )
 
     def connector(self, connect: Mapping[str, Any]) -> BrokerConnector:

@@ -49,6 +49,7 @@ class Producer:
         self._prefix: str = connect["prefix"]
         self._ears: Ears | None = None
         self._pending: set[tuple[str, int]] = set()
+        self._publishing = asyncio.Lock()
         self._late: list[tuple[str, int, asyncio.Future[Any]]] = []
         """Answers that came while nobody listened."""
         idempotent = bool(connect["idempotence"])
@@ -97,18 +98,24 @@ class Producer:
     async def publish(self, batch: Batch, index_first: int) -> None:
         """Hand over what it does not have already."""
         topic = topic_of(self._prefix, batch.inbox)
+        # One at a time: whoever published on the connection before may still wait for room.
+        async with self._publishing:
+            try:
+                await self._producer.client._wait_on_metadata(topic)
+                for n, message in pack(batch, index_first):
+                    if (batch.inbox, n) not in self._pending:
+                        await self._send(topic, batch.inbox, n, message)
+            except kafka_errors.KafkaError as error:
+                raise Unavailable(str(error) or type(error).__name__) from error
+
+    async def _send(self, topic: str, inbox: str, n: int, message: bytes) -> None:
         try:
-            await self._producer.client._wait_on_metadata(topic)
-            for n, message in pack(batch, index_first):
-                if (batch.inbox, n) in self._pending:
-                    continue
-                answer = await self._producer.send(topic, message, partition=0)
-                self._pending.add((batch.inbox, n))
-                answer.add_done_callback(partial(self._answered, batch.inbox, n))
+            answer = await self._producer.send(topic, message, partition=0)
         except TERMINAL as error:
-            self._tell_refused(batch.inbox, n, str(error) or type(error).__name__)
-        except kafka_errors.KafkaError as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
+            self._tell_refused(inbox, n, str(error) or type(error).__name__)
+        else:
+            self._pending.add((inbox, n))
+            answer.add_done_callback(partial(self._answered, inbox, n))
 
     def _answered(self, inbox: str, n: int, answer: asyncio.Future[Any]) -> None:
         self._pending.discard((inbox, n))
@@ -137,6 +144,8 @@ class Producer:
         self._ears = None
         self._late.clear()
         self.door.forget()
+        if self._producer._closed:
+            return
         self._producer._closed = True
         await self._producer._sender.close()
         await self._producer.client.close()

@@ -31,6 +31,9 @@ FORMAT_WITHIN_S = 60.0
 READY_WITHIN_S = 60.0
 """How long the server may take to start; 9 s on a quiet machine."""
 
+STOP_WITHIN_S = 30.0
+"""How long it may take to end in order."""
+
 HEAP_MIB = 512
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">

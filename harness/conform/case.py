@@ -1,0 +1,77 @@
+"""A conformance case: what it protects, what it needs, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.systems.promises import Ability, Promise
+
+if TYPE_CHECKING:
+    from harness.conform.bench import Bench
+
+Body: TypeAlias = "Callable[[Bench], Awaitable[None]]"
+
+
+class Broken(Exception):
+    """Raised by a case when the adapter does not do what the case protects; says what it saw."""
+
+
+class Ended(StrEnum):
+    """How a case ended."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing that an adapter must do.
+
+    Attributes:
+        name: For the table and for ``--only``.
+        protects: What goes wrong in runs when it does not.
+        body: Tries it; raises `Broken`.
+        promises: Those without which nothing is asked.
+        abilities: Those without which it cannot be tried.
+    """
+
+    name: str
+    protects: str
+    body: Body
+    promises: frozenset[Promise] = frozenset()
+    abilities: frozenset[Ability] = frozenset()
+
+
+CASES: list[Case] = []
+"""All cases, in the order in which they are tried; those that end nodes come last."""
+
+
+def case(
+    protects: str, *, promises: tuple[Promise, ...] = (), abilities: tuple[Ability, ...] = ()
+) -> Callable[[Body], Body]:
+    """Register a case under its function's name."""
+
+    def register(body: Body) -> Body:
+        CASES.append(
+            Case(
+                name=body.__name__,
+                protects=protects,
+                body=body,
+                promises=frozenset(promises),
+                abilities=frozenset(abilities),
+            )
+        )
+        return body
+
+    return register
+
+
+def confirm(holds: bool, told: str) -> None:
+    """Raise `Broken` with what was seen unless something holds."""
+    if not holds:
+        raise Broken(told)

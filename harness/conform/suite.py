@@ -1,0 +1,75 @@
+"""Tries the cases one after the other and says how each ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from harness.conform.bench import Bench, on_bench
+from harness.conform.case import Broken, Case, Ended
+from harness.systems.port import System
+
+CASE_WITHIN_S = 90.0
+"""Deadline of one case, in which a node may start twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """How a case ended. `told` is what was seen, or why it was not tried."""
+
+    case: Case
+    ended: Ended
+    told: str = ""
+    took_s: float = 0.0
+
+
+async def try_all(
+    system: System,
+    cases: Sequence[Case],
+    toxiproxy: Path,
+    run_dir: Path,
+    seed: int,
+    tried: Callable[[Tried], object],
+) -> list[Tried]:
+    """Deploy the system once and try the cases on it.
+
+    Raises:
+        HarnessError: It could not be deployed.
+    """
+    found: list[Tried] = []
+    async with on_bench(system, toxiproxy, run_dir, seed) as bench:
+        for one in cases:
+            ended = await _try(bench, one)
+            found.append(ended)
+            tried(ended)
+    return found
+
+
+async def _try(bench: Bench, one: Case) -> Tried:
+    system = bench.system
+    if missing := one.promises - system.promises:
+        return Tried(case=one, ended=Ended.NOT_APPLICABLE, told=f"not promised: {_words(missing)}")
+    if missing_abilities := one.abilities - system.abilities:
+        told = f"no ability: {_words(missing_abilities)}"
+        return Tried(case=one, ended=Ended.NOT_APPLICABLE, told=told)
+    begun_s = time.monotonic()
+    ended, told = Ended.PASS, ""
+    try:
+        with anyio.fail_after(CASE_WITHIN_S):
+            await one.body(bench)
+    except Broken as broken:
+        ended, told = Ended.FAIL, str(broken)
+    except TimeoutError:
+        ended, told = Ended.FAIL, f"not done within {CASE_WITHIN_S:g} s"
+    except Exception as error:
+        # An adapter may raise anything; one case that breaks must not hide the others.
+        ended, told = Ended.ERROR, f"{type(error).__name__}: {error}"
+    return Tried(case=one, ended=ended, told=told, took_s=time.monotonic() - begun_s)
+
+
+def _words(names: frozenset[str] | frozenset[object]) -> str:
+    return ", ".join(sorted(map(str, names)))
