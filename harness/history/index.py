@@ -94,7 +94,7 @@ def read_index(folder: Path) -> HistoryIndex:
         index = msgspec.json.decode((folder / INDEX_NAME).read_bytes(), type=HistoryIndex)
     except FileNotFoundError as error:
         raise DamagedHistory(f"{folder} has no {INDEX_NAME}: the run was cut off") from error
-    except msgspec.MsgspecError as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise DamagedHistory(f"{folder / INDEX_NAME}: {error}") from error
     if index.schema != SCHEMA:
         raise DamagedHistory(f"{folder / INDEX_NAME}: schema {index.schema!r}, not {SCHEMA!r}")

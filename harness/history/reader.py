@@ -24,9 +24,6 @@ T = TypeVar("T")
 NEVER = 1 << 80
 """An order behind all that there are."""
 
-SORT_ITEMS = 2_048
-"""So many items of a segment are taken in before they are sorted."""
-
 _SLACK = 2 * ORDER_SLACK_NS + 2
 
 
@@ -176,13 +173,12 @@ class _Sorted(Generic[T]):
     def advance(self) -> None:
         """Take in more, until `upto` has risen."""
         waiting, order = self._waiting, self.order
-        taken = len(waiting)
         for piece in self._pieces:
             if not piece:
                 continue
             waiting += piece
             self._newest = max(self._newest, max(map(order, piece)))
-            if len(waiting) - taken >= SORT_ITEMS and self._newest - _SLACK > self.upto:
+            if self._newest - _SLACK > self.upto:
                 self.upto = self._newest - _SLACK
                 break
         else:

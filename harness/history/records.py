@@ -12,9 +12,28 @@ weaken a check, never raise a false alarm.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
+
+COUNT_MAX = 1 << 24
+"""Messages of a range, at most: far more than a frame holds, and few enough to be computed with."""
+
+BUCKETS_MAX = 1 << 20
+"""Buckets of an inbox, at most."""
+
+Int: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+"""A time, a position or another number that has room in a column of 64 bits, twice over."""
+
+U64: TypeAlias = Annotated[int, Meta(ge=0)]
+"""A producer, a number of a message or a digest; what is encoded ends below 2^64."""
+
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+"""Messages of a range."""
+
+Buckets: TypeAlias = Annotated[int, Meta(ge=-1, le=BUCKETS_MAX)]
+"""A bucket count, or the number of a bucket."""
 
 OK = "ok"
 FAIL = "fail"
@@ -28,13 +47,13 @@ class Invoked(msgspec.Struct, frozen=True, array_like=True, tag="invoked"):
     schedule). Latencies count from it, so a sender that was disconnected hides nothing.
     """
 
-    t_ns: int
-    process: int
-    producer: int
+    t_ns: Int
+    process: Int
+    producer: U64
     inbox: str
-    n_first: int
-    count: int
-    t_due_ns: int = -1
+    n_first: U64
+    count: Count
+    t_due_ns: Int = -1
 
 
 class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
@@ -44,16 +63,16 @@ class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
     range was handed over, `error` the reason of a fail or info, "" otherwise.
     """
 
-    t_ns: int
-    process: int
-    producer: int
+    t_ns: Int
+    process: Int
+    producer: U64
     inbox: str
-    n_first: int
-    count: int
+    n_first: U64
+    count: Count
     outcome: str
-    pos_first: int
-    epoch: int
-    attempts: int
+    pos_first: Int
+    epoch: Int
+    attempts: Int
     error: str
 
 
@@ -63,8 +82,8 @@ class Connected(msgspec.Struct, frozen=True, array_like=True, tag="connected"):
     `role` is "sender" or "receiver"; `cause` is "churn", "lost", "open" or "close".
     """
 
-    t_ns: int
-    process: int
+    t_ns: Int
+    process: Int
     role: str
     name: str
     edge: str
@@ -78,13 +97,13 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor).
     """
 
-    t_ns: int
-    t_invoked_ns: int
+    t_ns: Int
+    t_invoked_ns: Int
     reader: str
     inbox: str
-    session: int
-    from_pos: int
-    next_pos: int
+    session: Int
+    from_pos: Int
+    next_pos: Int
     edge: str
 
 
@@ -95,22 +114,22 @@ class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
     a run whose content the receiver found wrong is cut so that each wrong message stands alone.
     """
 
-    producer: int
-    n_first: int
-    count: int
-    epoch: int
-    bucket_count: int
-    digest: int
+    producer: U64
+    n_first: U64
+    count: Count
+    epoch: Int
+    bucket_count: Buckets
+    digest: U64
 
 
 class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="delivered"):
     """dlv: the messages at pos_first and the positions that follow it."""
 
-    t_ns: int
+    t_ns: Int
     reader: str
     inbox: str
-    session: int
-    pos_first: int
+    session: Int
+    pos_first: Int
     redelivered: bool
     runs: tuple[DeliveredRun, ...]
 
@@ -118,32 +137,32 @@ class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="delivered"):
 class AckInvoked(msgspec.Struct, frozen=True, array_like=True, tag="ack_invoked"):
     """ackinv: the reader is about to acknowledge everything up to `upto`."""
 
-    t_ns: int
+    t_ns: Int
     reader: str
     inbox: str
-    session: int
-    upto: int
+    session: Int
+    upto: Int
 
 
 class AckCompleted(msgspec.Struct, frozen=True, array_like=True, tag="ack_completed"):
     """ackok (or "fail"/"info") of a cursor."""
 
-    t_ns: int
+    t_ns: Int
     reader: str
     inbox: str
-    session: int
-    upto: int
+    session: Int
+    upto: Int
     outcome: str
 
 
 class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
     """end(x, pos): nothing lay beyond `pos` when this was asked (begun at `t_invoked_ns`)."""
 
-    t_ns: int
-    t_invoked_ns: int
+    t_ns: Int
+    t_invoked_ns: Int
     reader: str
     inbox: str
-    pos: int
+    pos: Int
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
@@ -153,33 +172,33 @@ class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
     ended without our doing.
     """
 
-    t_ns: int
+    t_ns: Int
     reader: str
     inbox: str
-    session: int
+    session: Int
     cause: str
-    t_invoked_ns: int = -1
+    t_invoked_ns: Int = -1
 
 
 class ResizeInvoked(msgspec.Struct, frozen=True, array_like=True, tag="resize_invoked"):
     """A promotion or demotion is about to be asked for."""
 
-    t_ns: int
+    t_ns: Int
     inbox: str
-    expected_epoch: int
-    bucket_count: int
+    expected_epoch: Int
+    bucket_count: Buckets
 
 
 class ResizeCompleted(msgspec.Struct, frozen=True, array_like=True, tag="resize_completed"):
     """Its outcome; with ok the new epoch holds from `pos_first` on."""
 
-    t_ns: int
+    t_ns: Int
     inbox: str
-    expected_epoch: int
-    bucket_count: int
+    expected_epoch: Int
+    bucket_count: Buckets
     outcome: str
-    epoch: int
-    pos_first: int
+    epoch: Int
+    pos_first: Int
     error: str
 
 
@@ -190,13 +209,13 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
     message has bucket position `bpos_first + i`.
     """
 
-    t_ns: int
+    t_ns: Int
     inbox: str
-    epoch: int
-    bucket: int
-    bucket_count: int
-    count: int
-    bpos_first: int
+    epoch: Int
+    bucket: Buckets
+    bucket_count: Buckets
+    count: Int
+    bpos_first: Int
     positions: bytes
     producers: bytes
     ns: bytes
@@ -208,27 +227,27 @@ class StoredEnd(msgspec.Struct, frozen=True, array_like=True, tag="stored_end"):
     `pos_last` is -1 for an inbox that holds nothing.
     """
 
-    t_ns: int
+    t_ns: Int
     inbox: str
-    pos_first: int
-    pos_last: int
+    pos_first: Int
+    pos_last: Int
 
 
 class PresenceSeen(msgspec.Struct, frozen=True, array_like=True, tag="presence_seen"):
     """What the system said of a user, asked at `t_invoked_ns`."""
 
-    t_ns: int
-    t_invoked_ns: int
+    t_ns: Int
+    t_invoked_ns: Int
     user: str
     online: bool
     edge: str
-    session: int
+    session: Int
 
 
 class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marked"):
     """A fault was requested, confirmed or healed. `effect` is what was observed of it."""
 
-    t_ns: int
+    t_ns: Int
     fault: str
     kind: str
     target: str
@@ -244,7 +263,7 @@ class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marke
     read and reached), "audit" and "load:LABEL" (loads that E2 compares) are known to the checkers.
     """
 
-    t_ns: int
+    t_ns: Int
     name: str
     begins: bool
 
@@ -252,12 +271,12 @@ class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marke
 class GaugeSeen(msgspec.Struct, frozen=True, array_like=True, tag="gauge_seen"):
     """A node's own gauge or its resident memory, and the limit it must keep (-1: none)."""
 
-    t_ns: int
+    t_ns: Int
     role: str
-    index: int
+    index: Int
     name: str
-    value: int
-    limit: int
+    value: Int
+    limit: Int
 
 
 class Offered(msgspec.Struct, frozen=True, array_like=True, tag="offered"):
@@ -268,17 +287,17 @@ class Offered(msgspec.Struct, frozen=True, array_like=True, tag="offered"):
     still waiting, at the worst. Closed loops have no schedule and are not in it.
     """
 
-    t_ns: int
-    process: int
-    due: int
-    handed: int
-    late_ns_max: int
+    t_ns: Int
+    process: Int
+    due: Int
+    handed: Int
+    late_ns_max: Int
 
 
 class Watermark(msgspec.Struct, frozen=True, array_like=True, tag="watermark"):
     """This recorder will write no record with a time below `t_ns` any more."""
 
-    t_ns: int
+    t_ns: Int
 
 
 Record: TypeAlias = (

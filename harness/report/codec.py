@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from harness.report.result import INTEGER_LIMIT, RESULT_SCHEMA, SUITE_SCHEMA, Result, Suite
+
+Read = TypeVar("Read", Result, Suite)
 
 
 def encode(value: Result | Suite) -> bytes:
@@ -32,7 +34,7 @@ def decode_result(data: bytes) -> Result:
     Raises:
         msgspec.DecodeError: It is not JSON, or not a result of this schema version.
     """
-    return msgspec.json.decode(data, type=Result)
+    return _decode(data, Result)
 
 
 def decode_suite(data: bytes) -> Suite:
@@ -41,7 +43,14 @@ def decode_suite(data: bytes) -> Suite:
     Raises:
         msgspec.DecodeError: It is not JSON, or not a suite of this schema version.
     """
-    return msgspec.json.decode(data, type=Suite)
+    return _decode(data, Suite)
+
+
+def _decode(data: bytes, kind: type[Read]) -> Read:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def schema(kind: Literal["result", "suite"] = "result") -> dict[str, Any]:

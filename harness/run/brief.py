@@ -82,5 +82,5 @@ def read_brief(run_dir: Path) -> Brief:
     path = run_dir / SCHEDULE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Brief)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise DamagedHistory(f"{path}: {error}") from error

@@ -12,6 +12,7 @@ import msgspec
 
 from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold, with_evidence
+from harness.errors import DamagedHistory, UsageError
 from harness.history.index import read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
@@ -19,7 +20,7 @@ from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.bound import zero_of_n
-from harness.run.brief import Brief, read_brief
+from harness.run.brief import SCHEDULE_NAME, Brief, read_brief
 from harness.run.verdict import decide
 from harness.scenario.scenario import Requires
 from harness.systems.promises import Promise
@@ -102,13 +103,21 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
 
 
 def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
-    """Return what a judge knows about a run beside its history."""
+    """Return what a judge knows about a run beside its history.
+
+    Raises:
+        DamagedHistory: The brief says what no run has.
+    """
     payload = brief.payload
-    made = Payloads(
-        brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
-    )  # fmt: skip
+    try:
+        made = Payloads(
+            brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
+        )  # fmt: skip
+        promises = frozenset(Promise(word) for word in brief.promises)
+    except (UsageError, ValueError) as error:
+        raise DamagedHistory(f"{SCHEDULE_NAME}: {error}") from error
     return RunFacts(
-        promises=frozenset(Promise(word) for word in brief.promises),
+        promises=promises,
         requires=Requires(**msgspec.structs.asdict(brief.requires)),
         expected_digest=made.expected_digest,
         expected_digests=made.expected_digests,
