@@ -28,6 +28,9 @@ from harness.systems.port import (
 from harness.systems.topology import Topology
 
 EDGES = ("one", "two")
+LATENCY_MS = 25
+"""One way, so that at any moment some messages are on their way and some answers on theirs."""
+
 PLAIN, RESET = "plain", "reset"
 """Client groups: every close of a connection of the second is a TCP reset."""
 
@@ -283,7 +286,11 @@ async def on_bench(
     )
     deployment: Deployment | None = None
     try:
-        topology = Topology(edges=EDGES, client_groups=(PLAIN, RESET))
+        topology = Topology(
+            edges=EDGES,
+            latency_ms=dict.fromkeys(EDGES, LATENCY_MS),
+            client_groups=(PLAIN, RESET),
+        )
         deployment = await system.deploy(topology, links, run_dir, seed)
         async with system.connector(deployment.connect) as connector:
             yield Bench(system, deployment, links, connector, seed)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import anyio
 
-from harness.conform.bench import EDGES, PLAIN, RESET, Bench, Reader, Writer, until
+from harness.conform.bench import (
+    EDGES,
+    LATENCY_MS,
+    PLAIN,
+    RESET,
+    Bench,
+    Reader,
+    Writer,
+    until,
+)
 from harness.conform.case import Broken, case, confirm
 from harness.links.links import Links
 from harness.systems.port import as_restartable
@@ -87,7 +96,7 @@ async def failed_means_never_stored(bench: Bench) -> None:
 async def ok_is_found_by_a_later_reader(bench: Bench) -> None:
     """The reader comes through the other edge."""
     inbox = bench.inbox()
-    writer = await _sent(bench, inbox, 100)
+    writer = await _sent(bench, inbox, 300)
     reader = bench.reader(inbox)
     await reader.login(edge=EDGES[1])
     await reader.read_to_end()
@@ -130,13 +139,14 @@ async def positions_are_dense(bench: Bench) -> None:
     promises=(Promise.EXACTLY_ONCE_LOG,),
 )
 async def resent_messages_are_stored_once(bench: Bench) -> None:
-    """Five resets while messages are under way, through both edges."""
+    """Resets while messages are under way, and while their answers are, through both edges."""
     inbox = bench.inbox()
     writer = bench.writer(inbox, RESET)
     await writer.connect()
-    for index in range(5):
+    for index in range(8):
         writer.submit(60)
-        await anyio.sleep(0.02)
+        # From before the first message has arrived to behind the first answer.
+        await anyio.sleep((0.4 + 0.3 * index) * LATENCY_MS / 1000)
         await _reset(bench.links, EDGES[(index + 1) % 2])
         await _reset(bench.links, EDGES[index % 2])
         await writer.connect(EDGES[index % 2])

@@ -1,0 +1,57 @@
+"""`tallystick conform`: sound adapters pass, broken ones fail the case that protects from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import run_cli
+
+pytestmark = pytest.mark.integration
+
+QUEUE = "harness.testing.queue_system"
+
+
+def conform(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, str]]:
+    """Return the exit code and how each case ended."""
+    code = run_cli(["conform", *words])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return code, {line[1]: line[0] for line in lines if len(line) == 4 and line[3] == "s"}
+
+
+@pytest.mark.parametrize("system", [f"{QUEUE}:SYSTEM", "reference", "valkey"])
+def test_sound_adapters_pass_all_that_applies(
+    system: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, ended = conform(capsys, system, "--out", str(tmp_path / "out"))
+    assert code == 0, ended
+    assert len(ended) == 18
+    assert set(ended.values()) <= {"PASS", "NOT_APPLICABLE"}
+    # The queue has no cursor and no process; the others are asked everything.
+    skipped = [name for name, word in ended.items() if word == "NOT_APPLICABLE"]
+    assert len(skipped) == (4 if system.startswith(QUEUE) else 0)
+
+
+@pytest.mark.parametrize(
+    ("system", "case"),
+    [
+        ("SYSTEM_LOSING", "ok_is_found_by_a_later_reader"),
+        ("SYSTEM_DOUBLING", "resent_messages_are_stored_once"),
+    ],
+)
+def test_a_broken_adapter_fails_the_case_that_protects_from_it(
+    system: str, case: str, capsys: pytest.CaptureFixture[str]
+):
+    code, ended = conform(capsys, f"{QUEUE}:{system}", "--only", case)
+    assert (code, ended) == (1, {case: "FAIL"})
+
+
+def test_a_case_that_does_not_exist_is_wrong_usage(capsys: pytest.CaptureFixture[str]):
+    assert run_cli(["conform", "reference", "--only", "no_such_case"]) == 2
+    assert "content_comes_back_unchanged" in capsys.readouterr().err
+
+
+def test_cases_can_be_listed_without_trying_them(capsys: pytest.CaptureFixture[str]):
+    assert run_cli(["conform", "reference", "--list"]) == 0
+    assert "what is sent again over resets lies in the log once" in capsys.readouterr().out
