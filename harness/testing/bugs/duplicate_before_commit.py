@@ -33,7 +33,7 @@ BUG = PlantedBug(
     category=Category.LOSS,
     replaces="the sequencer's append",
     named_by=("A1",),
-    trial=Trial(scenario="power_loss", settings={"sync_ms": "700", "reset_before_s": "0.35"}),
+    trial=Trial(scenario="power_loss", settings={"sync_ms": "700", "reset_before_s": "0.55"}),
     medium=Medium.POWER_LOSS,
     focus=(Action.DISK_SLOW,),
     core=make_core,
