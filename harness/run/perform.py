@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import anyio
 import msgspec
 
-from harness.errors import HarnessError
 from harness.history.records import FAIL, INFO, OK, PresenceSeen, ResizeCompleted, ResizeInvoked
 from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
