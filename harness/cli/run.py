@@ -35,6 +35,7 @@ from harness.cli.options import (
     UntilFail,
 )
 from harness.cli.reports import Reports
+from harness.cli.several import run_on_all, split_systems
 from harness.cli.suite import Planned, SuiteJob, new_suite
 from harness.cli.under_test import (
     AllowRemote,
@@ -80,7 +81,8 @@ def run(
         typer.Option("--set", help="A parameter; may be repeated.", metavar="KEY=VALUE"),
     ] = None,
     system: Annotated[
-        str, typer.Option(help="The system under test: a name or module:NAME.")
+        str,
+        typer.Option(help="The system under test: a name or module:NAME; several: a,b,c."),
     ] = REFERENCE_SYSTEM,
     option: Options = None,
     endpoint: EndpointText = "",
@@ -120,15 +122,19 @@ def run(
     parameters = checked_parameters(loaded, profile, assignments, chosen)
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
-    refuse_planted(load_system(system), loaded.scenario.plan_for(parameters))
-    _check_abilities(loaded, system)
+    systems = split_systems(system)
+    for one in systems:
+        refuse_planted(load_system(one), loaded.scenario.plan_for(parameters))
+        _check_abilities(loaded, one)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if until_fail and repeat == 1:
         repeat = REPEAT_MAX
-    if repeat > 1:
+    if repeat > 1 and len(systems) > 1:
+        raise UsageError("--repeat and several systems: run one system at a time, then compare")
+    if repeat > 1 or len(systems) > 1:
         plan = Planned(
             loaded=loaded,
             place=scenario,
@@ -137,7 +143,8 @@ def run(
             assignments=assignments,
             system=system,
         )
-        suite_dir = folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}-repeated", out)
+        kind = "repeated" if repeat > 1 else "systems"
+        suite_dir = folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}-{kind}", out)
         job = SuiteJob(
             suite_dir=suite_dir,
             suite=new_suite(suite_dir, profile, chosen),
@@ -147,7 +154,9 @@ def run(
             stop_at_failure=until_fail or fail_fast,
             reports=reports,
         )
-        sys.stderr.write(f"{repeat} runs at most, results in {suite_dir}\n")
+        sys.stderr.write(f"{max(repeat, len(systems))} runs at most, results in {suite_dir}\n")
+        if len(systems) > 1:
+            raise typer.Exit(run_on_all(systems, plan, job))
         raise typer.Exit(job.run_all(_repeats(plan, repeat, fresh=seed is None)))
     request = make_request(
         loaded,

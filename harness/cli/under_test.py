@@ -62,7 +62,7 @@ def place_of(
     """Return the place of a system with its settings; secrets go into the environment.
 
     Raises:
-        UsageError: An option is not ``key=value``.
+        UsageError: An option is not ``key=value``, or it is not said of which system it is.
     """
     chosen: dict[str, str] = {}
     for text in options:
@@ -79,6 +79,8 @@ def place_of(
             os.environ[variable] = secret
     if not chosen:
         return system
+    if "," in system:
+        raise UsageError("options of several systems: write them into their names, name?key=value")
     # What is plain stays readable: the place stands in results and commands.
     query = urlencode(chosen, safe=":/[]@+")
     return f"{system}{'&' if '?' in system else '?'}{query}"
