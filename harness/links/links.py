@@ -246,15 +246,28 @@ class Links:
             # At the end of a run nearly all are closed, by both sides: each cut costs milliseconds.
             for link in self.in_use(list(self._links.values()), half_closed=True):
                 tasks.start_soon(link.cut)
-        deadline = time.monotonic() + SETTLE_WITHIN_S
-        # A connection is counted a moment after it was closed, by a thread of the server.
-        last, now = None, await self.coverage()
-        while now != last:
+        # A connection is counted a moment after it was closed, by a thread of the server, and one
+        # whose last bytes are held back for a latency only when they have left.
+        still_s = POLL_S + self._slowest_s()
+        deadline = time.monotonic() + SETTLE_WITHIN_S + still_s
+        now, since = await self.coverage(), time.monotonic()
+        while time.monotonic() - since < still_s:
             if time.monotonic() > deadline:
                 raise HarnessError("Toxiproxy's byte counts still rise with every link down")
             await anyio.sleep(POLL_S)
             last, now = now, await self.coverage()
+            if now != last:
+                since = time.monotonic()
         return now
+
+    def _slowest_s(self) -> float:
+        """Return how long a link holds a byte back at most while it is at rest."""
+        held_ms = [
+            toxic.attributes.get("latency", 0) + toxic.attributes.get("jitter", 0)
+            for link in self._links.values()
+            for toxic in link.rest.values()
+        ]
+        return max(held_ms, default=0) / 1000
 
     async def close(self) -> None:
         """End the server and free the ports. Idempotent."""
