@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +33,8 @@ class Api:
 
     async def create_all(self, wanted: dict[str, tuple[int, int]]) -> None: ...
 
+    async def add(self, name: str, toxic: object) -> None: ...
+
     async def enable(self, name: str, enabled: bool) -> None:
         self.enabled = enabled
 
@@ -58,10 +62,10 @@ class Ports:
         return 1
 
 
-async def opened(tmp_path: Path, counts: Iterator[int]) -> Links:
+async def opened(tmp_path: Path, counts: Iterator[int], latency_ms: int = 0) -> Links:
     server: Any = Server(Api(counts), tmp_path / "log")
     links = Links(server, cast("Any", Ports()))
-    await links.open("a", 2)
+    await links.open("a", 2, latency_ms=latency_ms)
     return links
 
 
@@ -77,6 +81,16 @@ async def test_the_end_waits_until_bytes_stop_rising(
 ) -> None:
     monkeypatch.setattr(link_module, "count_open", lambda _port: 0)
     links = await opened(tmp_path, iter([100, 250, 300, 300]))
+    assert (await links.finish())["a"].bytes_up == 300
+
+
+async def test_the_end_waits_as_long_as_a_latency_holds_bytes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "count_open", lambda _port: 0)
+    begun_s = time.monotonic()
+    counts = (300 if time.monotonic() - begun_s > 0.15 else 100 for _ in itertools.count())
+    links = await opened(tmp_path, counts, latency_ms=300)
     assert (await links.finish())["a"].bytes_up == 300
 
 
