@@ -29,11 +29,14 @@ from harness.cli.under_test import (
     User,
     place_of,
 )
+from harness.errors import UsageError
+from harness.run.fitting import fit
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
 from harness.scenario.suites import plan_of, suite_of
+from harness.systems.port import System
 from harness.systems.registry import load_system
 
 
@@ -111,9 +114,8 @@ def verify(
     )
     runnable = []
     for place, loaded in chosen:
-        missing = sorted(loaded.scenario.needs - under_test.abilities)
-        if missing:
-            job.skip(loaded, f"needs {', '.join(missing)}")
+        if reason := _why_not(loaded, profile, under_test):
+            job.skip(loaded, reason)
         else:
             runnable.append((place, loaded))
     sys.stderr.write(f"seed {suite_seed}, results in {suite_dir}\n")
@@ -145,3 +147,15 @@ def _rounds(
         for number, seed in enumerate(seeds, start=1)
         for place, loaded in runnable
     ]
+
+
+def _why_not(loaded: LoadedScenario, profile: str, under_test: System) -> str:
+    """Return why the system cannot be put through a scenario, "" if it can."""
+    missing = sorted(loaded.scenario.needs - under_test.abilities)
+    if missing:
+        return f"needs {', '.join(missing)}"
+    try:
+        fit(loaded.scenario.plan_for(checked_parameters(loaded, profile, {})), under_test)
+    except UsageError as error:
+        return str(error)
+    return ""

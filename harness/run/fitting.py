@@ -44,7 +44,8 @@ class _Fit:
         self._system = system
         self.left_out: dict[str, None] = {}
         self.faults_kept = 0
-        self.faults_lost = 0
+        self.faults_lost: dict[str, None] = {}
+        self.lost_count = 0
 
     def lacks(self, ability: Ability, what: str) -> bool:
         """Say whether something is to be left out for want of an ability, and note it."""
@@ -98,7 +99,14 @@ class _Fit:
         fitted = [self._fault(planned) for planned in load.faults]
         faults = tuple(planned for planned in fitted if planned is not None)
         self.faults_kept += len(faults)
-        self.faults_lost += len(fitted) - len(faults)
+        self.faults_lost.update(
+            dict.fromkeys(
+                f"{planned.fault.kind} on {planned.on}"
+                for planned, kept in zip(load.faults, fitted, strict=True)
+                if kept is None
+            )
+        )
+        self.lost_count += len(fitted) - len(faults)
         return replace(load, presence_every_s=every_s, during=during, faults=faults)
 
     def _fault(self, planned: Planned) -> Planned | None:
@@ -125,12 +133,13 @@ def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
     phases = tuple(fitted for phase in plan.phases if (fitted := fitting.phase(phase)) is not None)
     broken = fitting.faults_kept or any(_disturbs(phase) for phase in phases)
     if fitting.faults_lost and not broken:
-        raise UsageError(f"no fault of this scenario applies: {'; '.join(fitting.left_out)}")
+        lost = ", ".join(fitting.faults_lost)
+        raise UsageError(f"no fault of this scenario applies to {system.name}: {lost}")
     requires = plan.requires
     if Ability.RESIZE not in system.abilities:
         requires = replace(requires, resizes=0)
     if fitting.faults_lost:
-        effects = max(0, requires.fault_effects - fitting.faults_lost)
+        effects = max(0, requires.fault_effects - fitting.lost_count)
         requires = replace(requires, fault_effects=effects)
     return replace(plan, phases=phases, requires=requires), tuple(fitting.left_out)
 

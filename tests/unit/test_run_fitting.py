@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from harness.cli.main import run_cli
 from harness.errors import UsageError
+from harness.report.codec import decode_suite
 from harness.run.fitting import fit
 from harness.scenario.phases import (
     AskPresence,
@@ -87,7 +91,7 @@ def test_faults_on_what_is_not_there_are_left_out_and_no_effect_of_them_is_requi
 
 
 def test_a_plan_of_which_no_fault_is_left_is_refused_and_says_why():
-    with pytest.raises(UsageError, match="link_reset on edge-core:near: clients reach"):
+    with pytest.raises(UsageError, match=r"to queue: link_reset on edge-core:near$"):
         fit(plan(load(ON_CORE_LINK)), QUEUE)
     # What breaks things by other means than faults is still worth running.
     storm = load(ON_CORE_LINK, during=((0.2, Storm()),))
@@ -107,3 +111,14 @@ def test_a_node_that_cannot_be_stopped_is_bad_usage_and_no_error_of_the_harness(
 ):
     with pytest.raises(UsageError, match=f"needs the ability '{word}', which queue"):
         fit(plan(phase), QUEUE)
+
+
+def test_a_suite_lists_what_does_not_apply_and_goes_on(tmp_path: Path):
+    words = ["verify", "--system", "harness.testing.queue_system:SYSTEM", "--profile", "smoke"]
+    out = tmp_path / "suite"
+    run_cli([*words, "--only", "region_partition,edge_crash", "--out", str(out)])
+    left_out = {one.name: one.reason for one in decode_suite(
+        (out / "suite.json").read_bytes()
+    ).not_applicable}  # fmt: skip
+    assert "link_cut on edge-core:apac" in left_out["region_partition"]
+    assert left_out["edge_crash"] == "needs kill"
