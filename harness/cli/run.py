@@ -52,6 +52,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
+from harness.run.fitting import fit
 from harness.run.planted import refuse_planted
 from harness.run.request import (
     REFERENCE_SYSTEM,
@@ -124,8 +125,10 @@ def run(
     limits = checked_limits(limit or [])
     systems = split_systems(system)
     for one in systems:
-        refuse_planted(load_system(one), loaded.scenario.plan_for(parameters))
+        under_test, plan_wanted = load_system(one), loaded.scenario.plan_for(parameters)
+        refuse_planted(under_test, plan_wanted)
         _check_abilities(loaded, one)
+        fit(plan_wanted, under_test)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return
