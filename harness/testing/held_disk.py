@@ -91,7 +91,8 @@ class HeldVfs(apsw.VFS):
 
     Args:
         name: What SQLite calls it.
-        sync_ms: How long each sync takes beside its work.
+        sync_ms: How long each sync of the write-ahead log takes, beside its work: a commit waits
+            for just one.
     """
 
     def __init__(self, name: str, *, sync_ms: int = 0) -> None:
@@ -127,6 +128,7 @@ class _HeldFile(apsw.VFSFile):
     def __init__(self, vfs: HeldVfs, name: str | apsw.URIFilename, flags: list[int]) -> None:
         super().__init__("", name, flags)
         self._vfs = vfs
+        self._slow = bool(flags[0] & apsw.SQLITE_OPEN_WAL)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         return self.held.read(amount, offset)
@@ -141,6 +143,7 @@ class _HeldFile(apsw.VFSFile):
         return self.held.length
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        # Before it is durable, so that whoever does not wait for it is caught.
-        time.sleep(self._vfs.sync_ms / 1000)
+        if self._slow:
+            # Before it is durable, so that whoever does not wait for it is caught.
+            time.sleep(self._vfs.sync_ms / 1000)
         self.held.sync()
