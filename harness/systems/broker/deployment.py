@@ -196,5 +196,5 @@ class EndpointDeployment:
             with anyio.fail_after(CLEAN_UP_WITHIN_S):
                 await clean_up(self.connect, next(iter(self.connect["ports"].values())))
         except OSError as error:
-            prefix = self.connect["prefix"]
-            raise HarnessError(f"what begins with {prefix!r} is left there: {error}") from error
+            prefix, why = self.connect["prefix"], str(error) or "no answer"
+            raise HarnessError(f"what begins with {prefix!r} is left there: {why}") from error

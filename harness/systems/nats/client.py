@@ -302,8 +302,8 @@ class NatsLine:
 
 
 def plain(inbox: str) -> str:
-    """Return an inbox' name with what subjects and keys do not take written as =hex."""
-    return _NOT_PLAIN.sub(lambda found: f"={ord(found[0]):x}", inbox)
+    """Return an inbox' name with what subjects and keys do not take written as =hex=."""
+    return _NOT_PLAIN.sub(lambda found: f"={ord(found[0]):x}=", inbox)
 
 
 async def remove_streams(connect: Mapping[str, Any], port: int) -> None:

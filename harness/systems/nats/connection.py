@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import ParseResult
 
+import anyio
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
@@ -22,6 +23,9 @@ from harness.systems.broker.settings import Credentials
 
 REQUEST_WITHIN_S = 4
 """Deadline of one request to the server, in whole seconds as nats-py has it."""
+
+END_WITHIN_S = 1.5
+"""Deadline for nats-py to end its tasks."""
 
 OWN_PINGS_S = 3_600
 """How often nats-py asks for signs of life; hardly ever, since the harness does so itself."""
@@ -163,5 +167,10 @@ class NatsConnection:
 
     def _end(self) -> asyncio.Task[None]:
         if self._ending is None:
-            self._ending = asyncio.get_running_loop().create_task(self.client.close())
+            self._ending = asyncio.get_running_loop().create_task(self._close_client())
         return self._ending
+
+    async def _close_client(self) -> None:
+        # After a failed handshake nats-py waits for an end that never comes.
+        with anyio.move_on_after(END_WITHIN_S):
+            await self.client.close()
