@@ -341,6 +341,10 @@ class Index:
         ):
             self.misnumbered.add(1, record)
             return
+        pos = record.pos_first
+        if pos < -1 or pos + record.count > NUMBER_LIMIT:
+            self.misnumbered.add(1, record)
+            pos = -1
         outcome = OUTCOMES.get(record.outcome, 2)
         if not outcome:
             self.busy_ns[stream.inbox] = record.t_ns
@@ -350,7 +354,7 @@ class Index:
                 record.count,
                 record.t_ns,
                 outcome,
-                record.pos_first,
+                pos,
                 record.epoch,
             )
         )
@@ -453,7 +457,7 @@ class Index:
 
     def _stored(self, record: Stored) -> None:
         size = len(record.positions)
-        if size % 8 or size != len(record.producers) or size != len(record.ns):
+        if {size, len(record.producers), len(record.ns)} != {8 * record.count}:
             self.misnumbered.add(1, record)
             return
         self._snapshot(record.inbox).messages += size // 8

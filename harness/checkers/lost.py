@@ -31,7 +31,8 @@ def lost(facts: Facts) -> Found:
         facts.lost,
         lambda key: (
             f"was acknowledged at {clues.seconds(ok_time(facts, key))} and delivered to nobody, "
-            "though its inbox was read to the confirmed end"
+            f"though its inbox was read to the confirmed end{_readings(facts, key)}; "
+            f"{_place(facts, key)}"
         ),
     )
     return Found(
@@ -40,6 +41,26 @@ def lost(facts: Facts) -> Found:
         clues=found,
         unknown=facts.not_drained(),
     )
+
+
+def _readings(facts: Facts, key: int) -> str:
+    """Return how often the inbox was read from its start: a second reading rules out a skip."""
+    inbox = facts.index.streams[key >> KEY_BITS].inbox
+    times = sum(
+        of == inbox and facts.from_start[reader]
+        for reader, (_, of) in enumerate(facts.index.readers)
+    )
+    return f", {times} times from its start" if times > 1 else ""
+
+
+def _place(facts: Facts, key: int) -> str:
+    """Return where it lay among what its sender had delivered."""
+    stream = facts.index.streams[key >> KEY_BITS]
+    if key >= stream.delivered_end:
+        return "no later one of its sender was delivered"
+    if key < stream.delivered_first:
+        return "no earlier one of its sender was delivered"
+    return "earlier and later ones of its sender were delivered"
 
 
 def ok_time(facts: Facts, key: int) -> int:
@@ -81,11 +102,18 @@ def passed_by(facts: Facts) -> Found:
             missing,
             lambda key: (
                 f"was acknowledged at {clues.seconds(ok_time(facts, key))}; the reader delivered "
-                "later ones of this sender and not this one"
+                f"later ones of this sender and not this one; {_elsewhere(facts, key)}"
             ),
         ),
         unknown="" if examined else _why_nothing_passed(facts),
     )
+
+
+def _elsewhere(facts: Facts, key: int) -> str:
+    """Return whether it was skipped only, or is missing for all readers."""
+    if facts.delivered.contains(np.array([key]))[0]:
+        return "another reading has it, so it was skipped"
+    return "no other reading has it"
 
 
 def _why_nothing_passed(facts: Facts) -> str:

@@ -259,8 +259,7 @@ class Ranges:
         for first, stop in reversed(self.eras.parts()):
             total = sum(rows[first:stop])
             if total <= PART_ROWS_MAX or stop == first + 1:
-                loose = total > PART_ROWS_MAX
-                found.append(Part(first=first, stop=stop, rows=total, loose=loose))
+                found.append(Part(first=first, stop=stop, rows=total))
                 continue
             found += [
                 Part(first=era, stop=era + 1, rows=rows[era], loose=True)

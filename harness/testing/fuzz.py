@@ -325,10 +325,9 @@ def _index_again(history: Path) -> Seal | None:
 def _seal_again(run_dir: Path) -> None:
     """Give the result the digests that the files have now; if it is readable still."""
     try:
-        result = decode_result((run_dir / RESULT_NAME).read_bytes())
-    except (OSError, msgspec.DecodeError):
+        seal(run_dir, decode_result((run_dir / RESULT_NAME).read_bytes()))
+    except (OSError, ValueError, msgspec.DecodeError):
         return
-    seal(run_dir, result)
 
 
 # What a run says
@@ -358,7 +357,8 @@ def same_messages(one: Path, other: Path) -> bool:
     """Return whether two run folders say the same of every message.
 
     That is: what was sent, what was answered and where it then lay, what was delivered to whom and
-    where, with which content, and what the store held, times left aside.
+    where, with which content, and what lay where in the store. Times are left aside, and so are
+    positions within a bucket, of which only the order means something.
     """
     return _messages(one) == _messages(other)
 
@@ -378,8 +378,11 @@ def _messages(run_dir: Path) -> Counter[Any]:
                     what = (run.producer, run.n_first, run.count, run.digest)
                     found["delivered", r.inbox, pos, *what] += 1
                     pos += run.count
-            case Stored() | StoredEnd():
-                found["stored", msgspec.structs.astuple(r)[2:]] += 1
+            case Stored():
+                place = (r.inbox, r.epoch, r.bucket, r.bucket_count, r.count)
+                found["stored", *place, r.positions, r.producers, r.ns] += 1
+            case StoredEnd():
+                found["stored end", r.inbox] += 1
             case _:
                 pass
     return found
