@@ -283,7 +283,7 @@ async def test_errors_name_the_proxy(links: Links) -> None:
         await api.add("twice", Toxic(name="odd", type="no-such-toxic", stream=UPSTREAM))
     # Taken for a success by the package itself: status 500.
     with pytest.raises(HarnessError, match=r"'taken'.*address already in use"):
-        await api.create_all({"taken": (links.server.api.port, 1)})
+        await api.create_all({"taken": (links.server.api.port, "127.0.0.1:1")})
 
 
 async def test_a_server_that_never_answers_is_an_error_within_the_deadline() -> None:
