@@ -6,7 +6,6 @@ Only the module of the verb that was asked for is imported, so that help and err
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -18,6 +17,7 @@ import typer
 
 from harness.cli.usage import ROOT_EPILOG, ROOT_HELP
 from harness.errors import HarnessError, UsageError
+from harness.processes.python import find_users_modules
 
 EXIT_USAGE = 2
 EXIT_ERROR = 70
@@ -124,10 +124,8 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # A claim with a letter that the terminal lacks must not end a run.
             stream.reconfigure(errors="replace")
-    # A user's `module:NAME` is also looked for where the user stands, as load processes do; last,
-    # so that a folder of theirs hides nothing of ours.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    # A user's `module:NAME` is also looked for where the user stands, as load processes do.
+    find_users_modules()
     sys.exit(run_cli(sys.argv[1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,15 @@ _START = (
     "sys.path += [path for path in (root, os.getcwd()) if path not in sys.path]; "
     "runpy.run_module(module, run_name='__main__', alter_sys=True)"
 )
+
+
+def find_users_modules() -> None:
+    """Let this process import what lies in the current folder, behind everything of ours.
+
+    Our own place is put on the path before it. An editable installation may be found by an import
+    hook alone, which Python asks only when no folder of the path has the package.
+    """
+    sys.path += [path for path in (_ROOT, os.getcwd()) if path not in sys.path]
 
 
 def python_argv(module: str, *arguments: str) -> list[str]:
