@@ -199,7 +199,8 @@ async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
 
 async def _begin_senders(
     stage: Stage, phase: Send | Load, duration_s: float, churn: Churn | None
-) -> None:
+) -> int:
+    """Give out the schedules, wait until the senders are up, return when the schedules end."""
     streams = phase.streams if isinstance(phase, Load) else (phase.stream,)
     for stream in streams:
         stage.note_inboxes(stream.to)
@@ -218,17 +219,19 @@ async def _begin_senders(
         plan = msgspec.to_builtins(ChurnPlan(up_s=churn.sender_up_s, down_s=churn.down_s))
     # The senders connect first: a schedule that begins before they are up would measure start-up.
     begin_ns = stage.now_ns() + BEGIN_AFTER_NS
+    end_ns = begin_ns + int(duration_s * 1e9)
     for hand, mine in zip(hands, seats, strict=True):
         await hand.command(
             "senders",
             seats=msgspec.to_builtins(mine),
             begin_ns=begin_ns,
-            end_ns=begin_ns + int(duration_s * 1e9),
+            end_ns=end_ns,
             churn=plan,
         )
     for reply in await stage.crew.all_senders("senders_up", within_s=SENDERS_UP_WITHIN_S):
         if not reply["up"]:
             stage.observer.note("some senders did not connect in time; they go on trying")
+    return end_ns
 
 
 async def _send(stage: Stage, phase: Send) -> None:
@@ -245,14 +248,16 @@ async def _load(stage: Stage, phase: Load) -> None:
             up_s_min=RECEIVER_UP_S_MIN * phase.churn.receiver_up_s,
         )
         await stage.crew.readers.command("receiver_churn", churn=msgspec.to_builtins(plan))
-    await _begin_senders(stage, phase, phase.duration_s, phase.churn)
+    end_ns = await _begin_senders(stage, phase, phase.duration_s, phase.churn)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stage.nemesis.run, phase.faults)
         for after_s, event in phase.during:
             tasks.start_soon(_after, after_s, stage, event)
         if phase.presence_every_s:
             tasks.start_soon(_poll_presence, stage, phase)
-        await anyio.sleep(phase.duration_s)  # The load's duration is what the scenario asks for.
+        # Times of faults count from here. The schedules began a moment ago or begin in a moment;
+        # what they promised to send is all sent before they are ended.
+        await anyio.sleep(max(phase.duration_s, (end_ns - stage.now_ns()) / 1e9))
         await stage.crew.all_senders("end_schedules")
     await stage.crew.readers.command("receiver_churn", churn=None)
 
