@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.report.explain import ENTRIES
@@ -108,10 +108,26 @@ def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
             for name, value in one.effect.items():
                 effects[name].append(value)
         told = ", ".join(_seen_together(name, values) for name, values in effects.items())
-        targets = ", ".join(sorted({one.target for one in group}))
-        lines.append(f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}")
-    lines += [fault(one) for one in faults if not one.effective]
+        targets = ", ".join(_targets_together({one.target for one in group}))
+        line = f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}"
+        if missed := sum(not one.effective for one in group):
+            line += f"; {missed} without effect"
+        lines.append(line)
+    # What one fault did to several targets has one id, and bit if it bit on one of them.
+    bit = {one.id for one in faults if one.effective}
+    lines += [fault(one) for one in faults if one.id not in bit]
     return lines
+
+
+def _targets_together(targets: Collection[str], several: int = 3) -> list[str]:
+    """Return the names; more than `several` actors on one link are told by their number."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(targets):
+        groups[name.rpartition(":")[0]].append(name)
+    told: list[str] = []
+    for link, names in groups.items():
+        told += [f"{len(names)} on {link}:*"] if link and len(names) > several else names
+    return told
 
 
 def _seen_together(name: str, values: Sequence[float]) -> str:

@@ -167,13 +167,22 @@ def test_bars_of_many_epochs_are_cut_with_a_word() -> None:
 
 def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None:
     one = examples.passed().faults[0]
-    idle = msgspec.structs.replace(one, effective=False, effect={}, target="edge-core apac")
+    idle = msgspec.structs.replace(
+        one, effective=False, effect={}, target="edge-core apac", id="idle"
+    )
     lines = words.faults_together([one] * 9 + [idle])
     assert lines[0] == (
-        "reset_peer 10 times (edge-core apac, edge-core eu-west): connections_reset 27"
+        "reset_peer 10 times (edge-core apac, edge-core eu-west): connections_reset 27;"
+        " 1 without effect"
     )
     assert lines[1] == "reset_peer edge-core apac at 5.0 to 6.1 s: NO EFFECT"
     assert len(lines) == 2
+    beside = msgspec.structs.replace(idle, id=one.id)
+    assert len(words.faults_together([one] * 9 + [beside])) == 1
+    actors = [msgspec.structs.replace(one, target=f"client-edge:us:{name}") for name in "abcdefg"]
+    assert words.faults_together(actors)[0].startswith(
+        "reset_peer 7 times (7 on client-edge:us:*):"
+    )
     slow = [
         msgspec.structs.replace(one, effect={"rtt_ms": rtt_ms, "cut": 1}, target="a")
         for rtt_ms in (40, 30, 50, 30, 30, 30, 30)
