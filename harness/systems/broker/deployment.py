@@ -13,7 +13,9 @@ from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
 from harness.processes.process import READY_WITHIN_S, STOP_WITHIN_S, Process
+from harness.systems.broker.settings import Endpoint
 from harness.systems.port import NodeUsage
+from harness.systems.promises import Ability
 from harness.systems.topology import Topology, client_links
 
 CLEAN_UP_WITHIN_S = 10.0
@@ -52,6 +54,37 @@ async def open_client_links(
         ]
     )
     return {link.name: link.listen_port for link in opened}
+
+
+def abilities_at(endpoint: Endpoint | None) -> frozenset[Ability]:
+    """Return what can be done to the server: nothing to one that somebody else runs."""
+    if endpoint is not None:
+        return frozenset()
+    return frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
+
+
+async def reach_endpoint(
+    endpoint: Endpoint,
+    topology: Topology,
+    links: Links,
+    words: ProbeWords,
+    *,
+    connect: Mapping[str, Any],
+    chosen: Mapping[str, str],
+    clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]],
+) -> EndpointDeployment:
+    """Put a server that somebody else runs behind proxies.
+
+    `connect` names in its "prefix" what the run may make there, since others may use the server.
+    """
+    ports = await open_client_links(
+        topology, links, endpoint.port, words, upstream_host=endpoint.host
+    )
+    return EndpointDeployment(
+        {**connect, "endpoint": endpoint.as_connect(), "ports": ports},
+        {**chosen, **endpoint.as_config()},
+        clean_up,
+    )
 
 
 class BrokerDeployment:

@@ -16,8 +16,9 @@ from harness.processes.process import Process
 from harness.systems.broker.connector import BrokerConnector
 from harness.systems.broker.deployment import (
     BrokerDeployment,
-    EndpointDeployment,
+    abilities_at,
     open_client_links,
+    reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
@@ -39,7 +40,7 @@ from harness.systems.kafka.server import (
     write_config,
 )
 from harness.systems.port import Deployment
-from harness.systems.promises import Ability, Promise
+from harness.systems.promises import Promise
 from harness.systems.topology import Topology
 
 ACKS: Mapping[str, int | str] = {"all": "all", "1": 1, "0": 0}
@@ -97,11 +98,7 @@ class KafkaSystem:
         }
         numbered = {Promise.EXACTLY_ONCE_LOG, Promise.FIFO_PIPELINED, Promise.PREFIX}
         self.promises = frozenset(always | numbered if self._idempotence else always)
-        self.abilities = (
-            frozenset[Ability]()
-            if self._endpoint
-            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
-        )
+        self.abilities = abilities_at(self._endpoint)
 
     def configure(self, chosen: Mapping[str, str]) -> KafkaSystem:
         """Return the system with these options."""
@@ -124,13 +121,15 @@ class KafkaSystem:
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
             token = random.Random(f"{seed}/token/{run_dir}").getrandbits(48)
-            connect["endpoint"] = self._endpoint.as_connect()
             connect["prefix"] = f"tallystick-{token:012x}-"
-            connect["ports"] = await open_client_links(
-                topology, links, self._endpoint.port, words, upstream_host=self._endpoint.host
-            )
-            return EndpointDeployment(
-                connect, {**self._chosen, **self._endpoint.as_config()}, remove_topics
+            return await reach_endpoint(
+                self._endpoint,
+                topology,
+                links,
+                words,
+                connect=connect,
+                chosen=self._chosen,
+                clean_up=remove_topics,
             )
         jars = await anyio.to_thread.run_sync(ensure_jars, _say)
         port = links.ports.take()

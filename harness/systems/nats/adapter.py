@@ -14,8 +14,9 @@ from harness.processes.process import Process
 from harness.systems.broker.connector import BrokerConnector
 from harness.systems.broker.deployment import (
     BrokerDeployment,
-    EndpointDeployment,
+    abilities_at,
     open_client_links,
+    reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
@@ -23,7 +24,7 @@ from harness.systems.nats.client import NatsLine, remove_streams
 from harness.systems.nats.core import CoreLine
 from harness.systems.nats.server import find_server, server_version, write_config
 from harness.systems.port import Deployment
-from harness.systems.promises import Ability, Promise
+from harness.systems.promises import Promise
 from harness.systems.topology import Topology
 
 PING = b"PING\r\n"
@@ -79,11 +80,7 @@ class NatsSystem:
             if self._jetstream
             else frozenset[Promise]()
         )
-        self.abilities = (
-            frozenset[Ability]()
-            if self._endpoint
-            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
-        )
+        self.abilities = abilities_at(self._endpoint)
 
     def configure(self, chosen: Mapping[str, str]) -> NatsSystem:
         """Return the system with these options."""
@@ -101,17 +98,15 @@ class NatsSystem:
         }
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["endpoint"] = self._endpoint.as_connect()
             connect["prefix"] = f"tallystick_{token[:12]}_"
-            connect["ports"] = await open_client_links(
+            return await reach_endpoint(
+                self._endpoint,
                 topology,
                 links,
-                self._endpoint.port,
                 ProbeWords(),
-                upstream_host=self._endpoint.host,
-            )
-            return EndpointDeployment(
-                connect, {**self._chosen, **self._endpoint.as_config()}, remove_streams
+                connect=connect,
+                chosen=self._chosen,
+                clean_up=remove_streams,
             )
         port = links.ports.take()
         binary = find_server()

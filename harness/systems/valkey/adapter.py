@@ -13,13 +13,14 @@ from harness.processes.process import Process
 from harness.systems.broker.connector import BrokerConnector
 from harness.systems.broker.deployment import (
     BrokerDeployment,
-    EndpointDeployment,
+    abilities_at,
     open_client_links,
+    reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.port import Deployment
-from harness.systems.promises import Ability, Promise
+from harness.systems.promises import Promise
 from harness.systems.topology import Topology
 from harness.systems.valkey.client import ValkeyLine, remove_keys
 from harness.systems.valkey.server import find_server, server_version, write_config
@@ -71,11 +72,7 @@ class ValkeySystem:
             "appendonly": choose(chosen, "appendonly", ("yes", "no"), "yes"),
             "appendfsync": choose(chosen, "appendfsync", FSYNC, "always"),
         }
-        self.abilities = (
-            frozenset[Ability]()
-            if self._endpoint
-            else frozenset({Ability.KILL, Ability.RESTART, Ability.PAUSE})
-        )
+        self.abilities = abilities_at(self._endpoint)
 
     def configure(self, chosen: Mapping[str, str]) -> ValkeySystem:
         """Return the system with these options."""
@@ -90,17 +87,15 @@ class ValkeySystem:
         connect: dict[str, Any] = {"trims": topology.retention == "ack"}
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["endpoint"] = self._endpoint.as_connect()
             connect["prefix"] = f"tallystick:{password[:12]}:"
-            connect["ports"] = await open_client_links(
+            return await reach_endpoint(
+                self._endpoint,
                 topology,
                 links,
-                self._endpoint.port,
                 ProbeWords(greeting=b"PING\r\n"),
-                upstream_host=self._endpoint.host,
-            )
-            return EndpointDeployment(
-                connect, {**self._chosen, **self._endpoint.as_config()}, remove_keys
+                connect=connect,
+                chosen=self._chosen,
+                clean_up=remove_keys,
             )
         port = links.ports.take()
         binary = find_server()
