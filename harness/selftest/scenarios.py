@@ -42,6 +42,8 @@ EDGES = ("east", "west")
 DRAIN = Drain(within_s=8.0, stuck_after_s=2.0)
 """A bug may leave senders or readers stuck; what was seen until then must be enough to name it."""
 
+RESIZES_AT_S = (0.31, 0.52, 0.77, 0.98, 1.21, 1.39)
+
 LAUNCHER = "harness.testing.launch"
 
 
@@ -183,14 +185,20 @@ def _reader_churn(p: Parameters) -> Plan:
 
 
 def _resize(p: Parameters) -> Plan:
-    resizes = [(0.4, Promote(inbox=INBOX, bucket_count=4))]
     if p.at_once:
-        resizes.append((0.4, Promote(inbox=INBOX, bucket_count=8)))
+        resizes = [(0.4, Promote(inbox=INBOX, bucket_count=count)) for count in (4, 8)]
+    else:
+        # What a resize does to messages under way shows only if some wait for a commit just then;
+        # one resize may find none, so there are several, at no even distance from the batches.
+        resizes = [
+            (at_s, Promote(inbox=INBOX, bucket_count=4 + 4 * (index % 2)))
+            for index, at_s in enumerate(RESIZES_AT_S)
+        ]
     return Plan(
         topology=Topology(edges=EDGES[:1], options=_disk(p.sync_ms)),
         phases=(
             Login(inboxes=(INBOX,)),
-            Load(duration_s=1.0, streams=(_sent(4, 2_000),), during=tuple(resizes)),
+            Load(duration_s=1.6, streams=(_sent(4, 2_000),), during=tuple(resizes)),
             DRAIN,
         ),
         requires=Requires(sends_ok=100, delivered=100, resizes=1),
