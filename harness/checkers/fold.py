@@ -142,7 +142,7 @@ class Fold:
             for place, (spec, made) in enumerate(self._checks):
                 answers[place] = self._of_part(spec, made, facts, answers[place], len(parts))
             if not is_last:
-                later.take(facts)
+                later.take(facts, hangs=part.hangs)
         loose = max((part.rows for part in parts if part.loose), default=0)
         if len(parts) > 1:
             self._ask_about_all(parts, totals, answers)

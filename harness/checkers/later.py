@@ -4,10 +4,16 @@ Parts are judged from the latest to the first. Two parts never share a message o
 every message of the later one lies behind every one of the earlier, in its stream and in its inbox
 (`eras`). So all that an earlier part has to know of the later ones are a few numbers per stream and
 per inbox.
+
+Parts that hang together, and are apart only because all at once would be too large, are in order by
+their ids and not by their positions. What follows from positions is passed on over the whole of
+them, never from one of them to the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,28 +25,58 @@ if TYPE_CHECKING:
     from harness.checkers.stored import StoredTable
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Behind:
+    """What lies at higher positions than every message of the part that is judged next.
+
+    Attributes:
+        ok_ns: Per stream the first ok of a message with a known position.
+        until_ns: Per inbox the least U.
+        bucket_lowest: Lowest position per (inbox, epoch, bucket) within its bucket.
+    """
+
+    ok_ns: Column = field(default_factory=lambda: column([]))
+    until_ns: Column = field(default_factory=lambda: column([]))
+    bucket_lowest: dict[tuple[str, int, int], int] = field(default_factory=dict)
+
+    def and_of(self, facts: Facts) -> _Behind:
+        """Return the same with a part that was judged."""
+        pieces = facts.pieces
+        ok_ns = _grown(self.ok_ns, len(facts.index.streams), NEVER)
+        np.minimum.at(ok_ns, pieces.lines.stream, pieces.ok)
+        until_ns = _grown(self.until_ns, len(facts.index.inboxes), NEVER)
+        np.minimum.at(until_ns, pieces.lines.inbox, pieces.until)
+        lowest = dict(self.bucket_lowest)
+        for table in facts.stored_distinct:
+            for which, low in _lowest(table):
+                lowest[which] = min(low, lowest.get(which, low))
+        return _Behind(ok_ns=ok_ns, until_ns=until_ns, bucket_lowest=lowest)
+
+
 class Later:
     """The later parts in numbers. `parts` counts them."""
 
     def __init__(self) -> None:
         self.parts = 0
-        self._ok_ns = column([])
-        self._until_ns = column([])
+        self._behind = self._behind_next = _Behind()
         self._sent_end = column([])
         self._read_last = column([])
         self._read_invoked_ns = column([])
-        self.bucket_lowest: dict[tuple[str, int, int], int] = {}
-        """Lowest position per (inbox, epoch, bucket) within its bucket."""
         self.proofs: dict[str, dict[int, int]] = {}
         """First proof by an entry, per inbox and epoch."""
 
     def ok_ns(self, streams: Column) -> Column:
-        """Return per stream the first ok of a message with a known position; NEVER without."""
-        return _at(self._ok_ns, streams, NEVER)
+        """Return per stream the first ok of a message behind this part; NEVER without."""
+        return _at(self._behind.ok_ns, streams, NEVER)
 
     def until_ns(self, inboxes: Column) -> Column:
-        """Return per inbox the least U; NEVER without."""
-        return _at(self._until_ns, inboxes, NEVER)
+        """Return per inbox the least U of a message behind this part; NEVER without."""
+        return _at(self._behind.until_ns, inboxes, NEVER)
+
+    @property
+    def bucket_lowest(self) -> dict[tuple[str, int, int], int]:
+        """Lowest position per (inbox, epoch, bucket) within its bucket, behind this part."""
+        return self._behind.bucket_lowest
 
     def sent_end(self, streams: int) -> Column:
         """Return per stream the key behind the last message sent and delivered; -1 for none."""
@@ -50,37 +86,42 @@ class Later:
         """Return per stream the last key that its canonical reader has, and its I; -1 for none."""
         return _grown(self._read_last, streams, -1), _grown(self._read_invoked_ns, streams, -1)
 
-    def take(self, facts: Facts) -> None:
-        """Add a part that was judged."""
+    def take(self, facts: Facts, *, hangs: bool = False) -> None:
+        """Add a part that was judged.
+
+        Args:
+            facts: Of the part.
+            hangs: The part that is judged next hangs together with this one, so which positions
+                of the two come first is not known.
+        """
         self.parts += 1
-        streams, inboxes = len(facts.index.streams), len(facts.index.inboxes)
-        pieces = facts.pieces
-        self._ok_ns = _grown(self._ok_ns, streams, NEVER)
-        np.minimum.at(self._ok_ns, pieces.lines.stream, pieces.ok)
-        self._until_ns = _grown(self._until_ns, inboxes, NEVER)
-        np.minimum.at(self._until_ns, pieces.lines.inbox, pieces.until)
+        self._behind_next = self._behind_next.and_of(facts)
+        if not hangs:
+            self._behind = self._behind_next
         self._sent_end = facts.sent_end
         self._read_last, self._read_invoked_ns = facts.read_last
         for table in facts.stored_distinct:
-            self._take_stored(facts, table)
+            self._take_proofs(facts, table)
 
-    def _take_stored(self, facts: Facts, table: StoredTable) -> None:
-        epoch, bucket, bpos = table.row_epoch, table.row_bucket, table.row_bpos
-        order = np.lexsort((bpos, bucket, epoch))
-        fresh = np.ones(len(order), dtype=np.bool_)
-        e, b = epoch[order], bucket[order]
-        fresh[1:] = (e[1:] != e[:-1]) | (b[1:] != b[:-1])
-        for row in order[fresh].tolist():
-            which = (table.inbox, int(epoch[row]), int(bucket[row]))
-            low = int(bpos[row])
-            self.bucket_lowest[which] = min(low, self.bucket_lowest.get(which, low))
+    def _take_proofs(self, facts: Facts, table: StoredTable) -> None:
         if len(facts.index.lowest[facts.index.inbox(table.inbox)]) == 1:
             return
         until = facts.until_of(table.key)
         proofs = self.proofs.setdefault(table.inbox, {})
-        for number in np.unique(epoch).tolist():
+        for number in np.unique(table.row_epoch).tolist():
             first = int(until[table.epoch == number].min())
             proofs[number] = min(first, proofs.get(number, first))
+
+
+def _lowest(table: StoredTable) -> Iterator[tuple[tuple[str, int, int], int]]:
+    """Yield each (inbox, epoch, bucket) and its lowest position within the bucket."""
+    epoch, bucket, bpos = table.row_epoch, table.row_bucket, table.row_bpos
+    order = np.lexsort((bpos, bucket, epoch))
+    fresh = np.ones(len(order), dtype=np.bool_)
+    e, b = epoch[order], bucket[order]
+    fresh[1:] = (e[1:] != e[:-1]) | (b[1:] != b[:-1])
+    for row in order[fresh].tolist():
+        yield (table.inbox, int(epoch[row]), int(bucket[row])), int(bpos[row])
 
 
 def _at(values: Column, places: Column, default: int) -> Column:

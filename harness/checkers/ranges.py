@@ -26,9 +26,11 @@ ERA_MESSAGES = 200_000
 LOOK_RECORDS = 256
 """After each so many records it is asked whether the ranges want to be brought to disk."""
 
-PART_ROWS_MAX = 1_000_000
-"""So many rows are judged at once. What hangs together and is larger is judged by eras, which finds
-no less within each, and makes PASS UNKNOWN where two eras would have to be compared."""
+PART_ROWS_MAX = 4_000_000
+"""So many rows, some 200 bytes of memory each, are judged at once. Most histories come in parts of
+a few hundred thousand; larger ones hang together, as where readers fell far behind under overload.
+What is larger still is judged by eras, which finds no less within each, and makes PASS UNKNOWN
+where two eras would have to be compared."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -76,12 +78,14 @@ class Part:
         first, stop: Its eras.
         rows: How many rows it has.
         loose: It hangs together with its neighbours, but all together are too large.
+        hangs: One of these neighbours is the part before it, which is judged next.
     """
 
     first: int
     stop: int
     rows: int
     loose: bool = False
+    hangs: bool = False
 
 
 class Ranges:
@@ -262,7 +266,7 @@ class Ranges:
                 found.append(Part(first=first, stop=stop, rows=total))
                 continue
             found += [
-                Part(first=era, stop=era + 1, rows=rows[era], loose=True)
+                Part(first=era, stop=era + 1, rows=rows[era], loose=True, hangs=era > first)
                 for era in range(stop - 1, first - 1, -1)
             ]
         return found

@@ -15,6 +15,7 @@ from harness.history.index import write_index
 from harness.history.reader import read_folder
 from harness.history.recorder import Recorder
 from harness.history.records import Record
+from harness.report.result import CheckStatus
 from harness.run.aftermath import Aftermath
 from harness.run.brief import read_brief
 from harness.run.judge import facts_of
@@ -57,6 +58,27 @@ def test_where_a_history_is_cut_does_not_change_what_is_found() -> None:
             other[check_id] = one[check_id]
         assert other == one
     assert several > HISTORIES // 4
+
+
+def test_what_hangs_together_and_is_too_large_neither_alarms_nor_passes(monkeypatch) -> None:
+    specs = all_checks()
+    apart = unknown = 0
+    for seed in range(2 * HISTORIES):
+        rng = random.Random(seed)
+        records = Scribbler(seed).write()
+        run = run_facts(promises_of(rng))
+        whole = said(fold(records, run, specs))
+        ranges = Ranges(rng.choice((2, 5)), rng.choice((1, 2, 4)), 1)
+        with monkeypatch.context() as patch:
+            patch.setattr("harness.checkers.ranges.PART_ROWS_MAX", rng.choice((1, 4, 12)))
+            cut = said(fold(records, run, specs, ranges))
+            apart += any(part.loose for part in ranges.parts())
+        for check_id, (status, _, _) in cut.items():
+            if status is not CheckStatus.UNKNOWN:
+                assert status is whole[check_id][0], (seed, check_id)
+            unknown += status is CheckStatus.UNKNOWN is not whole[check_id][0]
+    assert apart > HISTORIES // 4
+    assert unknown > HISTORIES // 4
 
 
 @pytest.fixture(scope="module")
