@@ -53,6 +53,7 @@ class Clue:
         summary: The anomaly in one sentence.
         inbox: With `producer` and `n`, or with `pos`, what the proving records are about.
         record: The record that gave it away, if there is a single one.
+        others: (producer, n) of the messages of the same inbox that this one stands against.
     """
 
     summary: str
@@ -61,6 +62,7 @@ class Clue:
     n: int = -1
     pos: int = -1
     record: Record | None = None
+    others: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import islice
 
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue
-from harness.checkers.facts import Facts
+from harness.checkers.facts import Facts, Lines
 from harness.checkers.index import Oddity
-from harness.checkers.intervals import Column, Spans
+from harness.checkers.intervals import KEY_BITS, Column, Spans, Steps
 
 
 def seconds(t_ns: int) -> str:
@@ -24,33 +25,57 @@ def of_spans(facts: Facts, spans: Spans, tell: Callable[[int], str]) -> list[Clu
         for begin, end in zip(spans.begins.tolist(), spans.ends.tolist(), strict=True)
         for key in range(begin, end)
     )
-    return of_keys(facts, ((key, -1) for key in keys), tell)
+    return [_clue(facts, key, -1, tell(key)) for key in islice(keys, WITNESSES_MAX)]
 
 
 def of_counts(
-    facts: Facts, keys: Column, positions: Column, counts: Column, tell: Callable[[int], str]
+    facts: Facts,
+    lines: Lines,
+    counts: Column,
+    tell: Callable[[int], str],
+    others: Callable[[Column], Column] | None = None,
 ) -> list[Clue]:
-    """Return clues for the first `counts[i]` messages of each run, where there are any."""
+    """Return clues for the first `counts[i]` messages of each line, where there are any.
+
+    Args:
+        facts: Know the names.
+        lines: Where messages lie.
+        counts: How many of each line are wrong.
+        tell: What is wrong with the message of a key.
+        others: For some rows of `lines`, the key of the message that each stands against, -1 where
+            none is known.
+    """
     some = np.flatnonzero(counts > 0)[:WITNESSES_MAX]
-    columns = (keys[some].tolist(), positions[some].tolist(), counts[some].tolist())
-    rows = zip(*columns, strict=True)
-    pairs = ((key + i, pos + i) for key, pos, count in rows for i in range(count))
-    return of_keys(facts, pairs, tell)
-
-
-def of_keys(
-    facts: Facts, keys: Iterable[tuple[int, int]], tell: Callable[[int], str]
-) -> list[Clue]:
-    """Return clues for the first of these (key, position or -1)."""
+    against = np.full(len(some), -1, dtype=np.int64) if others is None else others(some)
+    columns = (lines.key[some].tolist(), lines.pos[some].tolist(), counts[some].tolist())
     clues: list[Clue] = []
-    for key, pos in keys:
-        if len(clues) == WITNESSES_MAX:
-            break
-        producer, inbox, n = facts.message(key)
-        where = f" at position {pos}" if pos >= 0 else ""
-        summary = f"{facts.describe(key)}{where} {tell(key)}"
-        clues.append(Clue(summary=summary, inbox=inbox, producer=producer, n=n, pos=pos))
+    for key, pos, count, other in zip(*columns, against.tolist(), strict=True):
+        clues += [
+            _clue(facts, key + i, pos + i, tell(key + i), other)
+            for i in range(min(count, WITNESSES_MAX - len(clues)))
+        ]
     return clues
+
+
+def holders(lines: Lines, inbox: Column, pos: Column) -> Column:
+    """Return the key of the message at each position of an inbox; -1 where none is known."""
+    begin = lines.inbox << KEY_BITS | lines.pos
+    held = Steps.of(begin, begin + lines.count, np.arange(len(begin)))
+    place = inbox << KEY_BITS | np.maximum(pos, 0)
+    row = np.where(pos < 0, -1, held.at(place, -1))
+    keys: Column = np.where(row < 0, -1, lines.key[row] + place - begin[row])
+    return keys
+
+
+def _clue(facts: Facts, key: int, pos: int, told: str, other: int = -1) -> Clue:
+    producer, inbox, n = facts.message(key)
+    where = f" at position {pos}" if pos >= 0 else ""
+    summary = f"{facts.describe(key)}{where} {told}"
+    others: tuple[tuple[int, int], ...] = ()
+    if other >= 0:
+        summary += f": {facts.describe(other)}"
+        others = (facts.message(other)[::2],)
+    return Clue(summary=summary, inbox=inbox, producer=producer, n=n, pos=pos, others=others)
 
 
 def of_oddity(oddity: Oddity, tell: Callable[..., str]) -> list[Clue]:

@@ -43,6 +43,7 @@ def divergent(facts: Facts) -> Found:
                 ),
                 inbox=facts.index.inboxes[inbox],
                 pos=pos,
+                others=tuple(facts.message(key)[::2] for key in keys),
             )
         )
     return Found(examined=int((ends - begins).sum()), instances=shared.count, clues=found)

@@ -129,7 +129,7 @@ def resize_loss(facts: Facts) -> Found:
     if facts.promised(Promise.EXACTLY_ONCE_LOG):
         wrong = wrong.union(doubled(facts))
     if facts.promised(Promise.FIFO_PIPELINED):
-        lines, count = reordered(facts)
+        lines, count, _ = reordered(facts)
         wrong = wrong.union(Spans.of(lines.key, lines.key + count))
     cuts = marks(facts.invoked_at.cuts, facts.ok_at.cuts, facts.first_at.cuts)
     _, begins, ends = split(wrong.begins, wrong.ends, cuts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,7 @@ from harness.history.records import (
     AckCompleted,
     Completed,
     Delivered,
+    DeliveredRun,
     EndRead,
     Invoked,
     Opened,
@@ -24,7 +25,7 @@ from harness.history.records import (
     Stored,
 )
 from harness.report.result import Witness
-from harness.report.witness import message_name, place_name, plain_record
+from harness.report.witness import message_name, place_name, plain_delivery, plain_record
 
 RECORDS_MAX = 8
 """Records shown per witness."""
@@ -35,21 +36,22 @@ Placed: TypeAlias = tuple[str, Record]
 class _Search:
     """One clue and what was found for it."""
 
-    __slots__ = ("clue", "places", "records")
+    __slots__ = ("clue", "messages", "places", "records")
 
     def __init__(self, clue: Clue) -> None:
         self.clue = clue
+        own = ((clue.producer, clue.n),) if clue.producer >= 0 else ()
+        self.messages = (*own, *clue.others)
         self.places: list[str] = []
         self.records: list[Record] = []
 
     def wants(self, record: Record) -> bool:
         clue = self.clue
         match record:
-            case Completed() if clue.producer < 0:
+            case Completed() if not self.messages:
                 return 0 <= record.pos_first <= clue.pos < record.pos_first + record.count
             case Invoked() | Completed():
-                inside = record.n_first <= clue.n < record.n_first + record.count
-                return record.producer == clue.producer and inside
+                return self._is_about(record)
             case Delivered():
                 return self._wants_delivery(record)
             case Opened() | AckCompleted() | EndRead():
@@ -59,18 +61,31 @@ class _Search:
             case _:
                 return clue.record == record
 
+    def _is_about(self, run: Invoked | Completed | DeliveredRun) -> bool:
+        return any(
+            producer == run.producer and run.n_first <= n < run.n_first + run.count
+            for producer, n in self.messages
+        )
+
     def _wants_delivery(self, record: Delivered) -> bool:
         clue = self.clue
         if clue.record == record:
             return True
-        if clue.producer < 0:
+        if not self.messages:
             # What was skipped lies in no delivery: its neighbours show the gap.
             count = sum(run.count for run in record.runs)
             return clue.pos >= 0 and record.pos_first - 1 <= clue.pos <= record.pos_first + count
-        return any(
-            run.producer == clue.producer and run.n_first <= clue.n < run.n_first + run.count
-            for run in record.runs
-        )
+        return any(map(self._is_about, record.runs))
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return the records as a witness shows them, of long deliveries only what is wanted."""
+        found = []
+        for record in self.records:
+            if isinstance(record, Delivered) and self.messages and record != self.clue.record:
+                found.append(plain_delivery(record, self._is_about))
+            else:
+                found.append(plain_record(record))
+        return found
 
 
 def find_evidence(clues: Sequence[Sequence[Clue]], placed: Iterable[Placed]) -> list[list[Witness]]:
@@ -109,6 +124,6 @@ def _witness(search: _Search) -> Witness:
     first = search.places[0] if search.places else ""
     return msgspec.structs.replace(
         witness_of(search.clue),
-        records=[plain_record(record) for record in search.records],
+        records=search.shown(),
         history_ref=f"history/{first}" if first else "",
     )

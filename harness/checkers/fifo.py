@@ -51,24 +51,26 @@ def fifo_sync(facts: Facts) -> Found:
         instances=int(wrong.sum()),
         clues=clues.of_counts(
             facts,
-            lines.key,
-            lines.pos,
+            lines,
             wrong,
             lambda _key: "lies before one of its sender that was acknowledged before it was sent",
+            lambda rows: clues.holders(lines, lines.inbox[rows], floor[rows]),
         ),
     )
 
 
-def reordered(facts: Facts) -> tuple[Lines, Column]:
-    """Return (runs of the log, how many messages at the begin of each are out of order).
+def reordered(facts: Facts) -> tuple[Lines, Column, Column]:
+    """Return (runs of the log, how many messages at the begin of each are out of order, why).
 
-    A message is out of order if a later one of its sender lies at a lower position.
+    A message is out of order if a later one of its sender lies at a lower position; the latest of
+    these is the reason, as a key, -1 for none.
     """
     lines = _disjoint_positions(facts.log)
     n = lines.key & (NUMBER_LIMIT - 1)
     last = lines.pos + lines.count - 1
     highest = highest_before(lines.stream, last, n + lines.count - 1, lines.stream, lines.pos)
-    return lines, np.clip(highest - n, 0, lines.count)
+    reason = np.where(highest < 0, -1, lines.stream << KEY_BITS | np.maximum(highest, 0))
+    return lines, np.clip(highest - n, 0, lines.count), reason
 
 
 def _disjoint_positions(log: Lines) -> Lines:
@@ -104,16 +106,16 @@ def _disjoint_positions(log: Lines) -> Lines:
 )
 def fifo_pipe(facts: Facts) -> Found:
     """Same sender and inbox: n < n', both in the log, pos(n) > pos(n'). Instances are the n."""
-    lines, wrong = reordered(facts)
+    lines, wrong, reason = reordered(facts)
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
         clues=clues.of_counts(
             facts,
-            lines.key,
-            lines.pos,
+            lines,
             wrong,
             lambda _key: "lies behind a later one of the same sender",
+            lambda rows: reason[rows],
         ),
     )
 

@@ -19,11 +19,11 @@ from harness.checkers.intervals import NEVER, Column, highest_before, marks
 from harness.systems.promises import Promise
 
 
-def placed_in_the_past(pieces: Pieces) -> Column:
+def placed_in_the_past(pieces: Pieces) -> tuple[Column, Column]:
     """Return how many messages at the begin of each piece lie below one completed before them.
 
     The form in the order of time: at an invocation the floor is the highest position proven
-    complete, and the message must not lie below it.
+    complete, and the message must not lie below it. The floor is returned too; -1 where none is.
     """
     lines, until = pieces.lines, pieces.until
     done = until < NEVER
@@ -34,8 +34,7 @@ def placed_in_the_past(pieces: Pieces) -> Column:
         lines.inbox,
         pieces.invoked,
     )
-    wrong: Column = np.clip(floor - lines.pos, 0, lines.count)
-    return wrong
+    return np.clip(floor - lines.pos, 0, lines.count), floor
 
 
 def is_linearizable(pieces: Pieces) -> bool:
@@ -67,7 +66,7 @@ def realtime(facts: Facts) -> Found:
     """
     pieces = facts.pieces
     lines = pieces.lines
-    wrong = placed_in_the_past(pieces)
+    wrong, floor = placed_in_the_past(pieces)
     if is_linearizable(pieces) != (not wrong.any()):
         raise AssertionError("the orders of time and of the log disagree about linearizability")
     wrong = np.where(facts.later.until_ns(lines.inbox) < pieces.invoked, lines.count, wrong)
@@ -76,10 +75,10 @@ def realtime(facts: Facts) -> Found:
         instances=int(wrong.sum()),
         clues=clues.of_counts(
             facts,
-            lines.key,
-            lines.pos,
+            lines,
             wrong,
             lambda _key: "lies before one that was complete when it was sent",
+            lambda rows: clues.holders(lines, lines.inbox[rows], floor[rows]),
         ),
     )
 
@@ -123,8 +122,7 @@ def stale_end(facts: Facts) -> Found:
     ]
     found += clues.of_counts(
         facts,
-        lines.key,
-        lines.pos,
+        lines,
         early,
         lambda _key: "was sent after an end had been read that lies at or beyond it",
     )

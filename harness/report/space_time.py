@@ -163,6 +163,8 @@ def _event(record: Mapping[str, Any]) -> _Event:
             again = " again" if record.get("redelivered") else ""
             pos = int(record.get("pos_first", 0))
             text = f"delivered{again}: positions {pos} to {pos + count - 1}"
+            if left := record.get("runs_left_out"):
+                text = f"delivered{again}: {_places(runs)} (and {left} runs of others)"
             return _Event(t_ns=t_ns, lane=_reader(record), text=text, kind=tag, ids=ids)
         case "opened":
             text = f"session {record.get('session')} opened, next position {record.get('next_pos')}"
@@ -180,6 +182,14 @@ def _event(record: Mapping[str, Any]) -> _Event:
             )
             return _Event(t_ns=t_ns, lane=_other_lane(tag), text=f"{tag}: {rest}"[:120], kind=tag)
     return _Event(t_ns=t_ns, lane=_reader(record), text=text, kind=tag)
+
+
+def _places(runs: Sequence[Mapping[str, Any]]) -> str:
+    told = []
+    for run in runs:
+        pos, count = int(run["pos_first"]), int(run["count"])
+        told.append(f"position {pos}" if count == 1 else f"positions {pos} to {pos + count - 1}")
+    return ", ".join(told)
 
 
 def _send(record: Mapping[str, Any], tag: str, t_ns: int, inbox: str) -> _Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -32,6 +33,28 @@ def plain_record(record: msgspec.Struct) -> dict[str, Any]:
     shown: dict[str, Any] = {} if config.tag is None else {"record": config.tag}
     for name in record.__struct_fields__:
         shown[name] = _plain_field(name, getattr(record, name))
+    return shown
+
+
+def plain_delivery(record: Any, wanted: Callable[[Any], bool]) -> dict[str, Any]:
+    """Return a delivery by key with the runs that are wanted, each with its `pos_first`.
+
+    `runs_left_out` says how many others it brought, if there were any.
+
+    Args:
+        record: A `harness.history.records.Delivered`.
+        wanted: Whether one of its runs is to be shown.
+    """
+    shown = plain_record(record)
+    kept = []
+    pos = record.pos_first
+    for run, plain in zip(record.runs, shown["runs"], strict=True):
+        if wanted(run):
+            kept.append({"pos_first": pos, **plain})
+        pos += run.count
+    shown["runs"] = kept
+    if len(kept) < len(record.runs):
+        shown["runs_left_out"] = len(record.runs) - len(kept)
     return shown
 
 

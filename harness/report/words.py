@@ -171,10 +171,24 @@ def by_status(checks: Sequence[Check]) -> dict[CheckStatus, list[Check]]:
 
 
 def record(shown: Mapping[str, Any]) -> str:
-    """Return a witness record on one line."""
-    head = shown.get("record", "record")
-    rest = " ".join(f"{key}={value}" for key, value in shown.items() if key != "record")
-    return f"{head} {rest}"
+    """Return a witness record on one line: when, what, and its fields."""
+    told = [str(shown.get("record", "record"))]
+    if "t_ns" in shown:
+        told.insert(0, f"{shown['t_ns'] / 1e9:.6f} s")
+    for key, value in shown.items():
+        if key in ("record", "t_ns"):
+            continue
+        if key.endswith("_ns") and isinstance(value, int) and value >= 0:
+            told.append(f"{key.removesuffix('_ns')}={value / 1e9:.6f} s")
+        elif key == "runs":
+            told += [f"({_run(run)})" for run in value]
+        else:
+            told.append(f"{key}={value}")
+    return " ".join(told)
+
+
+def _run(shown: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in shown.items() if key != "digest")
 
 
 def history_command(run_dir: str, message: str) -> str:

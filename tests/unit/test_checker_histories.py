@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -113,6 +114,27 @@ def test_a_failure_shows_the_records_that_prove_it(path: Path) -> None:
         if about_records:
             assert witness.records
             assert witness.history_ref.startswith("history/0001.msgpack#")
+
+
+PAIRS = ("A6", "B1", "B2", "B4")
+"""Anomalies of two messages, which only the records of both prove."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in PATHS if p.name.startswith(PAIRS) and p.name.endswith(".bad.json")],
+    ids=lambda path: path.name,
+)
+def test_what_takes_two_messages_shows_both(path: Path) -> None:
+    history = read_written(path)
+    records = in_order(history.records)
+    places = [(f"0001.msgpack#{i}", record) for i, record in enumerate(records)]
+    shown = with_evidence(fold(records, run_facts(history)), places)
+    mine = next(c for c in shown.checks if c.id == history.check_id)
+    for witness in mine.witnesses:
+        assert len(re.findall(r"message \d+ of producer \d+ to", witness.summary)) == 2
+        sent = [one for one in witness.records if one["record"] == "invoked"]
+        assert len(sent) >= 2 or sum(one["count"] for one in sent) >= 2
 
 
 @pytest.mark.parametrize(

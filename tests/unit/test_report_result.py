@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from harness.history.records import Delivered, DeliveredRun
-from harness.report import codec, result, writer
-from harness.report.witness import plain_record
+from harness.report import codec, result, words, writer
+from harness.report.witness import plain_delivery, plain_record
 from harness.testing import example_results as examples
 
 RESULTS = [
@@ -123,6 +123,18 @@ def test_artifacts_are_described_by_their_bytes(tmp_path: Path) -> None:
     found = writer.describe_artifacts(tmp_path)
     assert [(a.path, a.bytes) for a in found] == [("history/0001.msgpack", 3)]
     assert found[0].sha256 == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_of_a_long_delivery_only_the_wanted_runs_are_shown_each_with_its_place() -> None:
+    runs = tuple(DeliveredRun(7 + i, 5, 2, 0, 1, 9) for i in range(3))
+    shown = plain_delivery(
+        Delivered(12, "r", "vip", 3, 9, False, runs), lambda run: run.producer == 8
+    )
+    assert [(run["producer"], run["pos_first"]) for run in shown["runs"]] == [("8", 11)]
+    assert shown["runs_left_out"] == 2
+    told = words.record(shown)
+    assert told.startswith("0.000000 s delivered")
+    assert "(pos_first=11 producer=8 n_first=5 count=2" in told
 
 
 def test_a_record_is_shown_without_numbers_beyond_what_json_readers_keep() -> None:
