@@ -46,7 +46,7 @@ def test_a_failure_is_told_in_its_order() -> None:
         "broken Nothing acknowledged is lost",
         "anomaly A1 LOST, 3 in 517,000 examined: A message was acknowledged and never came",
         "witness producer 17279655951921914625 to vip_user",
-        "- completed t_ns=7210000000",
+        "- 7.210000 s completed",
         f"records {FOLDER}/history/0003.msgpack#17",
         "repeat tallystick run global_fan_in --seed 4711 --profile standard",
         "messages 517,000 acknowledged",
