@@ -196,7 +196,11 @@ class CoreMachine:
         if self._parked and now >= self._parked_until_ns:
             parked, self._parked = self._parked, []
             for link, mark in parked:
-                if self._sequencer.move_cursor(link, mark):
+                # Somebody else may have logged in meanwhile, who has not read so far.
+                session = self._current(mark.inbox, mark.session)
+                if not isinstance(session, Session):
+                    link.offer(m.Superseded((mark,), session))
+                elif self._sequencer.move_cursor(link, mark):
                     link.offer(m.CursorOk((mark,)))
 
     # Messages ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from harness.testing.core_script import (
     settings,
 )
 from harness.testing.memory_store import MemoryStore
-from reference.core.settings import APPEND_BYTES_MAX, APPEND_RUNS_MAX
+from reference.core.settings import APPEND_BYTES_MAX, APPEND_RUNS_MAX, Retention
 from reference.events import Commit, Committed
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -121,6 +121,23 @@ def test_a_full_store_takes_back_everything_that_is_not_durable() -> None:
     assert oks(script.batch(edge, batch(3, 6))) == [(3, 6, 3)]
     assert only(script.send(admin, m.Promote(6, "vip", 0, 5)), m.Promoted).epoch == 1
     assert script.login(edge).session == 2
+
+
+def test_a_cursor_mark_is_not_tried_again_for_a_session_that_is_over() -> None:
+    store = MemoryStore()
+    script = CoreScript(settings(retention=Retention.ACK), store=store)
+    first, second = script.edge("a"), script.edge("b")
+    script.batch(first, batch(0, 10))
+    script.login(first)
+    store.full = True
+    script.send(first, m.CursorAck((m.CursorMark("vip", 1, 9),)))
+    store.full = False
+    assert script.login(second).session == 2
+    script.loop.take(first)
+    script.advance(10_000)
+    told = [x for x in script.loop.take(first) if isinstance(x, m.Superseded | m.CursorOk)]
+    assert told == [m.Superseded((m.CursorMark("vip", 1, 9),), ErrorCode.SUPERSEDED)]
+    assert script.login(script.edge("c")).cursor == -1
 
 
 def test_a_cursor_mark_is_tried_again_after_a_full_store() -> None:
