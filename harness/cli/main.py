@@ -153,6 +153,9 @@ def run_cli(arguments: Sequence[str]) -> int:
         return EXIT_SIGNAL_BASE + signal.SIGINT
     except BrokenPipeError:
         return _reader_is_gone()
+    except SystemExit as left:
+        # Both rich and click leave with 1 when nobody reads what they print.
+        return _reader_is_gone() if left.code == 1 else EXIT_ERROR
     except Exception as error:
         if _is_usage(error):
             return _fail(EXIT_USAGE, _usage_line(error, arguments))

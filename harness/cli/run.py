@@ -220,9 +220,9 @@ def run_and_report(request: RunRequest, reports: Reports) -> int:
         code = ended.interrupted_by or 0
         result = mark_interrupted(request.run_dir, code)
     if result is not None:
-        print_result(make_console(sys.stdout), result, request.run_dir)
         reports.add(name, result, request.run_dir)
         reports.write_run()
+        print_result(make_console(sys.stdout), result, request.run_dir)
     return code
 
 

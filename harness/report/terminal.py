@@ -7,7 +7,8 @@ where the records lie, the command that repeats it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -48,8 +49,23 @@ def make_console(file: IO[str], *, stderr_width: int | None = None) -> Console:
     return console
 
 
+@contextmanager
+def _even_if_nobody_reads(console: Console) -> Iterator[None]:
+    """Let a report end where its reader has gone away; what was judged does not depend on it."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit):
+        # rich leaves the process when a pipe is closed, with the exit code that means FAIL here.
+        console.quiet = True
+
+
 def print_result(console: Console, result: Result, run_dir: Path) -> None:
-    """Print the block of one scenario."""
+    """Print the block of one scenario. A closed pipe ends the printing and nothing else."""
+    with _even_if_nobody_reads(console):
+        _print_result(console, result, run_dir)
+
+
+def _print_result(console: Console, result: Result, run_dir: Path) -> None:
     sheet = _Sheet(console)
     _head(sheet, result)
     if result.verdict.status is Status.PASS:
@@ -70,7 +86,15 @@ def print_result(console: Console, result: Result, run_dir: Path) -> None:
 
 
 def print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
-    """Print the closing lines of a suite: one per scenario, then the verdict of all."""
+    """Print the closing lines of a suite: one per scenario, then the verdict of all.
+
+    A closed pipe ends the printing and nothing else.
+    """
+    with _even_if_nobody_reads(console):
+        _print_suite(console, suite, suite_dir)
+
+
+def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
     sheet = _Sheet(console)
     for one in suite.scenarios:
         missed = ", limits MISSED" if one.limits is Limits.MISSED else ""

@@ -119,14 +119,12 @@ def _finish(
     )
     result = _judge(request, ended, aftermath)
     result = msgspec.structs.replace(
-        result, processes=[*result.processes, _own_process(result, cpu_begun_s)]
+        result, complete=True, processes=[*result.processes, _own_process(result, cpu_begun_s)]
     )
     write_summary(request.run_dir, result)
     write_junit(request.run_dir, result)
     _apply_retention(request, result)
-    result = msgspec.structs.replace(
-        result, complete=True, artifacts=describe_artifacts(request.run_dir)
-    )
+    result = msgspec.structs.replace(result, artifacts=describe_artifacts(request.run_dir))
     write_result(request.run_dir, result)
     return result
 

@@ -112,7 +112,7 @@ def _execute(path: Path, source: str, module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise UsageError(f"{source}: {type(error).__name__}: {error}") from error
     return module
@@ -122,8 +122,8 @@ def _from_module(place: str) -> LoadedScenario:
     module_name, _, attribute = place.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"{place}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{place}: {type(error).__name__}: {error}") from error
     return _check(getattr(module, attribute, None), place, _doc(module), module.__file__)
 
 

@@ -39,7 +39,7 @@ def blind_b4(monkeypatch) -> None:
     """B4 overlooks everything: both of its forms say that nothing is wrong."""
 
     def nothing(pieces):
-        return pieces.lines.pos * 0
+        return pieces.lines.pos * 0, pieces.lines.pos * 0 - 1
 
     monkeypatch.setattr(real_time, "placed_in_the_past", nothing)
     monkeypatch.setattr(real_time, "is_linearizable", lambda _pieces: True)

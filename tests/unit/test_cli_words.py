@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness.cli.main import VERBS, run_cli
+from harness.cli.main import EXIT_USAGE, VERBS, run_cli
 from harness.report import codec
 from harness.scenario.loader import own_names
 from harness.testing import example_results as examples
@@ -225,3 +227,19 @@ def test_an_interrupt_before_anything_runs_is_130(monkeypatch) -> None:
 
     monkeypatch.setattr("harness.cli.explain.find", interrupted)
     assert run_cli(["explain", "A1"]) == 130
+
+
+def test_a_pipe_that_nobody_reads_never_gives_the_code_of_a_fail() -> None:
+    command = [sys.executable, "-m", "tallystick", "schema"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert ended.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_module_that_leaves_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").write_text("raise SystemExit(1)\n")
+    assert run_cli(["run", str(tmp_path / "gone.py"), "--dry-run"]) == EXIT_USAGE

@@ -188,3 +188,15 @@ def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None
         for rtt_ms in (40, 30, 50, 30, 30, 30, 30)
     ]
     assert words.faults_together(slow) == ["reset_peer 7 times (a): rtt_ms 30 to 50, cut 7"]
+
+
+def test_a_report_ends_quietly_where_its_reader_has_gone(monkeypatch) -> None:
+    console = make_console(io.StringIO())
+    monkeypatch.setattr(console, "_write_buffer", leave)
+    print_result(console, examples.passed(), FOLDER)
+    assert console.quiet
+
+
+def leave() -> None:
+    """End the process, as rich does for a closed pipe."""
+    raise SystemExit(1)
