@@ -129,6 +129,8 @@ def statuses(result: Result) -> dict[str, CheckStatus]:
 def test_a_queue_in_memory_passes_what_it_promises_and_is_asked_nothing_else(tmp_path: Path):
     code, result = run(tmp_path, "SYSTEM")
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    (summary,) = tmp_path.glob("*/summary.md")
+    assert "Incomplete" not in summary.read_text()
     found = statuses(result)
     assert {found[check] for check in NOT_PROMISED} == {CheckStatus.NOT_APPLICABLE}
     for check in ("A1", "A7", "B2", "B3", "B4", "B5"):
