@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
@@ -55,8 +56,8 @@ class Endpoint:
         """Return the endpoint that options name, None if they name none.
 
         Raises:
-            UsageError: It is no address, is on another machine without leave, or something is said
-                about an endpoint and none is named.
+            UsageError: It is no address, is on another machine without leave, its CA file is not
+                there, or something is said about an endpoint and none is named.
         """
         if "endpoint" not in chosen:
             if extra := sorted(chosen.keys() & ENDPOINT_OPTIONS.keys()):
@@ -71,11 +72,13 @@ class Endpoint:
                 f"endpoint {host} is on another machine: load and faults on the way to it are "
                 "real there; say --allow-remote if that is meant"
             )
+        if (ca_file := chosen.get("ca_file", "")) and not Path(ca_file).is_file():
+            raise UsageError(f"ca_file {ca_file!r}: there is no such file")
         return cls(
             host=host,
             port=int(port),
             user=chosen.get("user", ""),
-            ca_file=chosen.get("ca_file", ""),
+            ca_file=ca_file,
         )
 
     def as_connect(self) -> dict[str, Any]:
