@@ -118,14 +118,20 @@ def judge_again(run_dir: Path, stored: Result) -> Result:
     return judge(run_dir, bare, aftermath)
 
 
+RECOMPUTED = ("bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets")
+"""Parts of a result that follow from its history alone, beside verdict, counts and checks."""
+
+
 def differences(stored: Result, again: Result) -> Iterator[str]:
-    """Yield what the two say differently about safety, limits and counts."""
+    """Yield what the two say differently of all that comes from the history."""
     yield from _differ("verdict", stored.verdict.status, again.verdict.status)
     yield from _differ("limits", stored.verdict.limits, again.verdict.limits)
     yield from _differ("exit_code", stored.verdict.exit_code, again.verdict.exit_code)
     old, new = msgspec.to_builtins(stored.counts), msgspec.to_builtins(again.counts)
     for key, value in old.items():
         yield from _differ(f"counts.{key}", value, new[key])
+    for name in RECOMPUTED:
+        yield from _differ(name, getattr(stored, name), getattr(again, name))
     before = {one.id: (one.status.value, one.instances, one.examined) for one in stored.checks}
     after = {one.id: (one.status.value, one.instances, one.examined) for one in again.checks}
     for check_id in sorted({*before, *after}):

@@ -13,6 +13,9 @@ Value: TypeAlias = int | float | str | bool
 PROFILES = ("smoke", "standard", "nightly")
 """smoke: seconds, per change; standard: the claims as stated; nightly: as long as it takes."""
 
+NUMBER_MAX = 10**12
+"""No parameter is larger, whatever it is of; infinity is refused with it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -71,7 +74,8 @@ class Parameter:
         """Raise `UsageError` unless the value is allowed."""
         outside = self.choices and value not in self.choices
         if isinstance(value, (int, float)):
-            # The comparison is written so that NaN is outside of every range.
+            # The comparisons are written so that NaN is outside of every range.
+            outside = outside or not abs(value) <= NUMBER_MAX
             outside = outside or not (self.minimum is None or value >= self.minimum)
             outside = outside or not (self.maximum is None or value <= self.maximum)
         if outside:
@@ -85,7 +89,9 @@ class Parameter:
             type(self.default)
         ]
         low = "" if self.minimum is None else f" from {self.minimum:g}"
-        high = "" if self.maximum is None else f" up to {self.maximum:g}"
+        number = isinstance(self.default, (int, float)) and not isinstance(self.default, bool)
+        maximum = NUMBER_MAX if self.maximum is None and number else self.maximum
+        high = "" if maximum is None else f" up to {maximum:g}"
         unit = f" ({self.unit})" if self.unit else ""
         return f"{kind}{low}{high}{unit}"
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.cli.main import run_cli
+from harness.cli.check import RECOMPUTED
+from harness.cli.main import EXIT_ERROR, run_cli
 from harness.history.reader import read_folder
 from harness.history.records import Completed, Delivered, Invoked
 from harness.report.codec import decode_result
-from harness.report.result import Status
+from harness.report.result import InboxBuckets, Latencies, LoadLatency, Result, Status
 from harness.report.writer import write_result
 from harness.testing.stored_runs import seal, simulated_records, store_run, write_history
 
@@ -54,6 +55,28 @@ def test_an_untouched_run_gets_its_verdict_again(run_dir: Path, capsys) -> None:
     for place in (run_dir, run_dir / "result.json"):
         assert run_cli(["check", str(place)]) == code
     assert "the stored history says the same" in capsys.readouterr().out
+
+
+def altered(result: Result, name: str) -> Result:
+    """Return the result with one recomputed part made better than it was."""
+    changes = {
+        "bound": None,
+        "latency_ms": Latencies(),
+        "load_latency_ms": [LoadLatency(label="quiet")],
+        "throughput_per_s": msgspec.structs.replace(result.throughput_per_s, acknowledged=9e9),
+        "buckets": [*result.buckets, InboxBuckets(inbox="nobody", epochs=[])],
+    }
+    return msgspec.structs.replace(result, **{name: changes[name]})
+
+
+@pytest.mark.parametrize("name", RECOMPUTED)
+def test_a_better_figure_than_the_history_gives_is_noticed(
+    name: str, run_dir: Path, capsys
+) -> None:
+    result = decode_result((run_dir / "result.json").read_bytes())
+    write_result(run_dir, altered(result, name))
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert f"{name}: stored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [Invoked, Completed, Delivered])

@@ -32,6 +32,8 @@ def test_underscores_in_numbers_are_allowed():
         ("messages", "5001", "from 1 up to 5000"),
         ("messages", "many", "a whole number"),
         ("rate_per_s", "nan", "a number from 0.5"),
+        ("rate_per_s", "inf", "a number from 0.5 up to 1e\\+12"),
+        ("rate_per_s", "1e300", "up to 1e\\+12"),
         ("mode", "keep", "one of ack, run"),
         ("deep", "maybe", "true or false"),
     ],
