@@ -17,7 +17,10 @@ from harness.systems.promises import Promise
     reach=Reach.ONCE,
 )
 def limit_exceeded(facts: Facts) -> Found:
-    """Compare samples of the nodes' own gauges, and of their memory, with their limits."""
+    """Compare samples of the nodes' own gauges with the limits that they publish.
+
+    Resident memory has no published limit; a scenario's `limits` bound it.
+    """
 
     def tell(record: GaugeSeen) -> str:
         return (

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
-from harness.history.records import Closed, Opened, PresenceSeen
+from harness.history.records import PRESENCE_UNANSWERED, Closed, Opened, PresenceSeen
 from harness.systems.promises import Promise
 
 DISTURBING_PHASES = ("restart", "kill", "start", "heal")
@@ -55,13 +55,17 @@ def presence(facts: Facts) -> Found:
                         record=seen,
                     )
                 )
-    asked = len(facts.index.presence)
+    answers = len(facts.index.presence)
+    unanswered = sum(mark.name == PRESENCE_UNANSWERED for mark in facts.index.phases)
+    left = f"; {unanswered} questions had no answer" if unanswered else ""
     return Found(
         examined=examined,
         instances=instances,
         clues=found,
-        unknown="" if examined else f"none of {asked} answers came after things had settled",
-        not_applicable="" if asked else "nobody asked who is online",
+        unknown=""
+        if examined
+        else f"none of {answers} answers came after things had settled{left}",
+        not_applicable="" if answers or unanswered else "nobody asked who is online",
     )
 
 

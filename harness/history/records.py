@@ -39,6 +39,9 @@ OK = "ok"
 FAIL = "fail"
 INFO = "info"
 
+PRESENCE_UNANSWERED = "presence_unanswered"
+"""The phase mark of a question for presence that had no answer."""
+
 
 class Invoked(msgspec.Struct, frozen=True, array_like=True, tag="invoked"):
     """inv(m, a) of a range of n. `producer` numbers its messages to `inbox` densely from 0.
@@ -260,7 +263,8 @@ class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marke
     """A phase of the scenario began or ended.
 
     The names "quiet" (all senders have ended, faults healed and verified), "drained" (the end was
-    read and reached), "audit" and "load:LABEL" (loads that E2 compares) are known to the checkers.
+    read and reached), "audit", "load:LABEL" (loads that E2 compares) and PRESENCE_UNANSWERED are
+    known to the checkers.
     """
 
     t_ns: Int

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import anyio
 import msgspec
 
-from harness.history.records import FAIL, INFO, OK, PresenceSeen, ResizeCompleted, ResizeInvoked
+from harness.history.records import (
+    FAIL,
+    INFO,
+    OK,
+    PRESENCE_UNANSWERED,
+    PhaseMarked,
+    PresenceSeen,
+    ResizeCompleted,
+    ResizeInvoked,
+)
 from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
@@ -281,12 +290,14 @@ async def _poll_presence(stage: Stage, phase: Load) -> None:
 
 
 async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
-    """Ask once and record the answers; a question that finds no core is simply not answered."""
+    """Ask once and record the answers, or that a question that found no core had none."""
     t_invoked_ns = stage.now_ns()
     try:
         with anyio.fail_after(ADMIN_WITHIN_S):
             views = await as_presence_aware(stage.deployment).presence(users)
     except (ConnectionError, TimeoutError):
+        mark = PhaseMarked(t_ns=stage.now_ns(), name=PRESENCE_UNANSWERED, begins=True)
+        stage.recorder.write_now((mark,))
         return
     stage.recorder.write_now(
         tuple(
