@@ -12,6 +12,7 @@ lost (`chaos_mix`, and the power-loss tests), not here.
 from tallystick import (
     Ability,
     AskPresence,
+    Churn,
     CrashInRecovery,
     Drain,
     Load,
@@ -30,6 +31,9 @@ from tallystick import (
 
 WAIT_S = 30.0
 """How long a kill waits for the core to be back from the one before it."""
+
+RECEIVER_UP_S = 2.0
+"""Mean time that a reader stays logged in; then it comes back and goes on where it was."""
 
 
 def plan(p: Parameters) -> Plan:
@@ -62,13 +66,19 @@ def plan(p: Parameters) -> Plan:
                     Stream(to=users, producers=6, rate_per_s=0.2 * p.rate_per_s),
                 ),
                 faults=kills,
+                churn=Churn(receiver_up_s=RECEIVER_UP_S),
                 presence_every_s=0.5,
             ),
             AskPresence(users=(vip, *users)),
             Drain(within_s=120.0),
         ),
         requires=Requires(
-            sends_ok=promised, delivered=promised, resizes=1, fault_effects=len(kills)
+            sends_ok=promised,
+            delivered=promised,
+            resizes=1,
+            fault_effects=len(kills),
+            # Who never comes back proves nothing about a cursor.
+            receiver_reconnects=int(p.duration_s / RECEIVER_UP_S),
         ),
     )
 
