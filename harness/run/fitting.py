@@ -29,6 +29,7 @@ from harness.systems.promises import Ability
 
 _CORE_LINK = "edge-core:"
 _EDGE = "edge:"
+_EDGE_METRICS = "edge_"
 _PROCESS_FAULTS = {
     "process_kill": Ability.KILL,
     "process_pause": Ability.PAUSE,
@@ -121,6 +122,13 @@ class _Fit:
             return None
         return planned
 
+    def limit(self, text: str) -> bool:
+        """Say whether a limit on speed or memory has something to be measured by."""
+        if text.startswith(_EDGE_METRICS) and self._system.one_hop:
+            self._note(f"limit {text}", _NO_EDGES)
+            return False
+        return True
+
 
 def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
     """Return the plan as it applies to a system, and what was left out, in words.
@@ -141,7 +149,9 @@ def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
     if fitting.faults_lost:
         effects = max(0, requires.fault_effects - fitting.lost_count)
         requires = replace(requires, fault_effects=effects)
-    return replace(plan, phases=phases, requires=requires), tuple(fitting.left_out)
+    limits = tuple(text for text in plan.limits if fitting.limit(text))
+    whole = replace(plan, phases=phases, requires=requires, limits=limits)
+    return whole, tuple(fitting.left_out)
 
 
 def _disturbs(phase: Phase) -> bool:

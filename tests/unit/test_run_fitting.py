@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,15 @@ def test_faults_on_what_is_not_there_are_left_out_and_no_effect_of_them_is_requi
     assert fitted.requires.fault_effects == 1
     assert "process_kill on core: queue has no ability 'kill'" in left_out[-1]
     assert "link_reset on edge-core:near" in left_out[0]
+
+
+def test_a_limit_on_what_is_not_there_is_left_out_and_named():
+    limits = ("core_rss_max_bytes <= 10", "edge_rss_max_bytes <= 10")
+    wanted = replace(plan(load(ON_CLIENTS)), limits=limits)
+    fitted, left_out = fit(wanted, QUEUE)
+    assert fitted.limits == limits[:1]
+    assert any("limit edge_rss_max_bytes" in line for line in left_out)
+    assert fit(wanted, REFERENCE)[0].limits == limits
 
 
 def test_a_plan_of_which_no_fault_is_left_is_refused_and_says_why():
