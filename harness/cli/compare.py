@@ -44,7 +44,8 @@ def compare(
     """Compare two results: verdicts, checks, counts, latency, throughput, CPU per message.
 
     With repeats on a side a change counts only where the ranges of both sides do not meet. Ends
-    with 4 if a limit of --worse-by is passed (a worse verdict passes any), else with 0.
+    with 4 if a limit of --worse-by is passed (a worse verdict, or a scenario of A that B lacks,
+    passes any), else with 0.
     """
     allowed = parse_allowed(worse_by or [])
     Reports(markdown=markdown_).check()

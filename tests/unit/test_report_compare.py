@@ -197,3 +197,13 @@ def test_nothing_to_compare_is_wrong_usage(two_places, tmp_path, capsys) -> None
     empty.mkdir()
     assert run_cli(["compare", str(two_places[0]), str(empty)]) == 2
     assert "no result.json there or below" in capsys.readouterr().err
+
+
+def test_a_scenario_that_has_no_result_any_more_is_worse() -> None:
+    both = {"x": [with_ack_p99(100)], "y": [with_ack_p99(100)]}
+    left = {"x": [with_ack_p99(100)]}
+    assert compare(both, left, NO_LIMIT).exit_code == 0
+    found = compare(both, left, Allowed(by_metric={}, headlines=10.0))
+    assert (found.exit_code, found.only_a) == (4, ["y"])
+    assert "y: has a result in A and none in B" in found.passed
+    assert compare(left, both, Allowed(by_metric={}, headlines=10.0)).exit_code == 0
