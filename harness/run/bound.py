@@ -16,6 +16,9 @@ CONFIDENCE = 0.95
 FORMULA = "1 - 0.05^(1/n), about 3/n"
 UNDER = "under this workload and these faults"
 
+FEW_RATE_MIN = 0.1
+"""A bound above it is told in percent."""
+
 
 def rate_max_95(trials: int) -> float | None:
     """Return the largest rate that zero of `trials` leaves possible at 95 % (None of none)."""
@@ -56,14 +59,20 @@ def zero_of_n(*, messages: int, commits: int, kills: int) -> Bound | None:
 
 def in_words(bound: Bound) -> str:
     """Return the bound as one sentence for people; what is rounded is rounded to be weaker."""
-    parts = [f"fewer than {_one_in(bound.loss_rate_max_95)} messages"]
+    parts = ["fewer than " + _one_in(bound.loss_rate_max_95).format("messages")]
     if bound.commit_loss_rate_max_95 is not None:
-        parts.append(f"{_one_in(bound.commit_loss_rate_max_95)} commits")
+        rate = bound.commit_loss_rate_max_95
+        few = rate > FEW_RATE_MIN
+        told = _percent(rate, bound.commits) if few else _one_in(rate)
+        parts.append(told.format("commits"))
     if bound.kill_loss_rate_max_95 is not None:
-        percent = math.ceil(bound.kill_loss_rate_max_95 * 100)
-        parts.append(f"{percent} % of kills (0 of {bound.kills})")
+        parts.append(_percent(bound.kill_loss_rate_max_95, bound.kills).format("kills"))
     return f"at 95 % {', '.join(parts)} lost, {bound.under}"
 
 
 def _one_in(rate: float) -> str:
-    return f"1 in {math.floor(1 / rate):,}"
+    return f"1 in {math.floor(1 / rate):,} {{}}"
+
+
+def _percent(rate: float, count: int) -> str:
+    return f"{math.ceil(rate * 100)} % of {{}} (0 of {count:,})"

@@ -198,6 +198,7 @@ class Sequencer:
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
         self.commits = 0
+        """Durable commits that held messages, since the start."""
 
     @property
     def pending_bytes(self) -> int:
@@ -360,7 +361,8 @@ class Sequencer:
         """Take the group under way as durable and return it, so that those who wait are told."""
         group = self._under_way(commit_no)
         self._in_flight = None
-        self.commits += 1
+        if group.writes.appends:
+            self.commits += 1
         writes = group.writes
         for producer in writes.producers:
             group.lineages[producer.producer, producer.inbox].durable = producer

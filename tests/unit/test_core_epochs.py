@@ -112,6 +112,9 @@ def test_an_inspection_without_a_name_shows_the_gauges() -> None:
     assert found.gauges["commits"] == 1
     assert found.gauges["wal_bytes"] == 12
     assert inspect(script, admin, "nobody").rows == ()
+    # A commit of a login holds no message, so nothing can be lost with it.
+    script.login(edge)
+    assert inspect(script, admin, "").gauges["commits"] == 1
 
 
 def test_rows_of_a_commit_that_was_not_reported_yet_are_not_shown() -> None:

@@ -149,6 +149,9 @@ def test_the_bound_in_words_is_never_stronger_than_the_bound() -> None:
         "14 % of kills (0 of 20) lost, under this workload and these faults"
     )
     assert made.loss_rate_max_95 <= 1 / 172_579
+    few = bound.zero_of_n(messages=8_000, commits=3, kills=0)
+    assert few is not None
+    assert "64 % of commits (0 of 3) lost" in bound.in_words(few)
     assert bound.zero_of_n(messages=0, commits=5, kills=0) is None
 
 
