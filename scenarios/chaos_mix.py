@@ -1,11 +1,12 @@
-"""Chaos mix: faults of every kind, in an order and on targets that the seed decides.
+"""Chaos mix: faults of many kinds, in an order and on targets that the seed decides.
 
 Method: two rows of faults run side by side. The first strikes what stores and what carries to it:
 the core, its disk and clock, the edges, the links between them. The second strikes the links of
-clients, in a region whose edge the first row leaves alone at that moment. Each row draws every kind
-once before any comes again, and each fault ends before the next of its row, so that its effect can
-be told from theirs. Everybody churns and one inbox changes its bucket count meanwhile. Another seed
-is another schedule; the same seed is the same one, not the same interleaving.
+clients, in a region whose edge the first row leaves alone at that moment. A row draws each of its
+kinds once before any comes again (a short run does not get through all), and each fault ends before
+the next of its row, so that its effect can be told from theirs. Everybody churns and one inbox
+changes its bucket count meanwhile. Another seed is another schedule; the same seed is the same one,
+not the same interleaving.
 """
 
 import random

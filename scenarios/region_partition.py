@@ -3,8 +3,8 @@
 Method: everybody sends and reads in three regions. The link between one region's edge and the core
 is cut; later it swallows what the edge says; later what the core says. The last two leave all
 connections open and look like silence, which only a heartbeat can tell from peace. Clients of that
-region stay, wait, or go to another edge; the others must go on meanwhile. Presence is asked for
-when all is healed, and has to be right within the promised bound.
+region stay at their edge and wait; the others must go on meanwhile. Presence is asked for when all
+is healed, and has to be right within the promised bound.
 """
 
 from tallystick import (
