@@ -17,10 +17,7 @@ from harness.systems.promises import Promise
     reach=Reach.ONCE,
 )
 def limit_exceeded(facts: Facts) -> Found:
-    """Compare samples of the nodes' own gauges with the limits that they publish.
-
-    Resident memory has no published limit; a scenario's `limits` bound it.
-    """
+    """Compare samples of the nodes' own gauges with the limits that they publish."""
 
     def tell(record: GaugeSeen) -> str:
         return (

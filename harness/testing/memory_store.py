@@ -114,6 +114,10 @@ class MemoryStore:
         ]
         return tuple(found[:ROWS_MAX]), len(found) > ROWS_MAX
 
+    def gauges(self) -> dict[str, int]:
+        """Nothing here has a limit. See `Store.gauges`."""
+        return {}
+
     def close(self) -> None:
         """Nothing to let go of."""
 

@@ -34,6 +34,7 @@ from reference.events import (
     Tick,
     Written,
 )
+from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -70,8 +71,12 @@ class CoreMachine:
         return self._sequencer.idle
 
     def gauges(self) -> dict[str, int]:
-        """Return the numbers that INSPECT shows: what the named limits bound."""
-        outlets = [link.outlet.pending_bytes for link in self._links.values()]
+        """Return the numbers that INSPECT shows: what the named limits bound.
+
+        Of outlets and windows it is the fullest one, since each has the limit for itself.
+        """
+        outlets = [link.outlet.pending_bytes for link in self._links.values() if not link.failed]
+        windows = [one.window.in_flight_bytes for one in self._deliverer.active.values()]
         return {
             "connections": len(self._links),
             "sessions": len(self._deliverer.active),
@@ -83,8 +88,10 @@ class CoreMachine:
             "pending_bytes_limit": self._settings.pending_bytes_max,
             "tail_cache_bytes": self._deliverer.tail.size_bytes,
             "tail_cache_bytes_limit": self._settings.tail_cache_bytes_max,
-            "outlet_bytes": sum(outlets),
-            "outlet_bytes_highest": max(outlets, default=0),
+            "outlet_bytes": max(outlets, default=0),
+            "outlet_bytes_limit": OUTLET_BYTES_MAX,
+            "window_bytes": max(windows, default=0),
+            "window_bytes_limit": self._settings.window_bytes_max,
             "commits": self._sequencer.commits,
             **self.extra_gauges,
         }

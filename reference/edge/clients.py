@@ -43,6 +43,11 @@ class ClientLine:
         self.logins = 0
         self.close_at_ns = 0
 
+    @property
+    def beyond_windows_bytes(self) -> int:
+        """What waits for the client beside what the windows of its sessions allow."""
+        return max(0, self.outlet.pending_bytes - self.window_bytes)
+
 
 class Session:
     """A receiver's session, as far as the edge must know it to register it on a new link.

@@ -20,6 +20,7 @@ from reference.edge.settings import (
     CLIENT_PRODUCERS_MAX,
     CLIENT_SESSIONS_MAX,
     CLOSE_WAIT_MS,
+    LINK_REQUESTS_MAX,
     EdgeSettings,
 )
 from reference.edge.uplink import NOBODY, Question, Uplink
@@ -75,7 +76,10 @@ class EdgeMachine:
         """Gauges of whoever runs this machine, shown beside its own."""
 
     def gauges(self) -> dict[str, int]:
-        """Return what an observer may want to know, each with its limit where it has one."""
+        """Return what an observer may want to know, each with its limit where it has one.
+
+        Of outputs and requests it is the fullest one, since each has the limit for itself.
+        """
         return {
             # Those that are being refused are over the limit, and on their way out.
             "connections": sum(line.stage is not Stage.CLOSING for line in self._lines.values()),
@@ -84,8 +88,17 @@ class EdgeMachine:
             "links_ready": sum(link.dialer.ready for link in self._links),
             "buffer_bytes": self._buffer_bytes(),
             "buffer_bytes_limit": self._settings.buffer_bytes_max,
-            "output_bytes": sum(line.outlet.pending_bytes for line in self._lines.values()),
-            "requests": sum(link.questions for link in self._links),
+            "output_bytes": max(
+                (
+                    line.beyond_windows_bytes
+                    for line in self._lines.values()
+                    if line.stage is not Stage.CLOSING
+                ),
+                default=0,
+            ),
+            "output_bytes_limit": self._settings.client_output_bytes_max,
+            "requests": max(link.questions for link in self._links),
+            "requests_limit": LINK_REQUESTS_MAX,
             **self.extra_gauges,
         }
 
@@ -137,7 +150,7 @@ class EdgeMachine:
                 self._out.append(Transmit(conn=line.conn, messages=messages))
             if line.stage is Stage.CLOSING:
                 self._try_close(line)
-            elif line.outlet.pending_bytes > limit_bytes + line.window_bytes:
+            elif line.beyond_windows_bytes > limit_bytes:
                 self._end_line(line, ErrorCode.SLOW_CONSUMER, "the output is at its limit", now_ns)
         out = self._out
         self._out = []

@@ -25,6 +25,7 @@ from reference.events import (
     Transmit,
 )
 from reference.node.connection import LINGER_S, Connection
+from reference.node.memory import RSS_BYTES_MAX, rss_bytes
 from reference.node.storage import StoreThreads
 from reference.store.port import Store
 from reference.wire import messages as m
@@ -198,11 +199,14 @@ class Driver:
         self._gauged_ns = now_ns
         self._machine.extra_gauges.update(
             rss_bytes=rss_bytes(),
+            rss_bytes_limit=RSS_BYTES_MAX,
             cpu_us=time.process_time_ns() // 1000,
             held_bytes=sum(c.held_bytes for c in self._connections.values()),
             tick_lag_us_max=self._lag_ns_max // 1000,
             wall_clock_us=time.time_ns() // 1000,
         )
+        if self._store is not None:
+            self._machine.extra_gauges.update(self._store.gauges())
         if self._upstream is not None:
             carried = [c.bytes_in for c in self._connections.values() if c.link >= 0]
             self._machine.extra_gauges.update(
@@ -217,13 +221,3 @@ class Driver:
         if self._connections:
             with anyio.move_on_after(2 * LINGER_S):
                 await self._all_closed.wait()
-
-
-def rss_bytes() -> int:
-    """Return the resident memory of this process (0 where the system does not tell)."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            pages = int(file.read().split()[1])
-    except OSError:
-        return 0
-    return pages * 4096

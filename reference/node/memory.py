@@ -1,4 +1,4 @@
-"""Keeps freed memory of big pieces in the process instead of giving it back and asking anew.
+"""The memory of a node: how much it is, and that freed big pieces stay in the process.
 
 glibc serves blocks above a threshold from fresh pages of the kernel each time, and every page of
 them is a fault. Pieces of a megabyte come and go here hundreds of times a second; keeping their
@@ -9,6 +9,7 @@ client). It costs at most TRIM_BYTES of resident memory that a quieter process w
 from __future__ import annotations
 
 import ctypes
+import resource
 from typing import Final
 
 MMAP_THRESHOLD_BYTES: Final = 32 * 1024 * 1024
@@ -19,6 +20,15 @@ TRIM_BYTES: Final = 64 * 1024 * 1024
 
 TOP_PAD_BYTES: Final = 8 * 1024 * 1024
 """The heap grows by so much more than is needed at once."""
+
+RSS_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""What a node promises to stay below.
+
+No mechanism of its own keeps it: it follows from the limits of the buffers as long as few peers
+stop reading at once, and whoever watches the gauge judges it.
+"""
+
+PAGE_BYTES: Final = resource.getpagesize()
 
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
@@ -37,3 +47,13 @@ def keep_freed_memory() -> bool:
         (_M_TOP_PAD, TOP_PAD_BYTES),
     )
     return all(mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in wanted)
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process (0 where the system does not tell)."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            pages = int(file.read().split()[1])
+    except OSError:
+        return 0
+    return pages * PAGE_BYTES

@@ -67,6 +67,13 @@ class Store(Protocol):
         """
         ...
 
+    def gauges(self) -> dict[str, int]:
+        """Return what a node shows of its store: numbers, each `X` with its limit `X_limit`.
+
+        Called from the event loop while a commit is under way: it must not wait.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the file. The last commit that returned stays durable."""
         ...

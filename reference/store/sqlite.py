@@ -47,8 +47,11 @@ CACHE_BYTES: Final = 16 * 1024 * 1024
 WAL_CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
 """A WAL of this size is checkpointed before the next commit."""
 
-WAL_BYTES_MAX: Final = 256 * 1024 * 1024
+WAL_FORCED_BYTES: Final = 256 * 1024 * 1024
 """At this size no commit is taken (StoreFull) until a checkpoint has emptied the WAL."""
+
+WAL_BYTES_MAX: Final = WAL_FORCED_BYTES + 128 * 1024 * 1024
+"""What the WAL may hold at all: WAL_FORCED_BYTES and room for the commit that passes it."""
 
 READ_WAIT_MS: Final = 2_000
 """How long a forced checkpoint waits for the reading connection to finish one read."""
@@ -156,6 +159,10 @@ class SqliteStore:
         """How large the WAL was after the last commit or checkpoint."""
         return self._pages * self._page_bytes
 
+    def gauges(self) -> dict[str, int]:
+        """Return how large the WAL is, and its named limit. See `Store.gauges`."""
+        return {"wal_bytes": self.wal_bytes, "wal_bytes_limit": WAL_BYTES_MAX}
+
     def commit(self, writes: Writes) -> None:
         """Make the writes durable, all or nothing. See `Store.commit`."""
         if self._broken:
@@ -238,13 +245,13 @@ class SqliteStore:
         """Move the WAL into the file before the next commit, so that no reply waits for it."""
         if self.wal_bytes < WAL_CHECKPOINT_BYTES:
             return
-        forced = self.wal_bytes >= WAL_BYTES_MAX
+        forced = self.wal_bytes >= WAL_FORCED_BYTES
         mode = apsw.SQLITE_CHECKPOINT_RESTART if forced else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
             pages, moved = self._writer.wal_checkpoint(mode=mode)
         except (apsw.FullError, apsw.BusyError) as error:
             if forced:
-                raise StoreFull(f"the WAL is at its limit of {WAL_BYTES_MAX} bytes") from error
+                raise StoreFull(f"the WAL is at its limit of {WAL_FORCED_BYTES} bytes") from error
             return
         # When all of it has moved, the next commit starts the WAL from its beginning again.
         self._pages = 0 if pages == moved else pages

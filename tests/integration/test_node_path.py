@@ -68,7 +68,7 @@ async def test_presence_promotion_and_inspection(tmp_path: Path) -> None:
             found = await admin.inspect("ann")
             assert sum(row.count for row in found.rows) == 100
             assert {row.bucket for row in found.rows} == set(range(5))
-            assert (await admin.gauges())["rss_bytes"] > 0
+            await _assert_limits(admin, {"rss_bytes", "wal_bytes", "outlet_bytes", "window_bytes"})
             await reader.client.abort()
 
             async def offline() -> bool:
@@ -79,6 +79,18 @@ async def test_presence_promotion_and_inspection(tmp_path: Path) -> None:
                     await anyio.sleep(0.02)
         async with AdminClient("127.0.0.1", cluster.edges[0].port, ADMIN_TOKEN) as admin:
             assert (await admin.gauges())["links_ready"] == 1
+            await _assert_limits(admin, {"rss_bytes", "buffer_bytes", "output_bytes", "requests"})
+
+
+async def _assert_limits(admin: AdminClient, bounded: set[str]) -> None:
+    """Each of them is published with its limit and below it, and no limit is of nothing."""
+    with anyio.fail_after(5):
+        while "rss_bytes" not in (gauges := await admin.gauges()):
+            await anyio.sleep(0.05)
+    limits = {name.removesuffix("_limit") for name in gauges if name.endswith("_limit")}
+    assert bounded <= limits <= set(gauges)
+    assert all(0 <= gauges[name] <= gauges[f"{name}_limit"] for name in limits)
+    assert gauges["rss_bytes"] > 1_000_000
 
 
 async def test_a_wrong_token_opens_nothing(tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def test_a_peer_that_does_not_read_is_a_slow_consumer() -> None:
     effects = []
     for _ in range(OUTLET_BYTES_MAX // (64 * 4_000) + 2):
         effects += core.handle(Received(conn=1, message=m.Presence(1, users)), 0)
+        gauges = core.gauges()
+        assert gauges["outlet_bytes"] <= gauges["outlet_bytes_limit"] == OUTLET_BYTES_MAX
     assert effects == [Close(conn=1)]
 
 

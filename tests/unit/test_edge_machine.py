@@ -378,8 +378,11 @@ def test_a_client_that_does_not_read_is_closed_and_the_others_go_on() -> None:
     ann = edge.receiver(core, window_bytes=4_096)
     bob = edge.receiver(core, inbox="bob", session=9)
     edge.stuck.add(ann)
+    highest = 0
     for pos in range(10):
         edge.say(core, m.Deliver(deliveries=(delivery(pos, size=1_000),)))
+        highest = max(highest, edge.machine.gauges()["output_bytes"])
+    assert 3_000 < highest <= edge.machine.gauges()["output_bytes_limit"] == 5_000
     edge.say(core, m.Deliver(deliveries=(delivery(0, session=9, inbox="bob"),)))
     assert len(edge.heard(bob)) == 1
     edge.heard(core)

@@ -229,7 +229,7 @@ def test_a_reader_that_stays_makes_commits_refuse_at_the_limit(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "WAL_CHECKPOINT_BYTES", 100_000)
-    monkeypatch.setattr(sqlite, "WAL_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(sqlite, "WAL_FORCED_BYTES", 1_000_000)
     monkeypatch.setattr(sqlite, "READ_WAIT_MS", 10)
     bodies = [bytes(1_000)] * 100
 

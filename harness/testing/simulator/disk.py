@@ -75,6 +75,10 @@ class SimulatedDisk:
         """Return written rows. See `Store.rows`."""
         return self.written.rows(inbox, after_pos, after_bucket)
 
+    def gauges(self) -> dict[str, int]:
+        """Nothing here has a limit. See `Store.gauges`."""
+        return {}
+
     def close(self) -> None:
         """Nothing to let go of."""
 
