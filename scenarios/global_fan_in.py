@@ -81,12 +81,15 @@ def plan(p: Parameters) -> Plan:
         requires=Requires(
             sends_ok=promised,
             delivered=promised,
-            sender_reconnects=p.vip_senders,
-            receiver_reconnects=1,
+            sender_reconnects_each=1,
+            receiver_reconnects_each=1,
             resizes=1,
             fault_effects=len(faults),
         ),
-        limits=(f"acknowledged_messages >= {p.messages_min}",) if p.messages_min else (),
+        limits=(
+            *((f"acknowledged_messages >= {p.messages_min}",) if p.messages_min else ()),
+            f"core_rss_max_bytes <= {p.core_rss_max_mib * 1024 * 1024}",
+        ),
         load_processes=p.load_processes,
     )
 
@@ -155,6 +158,10 @@ SCENARIO = Scenario(
         Parameter(
             name="edge_kills", default=0, unit="kills", minimum=0, maximum=1_000,
             help="SIGKILLs of edges in turn, spread over the load.",
+        ),
+        Parameter(
+            name="core_rss_max_mib", default=286, unit="MiB", minimum=1,
+            help="Limit: resident memory of the core, 300 MB.",
         ),
         Parameter(
             name="load_processes", default=2, smoke=1, unit="processes", minimum=1, maximum=16,

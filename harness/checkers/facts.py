@@ -64,6 +64,14 @@ class Requirements(Protocol):
         """Times a receiver came back."""
 
     @property
+    def sender_reconnects_each(self) -> int:
+        """Times that every sender came back."""
+
+    @property
+    def receiver_reconnects_each(self) -> int:
+        """Times that every receiver came back that was there before the senders were quiet."""
+
+    @property
     def resizes(self) -> int:
         """Confirmed promotions and demotions."""
 

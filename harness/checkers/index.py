@@ -13,6 +13,7 @@ KEPT_MAX: a history beyond it is judged UNKNOWN, not cut short.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,14 @@ class Stream:
     def delivered_end(self) -> int:
         """Key behind the highest that was delivered, 0 if none was."""
         return self.base | self.delivered.ends[-1] if self.delivered.ends else 0
+
+
+@dataclass(slots=True)
+class Visits:
+    """When a sender or receiver first connected, and how often it came back."""
+
+    first_ns: int
+    reconnects: int = 0
 
 
 class Session:
@@ -178,6 +187,8 @@ class Index:
         self.commits: int | None = None
         self.lag_ns_max = 0
         self.reconnects = {"sender": 0, "receiver": 0}
+        self.visits: dict[tuple[str, str], Visits] = {}
+        """Every sender and receiver, by role and name."""
         self.offered = [0, 0, 0]
         self.delivered_count = 0
         self.phantoms = Oddity()
@@ -544,7 +555,11 @@ class Index:
             self.acks_confirmed.rows.extend((lineage, record.session, record.upto, record.t_ns))
 
     def _connected(self, record: Connected) -> None:
-        if record.up and record.cause != "open":
+        if not record.up:
+            return
+        visits = self.visits.setdefault((record.role, record.name), Visits(record.t_ns))
+        if record.cause != "open":
+            visits.reconnects += 1
             self.reconnects[record.role] = self.reconnects.get(record.role, 0) + 1
 
     def _gauge(self, record: GaugeSeen) -> None:

@@ -8,8 +8,9 @@ operation of some kind is not valid) and TigerBeetle's (assert that what should 
 from __future__ import annotations
 
 from harness.checkers.check import Clue, Found, Reach, check
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import QUIET, Facts, RunFacts
 from harness.checkers.index import Index
+from harness.checkers.intervals import NEVER
 from harness.history.records import OK, Completed
 from harness.report.result import CheckStatus
 
@@ -46,6 +47,8 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         "distinct delivered messages": (facts.totals.delivered, needs.delivered),
         "sender reconnects": (index.reconnects["sender"], needs.sender_reconnects),
         "receiver reconnects": (index.reconnects["receiver"], needs.receiver_reconnects),
+        "reconnects of every sender": (_least(facts, "sender"), needs.sender_reconnects_each),
+        "reconnects of every receiver": (_least(facts, "receiver"), needs.receiver_reconnects_each),
         "confirmed resizes": (
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
@@ -73,6 +76,20 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         instances=len(short),
         clues=[Clue(summary=text) for text in short],
         note="; ".join(short),
+    )
+
+
+def _least(facts: Facts, role: str) -> int:
+    """Return how often that one came back that did so least often; those of the drain aside."""
+    quiet = [mark.t_ns for mark in facts.index.phases if mark.name == QUIET and mark.begins]
+    quiet_ns = quiet[-1] if quiet else NEVER
+    return min(
+        (
+            visits.reconnects
+            for (found, _), visits in facts.index.visits.items()
+            if found == role and visits.first_ns < quiet_ns
+        ),
+        default=0,
     )
 
 

@@ -17,17 +17,19 @@ CUT_BEHIND_SUBMIT = 0.5
 class ChurnPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Mean times of being up and down, in seconds, both exponentially distributed.
 
-    `up_s_min` is granted before the exponential begins, so that a state can settle.
+    `up_s_min` is granted before the exponential begins, so that a state can settle. The first cut
+    of all comes within `up_s`, evenly spread, so that nobody sits a load out that lasts longer.
     """
 
     up_s: float
     down_s: float
     up_s_min: float = 0.0
 
-    def next_cut_ns(self, now_ns: int, rng: random.Random) -> int:
+    def next_cut_ns(self, now_ns: int, rng: random.Random, *, is_first: bool) -> int:
         """Draw when a connection that is up now will be cut."""
         mean_s = max(self.up_s - self.up_s_min, 1e-3)
-        return now_ns + int((self.up_s_min + rng.expovariate(1 / mean_s)) * 1e9)
+        more_s = rng.uniform(0, mean_s) if is_first else rng.expovariate(1 / mean_s)
+        return now_ns + int((self.up_s_min + more_s) * 1e9)
 
     def back_at_ns(self, now_ns: int, rng: random.Random) -> int:
         """Draw when a connection that is cut now comes back."""
@@ -46,7 +48,7 @@ def churn_senders(
         if not actor.up:
             actor.cut_at_ns = -1
         elif actor.cut_at_ns < 0:
-            actor.cut_at_ns = plan.next_cut_ns(now_ns, rng)
+            actor.cut_at_ns = plan.next_cut_ns(now_ns, rng, is_first=actor.connects == 1)
         elif now_ns >= actor.cut_at_ns:
             actor.cut_at_ns = -1
             if rng.random() < CUT_BEHIND_SUBMIT:
@@ -68,7 +70,7 @@ def churn_receivers(
         if not actor.up:
             actor.cut_at_ns = -1
         elif actor.cut_at_ns < 0:
-            actor.cut_at_ns = plan.next_cut_ns(now_ns, rng)
+            actor.cut_at_ns = plan.next_cut_ns(now_ns, rng, is_first=actor.connects == 1)
         elif now_ns >= actor.cut_at_ns:
             actor.cut_at_ns = -1
             cut(actor, plan.back_at_ns(now_ns, rng))

@@ -32,6 +32,8 @@ class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     delivered: int = 1
     sender_reconnects: int = 0
     receiver_reconnects: int = 0
+    sender_reconnects_each: int = 0
+    receiver_reconnects_each: int = 0
     resizes: int = 0
     fault_effects: int = 0
     resent: int = 0

@@ -25,11 +25,12 @@ from harness.scenario.phases import (
 )
 from harness.scenario.scenario import Plan
 from harness.systems.port import System
-from harness.systems.promises import Ability
+from harness.systems.promises import Ability, Promise
 
 _CORE_LINK = "edge-core:"
 _EDGE = "edge:"
 _EDGE_METRICS = "edge_"
+_MEMORY = "_rss_max_bytes"
 _PROCESS_FAULTS = {
     "process_kill": Ability.KILL,
     "process_pause": Ability.PAUSE,
@@ -126,6 +127,9 @@ class _Fit:
         """Say whether a limit on speed or memory has something to be measured by."""
         if text.startswith(_EDGE_METRICS) and self._system.one_hop:
             self._note(f"limit {text}", _NO_EDGES)
+            return False
+        if _MEMORY in text and Promise.LIMITS not in self._system.promises:
+            self._note(f"limit {text}", f"{self._system.name} promises no bound on its memory")
             return False
         return True
 

@@ -20,6 +20,9 @@ class Requires:
         delivered: Distinct delivered messages.
         sender_reconnects: Times a sender came back.
         receiver_reconnects: Times a receiver came back.
+        sender_reconnects_each: Times that every single sender came back.
+        receiver_reconnects_each: Times that every single receiver came back, of those that were
+            there before the senders were quiet (a drain brings readers of its own).
         resizes: Confirmed promotions and demotions.
         fault_effects: Faults with an observed effect; every planned fault must have one anyway.
         resent: Messages that were acknowledged after more than one attempt.
@@ -30,6 +33,8 @@ class Requires:
     delivered: int = 1
     sender_reconnects: int = 0
     receiver_reconnects: int = 0
+    sender_reconnects_each: int = 0
+    receiver_reconnects_each: int = 0
     resizes: int = 0
     fault_effects: int = 0
     resent: int = 0

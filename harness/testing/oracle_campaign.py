@@ -54,6 +54,8 @@ class Requires:
     delivered: int = 0
     sender_reconnects: int = 0
     receiver_reconnects: int = 0
+    sender_reconnects_each: int = 0
+    receiver_reconnects_each: int = 0
     resizes: int = 0
     fault_effects: int = 0
     resent: int = 0

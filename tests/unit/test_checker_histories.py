@@ -29,6 +29,8 @@ class Requires:
     delivered = 1
     sender_reconnects = 0
     receiver_reconnects = 0
+    sender_reconnects_each = 0
+    receiver_reconnects_each = 0
     resizes = 0
     fault_effects = 0
     resent = 0

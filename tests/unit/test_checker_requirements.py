@@ -9,7 +9,15 @@ import pytest
 from harness.checkers.check import all_checks
 from harness.checkers.facts import RunFacts
 from harness.checkers.fold import fold
-from harness.history.records import Completed, Delivered, DeliveredRun, Invoked, Record
+from harness.history.records import (
+    Completed,
+    Connected,
+    Delivered,
+    DeliveredRun,
+    Invoked,
+    PhaseMarked,
+    Record,
+)
 from harness.report.result import CheckStatus
 from harness.scenario.scenario import Requires
 
@@ -46,6 +54,43 @@ def test_a_backlog_is_the_most_that_waited_in_one_inbox(needed: int, expected: s
 def test_what_comes_at_the_moment_of_its_acknowledgement_never_waited() -> None:
     records = [*sent(10, 0, 5), came(10, 0, 5), *sent(20, 5, 5), came(19, 5, 5)]
     assert status(records, Requires(backlog=1)) is CheckStatus.UNKNOWN
+
+
+def visits(role: str, name: str, *causes: str, begun_ns: int = 1) -> list[Record]:
+    return [
+        Connected(begun_ns + 10 * i, 0, role, name, "eu", i % 2 == 0, cause)
+        for i, cause in enumerate(causes)
+    ]
+
+
+EVERYBODY = [
+    *visits("sender", "a", "open", "churn", "churn", "churn", "churn"),
+    *visits("sender", "b", "open", "lost", "lost"),
+    *visits("receiver", "c", "open", "churn", "churn"),
+    PhaseMarked(500, "quiet", True),
+    *visits("receiver", "reads-in-the-drain", "open", begun_ns=600),
+]
+"""Sender a came back twice, b and the receiver once."""
+
+
+@pytest.mark.parametrize(
+    ("requires", "expected"),
+    [
+        (Requires(sender_reconnects_each=1), "PASS"),
+        (Requires(sender_reconnects=3), "PASS"),
+        (Requires(sender_reconnects_each=2), "UNKNOWN"),
+        (Requires(receiver_reconnects_each=1), "PASS"),
+        (Requires(receiver_reconnects_each=2), "UNKNOWN"),
+    ],
+)
+def test_everybody_has_to_come_back(requires: Requires, expected: str) -> None:
+    assert status([*BACKLOG, *EVERYBODY], requires) == expected
+
+
+def test_who_sits_still_is_seen_among_those_who_come_and_go() -> None:
+    still = visits("sender", "still", "open")
+    found = status([*BACKLOG, *EVERYBODY, *still], Requires(sender_reconnects_each=1))
+    assert found is CheckStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(("needed", "expected"), [(3, "PASS"), (4, "UNKNOWN")])
