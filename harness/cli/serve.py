@@ -34,7 +34,9 @@ app = typer.Typer(
 
 Host = Annotated[str, typer.Option(help="A loopback address.")]
 Port = Annotated[int, typer.Option(help="0 lets the system choose; the ready line names it.")]
-Token = Annotated[str, typer.Option(help="What clients and edges show; the same for all nodes.")]
+Token = Annotated[
+    str, typer.Option(help="What clients and edges show: any word, the same for all nodes.")
+]
 AdminToken = Annotated[str, typer.Option(help="What promote and inspect need; none if empty.")]
 LogLevel = Annotated[str, typer.Option(help=", ".join(LOG_LEVELS) + ".")]
 Lifeline = Annotated[bool, typer.Option("--lifeline", help="End when standard input ends.")]
@@ -43,9 +45,9 @@ Lifeline = Annotated[bool, typer.Option("--lifeline", help="End when standard in
 @app.command()
 def core(
     database: Annotated[Path, typer.Option(help="The SQLite file; made if it is missing.")],
+    token: Token,
     host: Host = "127.0.0.1",
     port: Port = 0,
-    token: Token = "",
     admin_token: AdminToken = "",
     retention: Annotated[
         str, typer.Option(help="run keeps acknowledged messages, ack trims them.")
@@ -54,11 +56,13 @@ def core(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Run a core until SIGTERM; what it acknowledged is in the database."""
-    _check(host, port, log_level)
+    _check(host, port, log_level, token)
     if retention not in tuple(Retention):
         raise UsageError(f"--retention {retention!r}: one of {', '.join(Retention)}")
     if not database.resolve().parent.is_dir():
         raise UsageError(f"--database {database}: no folder {database.resolve().parent}")
+    if database.is_dir():
+        raise UsageError(f"--database {database}: a folder; name the file in it")
     code = run_core(
         CoreNodeSettings(
             core=CoreSettings(token=token, admin_token=admin_token, retention=Retention(retention)),
@@ -75,19 +79,19 @@ def core(
 @app.command()
 def edge(
     core_port: Annotated[int, typer.Option(help="Where the core, or its proxy, listens.")],
+    token: Token,
     name: Annotated[str, typer.Option(help="The region, as users' presence shows it.")] = "us-east",
     core_host: Host = "127.0.0.1",
     host: Host = "127.0.0.1",
     port: Port = 0,
-    token: Token = "",
     admin_token: AdminToken = "",
     core_links: Annotated[int, typer.Option(help="Connections to the core.")] = 1,
     lifeline: Lifeline = False,
     log_level: LogLevel = "INFO",
 ) -> None:
     """Run an edge until SIGTERM; it resends to the core until that has acknowledged."""
-    _check(host, port, log_level)
-    _check(core_host, core_port, log_level)
+    _check(host, port, log_level, token)
+    _check(core_host, core_port, log_level, token)
     if not 1 <= core_links <= CORE_LINKS_MAX:
         raise UsageError(f"--core-links {core_links}: from 1 up to {CORE_LINKS_MAX}")
     code = run_edge(
@@ -106,7 +110,9 @@ def edge(
     _end("edge", code)
 
 
-def _check(host: str, port: int, log_level: str) -> None:
+def _check(host: str, port: int, log_level: str, token: str) -> None:
+    if not token:
+        raise UsageError("--token is empty: give a word, without one nobody may connect")
     try:
         require_loopback(host)
     except SettingsError as error:

@@ -265,7 +265,7 @@ class CoreMachine:
         token = tokens.get(message.role)  # type: ignore[call-overload]
         if token is None:
             self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, "a core takes roles edge and admin")
-        elif not hmac.compare_digest(token.encode(), message.token.encode()):
+        elif not token or not hmac.compare_digest(token.encode(), message.token.encode()):
             self._fail(link, ErrorCode.UNAUTHORISED, "the token is not this core's")
         elif not 0 < len(message.node.encode()) <= NODE_NAME_BYTES_MAX:
             self._fail(link, ErrorCode.BAD_NAME, "the name of the node has a bad length")

@@ -175,8 +175,9 @@ class Group:
 
 
 def name_is_good(name: str) -> bool:
-    """Tell whether an inbox may have this name."""
-    return 0 < len(name.encode("utf-8", "surrogatepass")) <= INBOX_NAME_BYTES_MAX
+    """Tell whether an inbox may have this name: printable text of a bounded length."""
+    size_bytes = len(name.encode("utf-8", "surrogatepass"))
+    return 0 < size_bytes <= INBOX_NAME_BYTES_MAX and name.isprintable()
 
 
 class Sequencer:

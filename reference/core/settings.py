@@ -19,8 +19,8 @@ class CoreSettings:
 
     Attributes:
         node: The core's name, as WELCOME shows it.
-        token: What an edge shows in HELLO.
-        admin_token: What role "admin" shows.
+        token: What an edge shows in HELLO ("" opens it to no edge).
+        admin_token: What role "admin" shows ("" opens it to nobody).
         retention: Whether acknowledged messages are trimmed.
         link_credit_bytes: What an edge may have unanswered on one link.
         window_bytes_max: A session's window is cut to this.

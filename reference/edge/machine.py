@@ -8,6 +8,7 @@ promise: that it survives. Whatever was unanswered when an edge dies, its client
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -308,7 +309,7 @@ class EdgeMachine:
             self._end_line(line, ErrorCode.VERSION_MISMATCH, detail, now_ns)
             return
         token = {"client": settings.token, "admin": settings.admin_token}.get(message.role, "")
-        if not token or message.token != token:
+        if not token or not hmac.compare_digest(token.encode(), message.token.encode()):
             detail = "the token does not open this edge for that role"
             self._end_line(line, ErrorCode.UNAUTHORISED, detail, now_ns)
             return

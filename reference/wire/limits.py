@@ -28,7 +28,7 @@ SEGMENTS_MAX: Final = 4_096
 """Batches, ranges, runs, marks, users or rows that one frame may carry."""
 
 INBOX_NAME_BYTES_MAX: Final = 128
-"""The UTF-8 name of an inbox; an empty name is refused too."""
+"""The UTF-8 name of an inbox; an empty name, or one that is not printable, is refused too."""
 
 BUCKET_COUNT_MAX: Final = 1_024
 """The largest bucket count a promotion may ask for."""

@@ -14,6 +14,7 @@ from harness.testing.core_script import (
     settings,
 )
 from reference.core.machine import CoreMachine
+from reference.core.settings import CoreSettings
 from reference.events import Close, Closed, Malformed, Opened, Received, Recovered, Tick, Transmit
 from reference.outlet import OUTLET_BYTES_MAX
 from reference.wire import messages as m
@@ -41,6 +42,15 @@ def test_who_may_not_come_in(message: m.Message, code: ErrorCode) -> None:
     (error,) = script.send(conn, message)
     assert isinstance(error, m.Error)
     assert (error.request, error.code) == (-1, code)
+    assert script.loop.closed == {conn}
+
+
+@pytest.mark.parametrize("role", ["edge", "admin"])
+def test_a_core_without_a_token_opens_that_role_to_nobody(role: str) -> None:
+    script = CoreScript(CoreSettings())
+    conn = script.open()
+    error = only(script.send(conn, m.Hello(1, role, "eu", "")), m.Error)
+    assert error.code is ErrorCode.UNAUTHORISED
     assert script.loop.closed == {conn}
 
 

@@ -117,6 +117,8 @@ def test_limits_are_checked_before_numbering() -> None:
         "BUSY": batch(1, 30),
         "BAD_NAME": batch(0, 1, inbox="x" * 129),
     }
+    bad = batch(0, 1, inbox="a\nb")
+    assert refusals(script.batch(edge, bad))[0][2] is ErrorCode.BAD_NAME
     for name, segment in cases.items():
         (refused,) = refusals(script.batch(edge, segment))
         assert refused[2] is ErrorCode[name]

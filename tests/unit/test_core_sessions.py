@@ -241,8 +241,9 @@ def test_a_bad_login_closes_only_its_connection(script: CoreScript) -> None:
     assert presence(script, good).online
 
 
-def test_a_login_with_a_bad_name_is_refused(script: CoreScript) -> None:
+@pytest.mark.parametrize("name", ["x" * 129, "a\nb", "a\0b"])
+def test_a_login_with_a_bad_name_is_refused(name: str, script: CoreScript) -> None:
     edge = script.edge()
-    error = only(script.send(edge, m.Login(1, "x" * 129, -1, 1_000, -1, ())), m.Error)
+    error = only(script.send(edge, m.Login(1, name, -1, 1_000, -1, ())), m.Error)
     assert (error.request, error.code) == (1, ErrorCode.BAD_NAME)
     assert not script.loop.closed
