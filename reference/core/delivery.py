@@ -169,10 +169,6 @@ class Deliverer:
             if not link.outlet.wants_more:
                 link.stalled[inbox.name] = session
                 return
-            session.next_pos = max(session.next_pos, inbox.floor_durable)
-            if session.next_pos >= inbox.pos_end:
-                # All that it had not got yet was trimmed: an earlier session acknowledged it.
-                return
             piece = self.tail.find(inbox.name, session.next_pos)
             if piece is None:
                 if session.window.room_bytes * WINDOW_SHARE >= session.window.limit_bytes:
@@ -199,15 +195,11 @@ class Deliverer:
         inbox = session.inbox
         if self.active.get(inbox.name) is not session:
             return
-        asked = session.next_pos
-        session.next_pos = max(asked, inbox.floor_durable)
+        # Only its own acknowledgements trim while it is open, and they stay behind it.
         if not log.pos_first <= session.next_pos < log.pos_first + log.count:
-            if asked >= inbox.floor:
-                raise LogLost(f"position {asked} of {inbox.name!r} is durable but was not read")
-            # Trimmed since the read was asked for, or just now: then its commit pumps.
-            if session.next_pos > asked:
-                self.pump(session)
-            return
+            raise LogLost(
+                f"position {session.next_pos} of {inbox.name!r} is durable but was not read"
+            )
         while session.next_pos < log.pos_first + log.count:
             if not self._send(session, log):
                 # It fits only when more is acknowledged, and that pumps again.

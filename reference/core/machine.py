@@ -58,7 +58,8 @@ class CoreMachine:
         self._effects: list[Effect] = []
         self._now_ns = 0
         self._ended: dict[str, int] = {}
-        self._parked: list[tuple[Link, m.CursorMark]] = []
+        self._parked: dict[tuple[str, int], tuple[Link, m.CursorMark]] = {}
+        """By inbox and session the last cursor mark that can be judged only later."""
         self._parked_until_ns = 0
         self._rows_no = 0
         self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
@@ -201,14 +202,10 @@ class CoreMachine:
                 case _:
                     pass
         if self._parked and now >= self._parked_until_ns:
-            parked, self._parked = self._parked, []
-            for link, mark in parked:
+            parked, self._parked = self._parked, {}
+            for link, mark in parked.values():
                 # Somebody else may have logged in meanwhile, who has not read so far.
-                session = self._current(mark.inbox, mark.session)
-                if not isinstance(session, Session):
-                    link.offer(m.Superseded((mark,), session))
-                elif self._sequencer.move_cursor(link, mark):
-                    link.offer(m.CursorOk((mark,)))
+                self._cursors(link, (mark,))
 
     # Messages ---------------------------------------------------------------------------------
 
@@ -369,6 +366,11 @@ class CoreMachine:
             if not isinstance(session, Session):
                 link.offer(m.Superseded((mark,), session))
                 continue
+            if self._sequencer.inboxes[mark.inbox].session > mark.session:
+                # A login that came before the mark is being committed. Once it is, the mark is too
+                # late: the new session was promised everything behind the cursor of that moment.
+                self._park(link, mark)
+                continue
             if mark.upto >= session.next_pos:
                 self._ended[mark.inbox] = mark.session
                 self._end(session, ErrorCode.ACK_BEYOND_DELIVERED)
@@ -379,6 +381,12 @@ class CoreMachine:
             self._deliverer.pump(session)
         if durable:
             link.offer(m.CursorOk(tuple(durable)))
+
+    def _park(self, link: Link, mark: m.CursorMark) -> None:
+        """Keep a mark for a later tick; of one session the farthest says what the others say."""
+        kept = self._parked.get((mark.inbox, mark.session))
+        if kept is None or kept[1].upto < mark.upto:
+            self._parked[mark.inbox, mark.session] = (link, mark)
 
     def _resume(self, link: Link, marks: Iterable[m.ResumeMark]) -> None:
         for mark in marks:
@@ -473,7 +481,8 @@ class CoreMachine:
         for link, reply in group.replies:
             link.offer(m.Error(reply.request, full, "the promotion did not happen"))
         # A cursor mark has no refusal that leaves its session alive, so it is tried again.
-        self._parked += group.cursors
+        for link, mark in group.cursors:
+            self._park(link, mark)
         self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * MS_NS
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.testing.core_script import CoreScript, batch, delivered, deliveries, settings, texts
+from harness.testing.core_script import (
+    CoreScript,
+    batch,
+    delivered,
+    deliveries,
+    only,
+    settings,
+    texts,
+)
 from reference.core.delivery import LogLost, TailCache, Window
 from reference.core.machine import CoreMachine
 from reference.core.settings import Retention
 from reference.events import (
     Append,
     Commit,
-    Committed,
+    CommitRefused,
     LogRead,
     LogSlice,
     Opened,
@@ -181,25 +189,50 @@ def test_a_store_that_lost_messages_stops_the_core() -> None:
         script.core.handle(LogRead(read_no=1, inbox="vip", log=empty), 0)
 
 
-def test_a_session_whose_whole_backlog_was_trimmed_waits_for_what_comes_next() -> None:
-    """The session before acknowledged while the login that ends it was being committed."""
+@pytest.mark.parametrize("is_committed_before", [False, True])
+def test_an_acknowledgement_behind_the_next_login_takes_nothing_from_it(
+    is_committed_before: bool,
+) -> None:
+    """The login came first, so the backlog is promised to it, though its commit is under way."""
     script = CoreScript(settings(retention=Retention.ACK, tail_cache_bytes_max=0))
     edge = script.edge()
     script.batch(edge, batch(0, 10))
     script.login(edge)
-    script.loop.hold = (Commit, ReadLog)
+    script.loop.take(edge)
+    script.loop.hold = (Commit,)
+    script.send(edge, m.Login(2, "vip", -1, 1_000_000, -1, ()))
+    if not is_committed_before:
+        script.send(edge, ack(9), ack(5))
+        script.advance(50)
+    script.loop.hold = ()
+    script.loop.release()
+    if is_committed_before:
+        script.loop.event(Received(conn=edge, message=ack(9)))
+    script.advance(50)
+    answers = script.loop.take(edge)
+    assert only(answers, m.LoginOk).next_pos == 0
+    assert delivered(answers) == expected(10)
+    ended = [message for message in answers if isinstance(message, m.Superseded)]
+    assert ended[-1].marks == (m.CursorMark("vip", 1, 9),)
+    assert not [message for message in answers if isinstance(message, m.CursorOk)]
+    assert script.store.read("vip", 0, 9, 10**6).count == 10
+
+
+def test_an_acknowledgement_behind_a_login_that_failed_counts() -> None:
+    script = CoreScript(settings(retention=Retention.ACK))
+    edge = script.edge()
+    script.batch(edge, batch(0, 10))
+    script.login(edge)
+    script.loop.hold = (Commit,)
     script.send(edge, m.Login(2, "vip", -1, 1_000_000, -1, ()))
     script.send(edge, ack(9))
-    script.loop.release()
     commit = script.loop.held.popleft()
     assert isinstance(commit, Commit)
-    script.store.commit(commit.writes)
-    # The read finds nothing any more, while the core does not know yet that the commit is done.
-    assert isinstance(script.loop.held[0], ReadLog)
-    script.loop.release()
     script.loop.hold = ()
-    script.loop.event(Committed(commit_no=commit.commit_no))
-    assert delivered(script.batch(edge, batch(10, 2))) == dict(enumerate(texts(10, 2), 10))
+    script.loop.event(CommitRefused(commit_no=commit.commit_no))
+    script.advance(500)
+    assert only(script.loop.take(edge), m.CursorOk).marks == (m.CursorMark("vip", 1, 9),)
+    assert script.store.read("vip", 0, 9, 1).count == 0
 
 
 def test_the_cache_is_bounded_and_drops_the_oldest() -> None:
