@@ -8,6 +8,9 @@ length: `h` is a 64-bit hash of the id, the table is drawn from the seed. So eve
 the identity and on its place, and two messages of eight bytes or more differ unless their hashes
 collide. It guards against mix-ups and damage, not against an adversary.
 
+A numbered body is the text ``MSG_<n>``, a blank and the hash of (seed, producer, inbox) in
+hexadecimal, to be read with one's own eyes in a store, and still nobody else's.
+
 The hash is Pelle Evensen's "moremur" finaliser (2019) over a counter; it is on purpose another one
 than the hash that chooses buckets, so that no fault can hide behind a shared one.
 """
@@ -39,7 +42,6 @@ _STEP = 0xD1342543DE82EF95
 _LENGTH_SALT = 0xA5B85C5E198ED849
 _M1 = 0x3C79AC492BA7B653
 _M2 = 0x1C69B3F74AC4AE35
-_NUMBER_PREFIX = b"MSG_"
 
 STEPS_CACHED = 1 << 13
 """Ranges up to this count find the multiples of the hash's step ready made."""
@@ -52,7 +54,7 @@ _STEPS = np.arange(STEPS_CACHED, dtype=np.uint64) * np.uint64(_STEP)
 
 
 class PayloadKind(StrEnum):
-    """What bodies look like: pseudo-random bytes, or the text ``MSG_<n>``."""
+    """What bodies look like: pseudo-random bytes, or the text ``MSG_<n> <hash of its stream>``."""
 
     RANDOM = "random"
     NUMBERED = "numbered"
@@ -63,7 +65,7 @@ class Payloads:
 
     Args:
         seed: The run's seed.
-        kind: "random", or "numbered" for the body ``MSG_<n>``, whatever sizes are given.
+        kind: "random", or "numbered" for ``MSG_<n> <hash>``, whatever sizes are given.
         size_bytes_min: Smallest body.
         size_bytes_max: Largest body; each id has its own size in between, evenly spread.
 
@@ -98,9 +100,9 @@ class Payloads:
 
     def make(self, producer: int, inbox: str, n_first: int, count: int) -> tuple[bytes, bytes]:
         """Return (lengths as a little-endian u32 column, bodies one after the other)."""
-        if self._numbered:
-            return _make_numbered(n_first, count)
         state = self._state(producer, inbox)
+        if self._numbered:
+            return _make_numbered(state, n_first, count)
         if count <= SCALAR_COUNT_MAX:
             return self._make_few(state, n_first, count)
         hashes = _hash_counter(state, n_first, count)
@@ -230,7 +232,7 @@ def _bounds(lengths: bytes) -> list[int]:
     return [int(bound) for bound in bounds]
 
 
-def _make_numbered(n_first: int, count: int) -> tuple[bytes, bytes]:
-    texts = [b"%s%d" % (_NUMBER_PREFIX, n) for n in range(n_first, n_first + count)]
+def _make_numbered(state: int, n_first: int, count: int) -> tuple[bytes, bytes]:
+    texts = [b"MSG_%d %016x" % (n, state) for n in range(n_first, n_first + count)]
     sizes = np.fromiter(map(len, texts), dtype="<u4", count=count)
     return sizes.tobytes(), b"".join(texts)

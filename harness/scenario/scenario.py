@@ -45,7 +45,8 @@ class Requires:
 class PayloadSpec:
     """The content of messages, a pure function of (seed, producer, inbox, n).
 
-    `kind` "random": pseudo-random bytes; "numbered": the text ``MSG_<n>``, any size given ignored.
+    `kind` "random": pseudo-random bytes; "numbered": the text ``MSG_<n>`` and a hash of
+    its stream, any size given ignored.
     """
 
     kind: str = "random"
