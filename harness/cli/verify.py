@@ -87,7 +87,7 @@ def verify(
         system, option or [], endpoint=endpoint, user=user, password=password, token=token,
         ca_file=ca_file, allow_remote=allow_remote,
     )  # fmt: skip
-    places = [name for text in only or [] for name in text.split(",") if name]
+    places = [name.strip() for text in only or [] for name in text.split(",")]
     chosen = [(place, find(place)) for place in places] or [
         (loaded.scenario.name, loaded) for loaded in suite_of(profile, load_all())
     ]

@@ -137,7 +137,10 @@ def _named() -> Toxiproxy | None:
         return found
     path = Path(named).expanduser().absolute()
     if not (path.is_file() and os.access(path, os.X_OK)):
-        raise SetupError(f"{NAMED_BY}={named} is no executable file")
+        raise SetupError(
+            f"{NAMED_BY}={named} is no executable file; name a toxiproxy-server there, or unset it"
+            " and let `tallystick setup` get one"
+        )
     return _foreign(path, "named")
 
 

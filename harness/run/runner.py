@@ -6,6 +6,7 @@ is written first as incomplete and replaced at the end.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import shutil
 import sys
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 import anyio
 import msgspec
 
-from harness.errors import DamagedHistory, HarnessError, UsageError
+from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
 from harness.faults.nemesis import write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
@@ -68,7 +69,12 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         plan = with_schedules(plan, request.faults)
     phases = _with_drain(plan)
     cpu_begun_s = time.process_time()
-    toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
+    try:
+        toxiproxy = await anyio.to_thread.run_sync(ensure, observer.note)
+    except SetupError:
+        with contextlib.suppress(OSError):
+            request.run_dir.rmdir()
+        raise
     begun = _first_result(request, system, toxiproxy, left_out)
     write_result(request.run_dir, begun)
     _write_brief(request, system, plan, phases)

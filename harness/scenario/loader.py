@@ -77,6 +77,8 @@ def find(place: str) -> LoadedScenario:
     if wanted in others:
         return _check(others[wanted].load(), f"entry point {others[wanted].value}", "")
     known = [*own_names(), *sorted(others)]
+    if not wanted:
+        raise UsageError("an empty name of a scenario (`tallystick list` shows all)")
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.0)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError(f"no scenario {place!r}{hint} (`tallystick list` shows all)")

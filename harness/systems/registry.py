@@ -63,7 +63,8 @@ def _find(place: str) -> System:
     if ":" not in where:
         near = difflib.get_close_matches(place, names(), n=1, cutoff=0.0)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"no system {place!r}{hint} (a name or module:NAME)")
+        known = ", ".join(names())
+        raise UsageError(f"no system {place!r}{hint} (module:NAME, or one of {known})")
     module_name, _, attribute = where.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
@@ -72,6 +73,8 @@ def _find(place: str) -> System:
         raise UsageError(f"system {place!r}: {error}{missing}") from error
     except (ImportError, AttributeError) as error:
         raise UsageError(f"system {place!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"system {place!r}: {type(error).__name__}: {error}") from error
     if isinstance(found, type) or not hasattr(found, "deploy"):
         kind = "class" if isinstance(found, type) else type(found).__name__
         raise UsageError(f"system {place!r}: a {kind}; it must be an object that is a System")

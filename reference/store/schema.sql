@@ -1,4 +1,4 @@
--- The core's whole state. Version 1 (see PRAGMA user_version).
+-- The core's whole state; PRAGMA user_version tells its version.
 --
 -- One table holds the messages of normal and of VIP inboxes: a row per (inbox, append, bucket).
 -- All rows of one append share pos_first and pos_last; reading is one range scan in key order.

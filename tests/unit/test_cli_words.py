@@ -155,7 +155,9 @@ def test_explain_says_meaning_and_exit_codes(capsys) -> None:
         ("run global_fan_in --system refrence", "did you mean 'reference'"),
         ("run global_fan_in --keep-history no", "always, on-failure, never"),
         ("run global_fan_in --out {tmp}/full", "not empty"),
+        ("run global_fan_in --system nothing", "one of kafka, nats"),
         ("verify --only nope", "did you mean"),
+        ("verify --only=", "an empty name"),
         ("verify --profile slow", "one of smoke, standard, nightly"),
         ("check {tmp}/full", "no result.json or suite.json"),
         ("serve", "ommand"),
@@ -180,6 +182,14 @@ def test_wrong_usage_is_one_line_that_says_what_is_allowed(
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert says in told[0]
+
+
+def test_there_is_nothing_to_clean_where_nothing_was_run(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["clean"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 def test_a_limit_that_does_not_exist_is_found_before_anything_starts(

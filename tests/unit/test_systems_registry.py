@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import UsageError
@@ -41,6 +43,13 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str):
 def test_a_place_without_a_system_says_what_is_there(place: str, says: str):
     with pytest.raises(UsageError, match=f"system '{place}': .*{says}"):
         load_system(place)
+
+
+def test_a_module_that_raises_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "broken_system.py").write_text("raise RuntimeError('not today')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="system 'broken_system:S': RuntimeError: not today"):
+        load_system("broken_system:S")
 
 
 def test_a_system_whose_packages_are_missing_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch):
