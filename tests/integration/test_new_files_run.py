@@ -1,7 +1,8 @@
-"""What `new` makes runs as it is: a check over a system of one's own, and a fault."""
+"""What `new` makes runs as it is: a check, a system, a fault; so does the README's scenario."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from harness.checkers import check as checks
 from harness.cli.main import run_cli
 from harness.faults import registry
 from harness.report.codec import decode_result
+
+README = Path(__file__).parents[2] / "README.md"
 
 pytestmark = pytest.mark.integration
 
@@ -45,3 +48,13 @@ def test_a_new_fault_has_its_effect() -> None:
     assert run_cli(["run", "./late_fault.py", "--out", "kept"]) in (0, 4)
     (fault,) = decode_result(Path("kept/result.json").read_bytes()).faults
     assert (fault.kind, fault.effective, fault.effect) == ("late_fault", True, {"pauses_seen": 3})
+
+
+def test_the_scenario_of_the_readme_has_fifteen_lines_and_passes() -> None:
+    (text,) = re.findall(r'```python\n("""Late login:.*?)```', README.read_text(), re.DOTALL)
+    assert len(text.splitlines()) <= 15
+    Path("late_login.py").write_text(text)
+    assert run_cli(["run", "./late_login.py", "--out", "kept"]) == 0
+    result = decode_result(Path("kept/result.json").read_bytes())
+    assert result.counts.delivered > 9_000
+    assert {(cut.kind, cut.effective) for cut in result.faults} == {("link_cut", True)}
