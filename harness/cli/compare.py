@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
@@ -86,20 +85,17 @@ def parse_allowed(texts: list[str]) -> Allowed:
     return Allowed(by_metric=by_metric, headlines=headlines)
 
 
-def load_set(place: Path) -> dict[str, list[Result]]:
-    """Return the results below a place, by scenario: one run, a suite's, or all in its folders.
+def load_set(place: Path) -> list[Result]:
+    """Return the results below a place: one run, a suite's, or all in its folders.
 
     Raises:
         UsageError: There is none.
         DamagedHistory: One cannot be read.
     """
-    found: dict[str, list[Result]] = defaultdict(list)
-    for path in _result_files(place):
-        result = load_result(path)
-        found[result.run.scenario].append(result)
+    found = [load_result(path) for path in _result_files(place)]
     if not found:
         raise UsageError(f"{place}: no {RESULT_NAME} there or below")
-    return dict(found)
+    return found
 
 
 def _result_files(place: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """Two sets of results side by side: what changed, and whether beyond what repeats spread.
 
-A set holds one or more runs of one or more scenarios. With repeats the spread of a figure is its
-range over them, and a change is told as one only where the two ranges do not meet: no distribution
-is assumed, and few repeats can only hide a change, never make one up. Pure.
+A set holds one or more runs of one or more scenarios and systems. With repeats the spread of a
+figure is its range over them, and a change is told as one only where the two ranges do not meet: no
+distribution is assumed, and few repeats can only hide a change, never make one up. Pure.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 from harness.report.compare_facts import differences
 from harness.report.result import Check, CheckStatus, Limits, Result, Status
+from harness.report.subjects import match
 from harness.run import limits, verdict
 
 COMPARISON_SCHEMA = "tallystick.comparison/1.0"
@@ -98,10 +99,10 @@ class CountChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario on both sides. `differences` tells what makes them hard to compare.
+    """One subject on both sides, `scenario` its name.
 
-    Verdicts are those of all runs; everything else is taken from the `whole` ones, which reached
-    their end and were judged.
+    `differences` tells what makes them hard to compare. Verdicts are those of all runs; everything
+    else is taken from the `whole` ones, which reached their end and were judged.
     """
 
     scenario: str
@@ -149,31 +150,25 @@ class Allowed:
 
 
 def compare(
-    a: Mapping[str, Sequence[Result]],
-    b: Mapping[str, Sequence[Result]],
+    a: Sequence[Result],
+    b: Sequence[Result],
     allowed: Allowed,
     *,
     names: tuple[str, str] = ("A", "B"),
 ) -> Comparison:
-    """Compare two sets of runs, given by scenario; a set with one scenario each is one pair."""
-    matched = {name: (a[name], b[name], name) for name in a if name in b}
-    if not matched and len(a) == len(b) == 1:
-        ((name_a, of_a),), ((name_b, of_b),) = a.items(), b.items()
-        matched = {name_a: (of_a, of_b, f"{name_a} / {name_b}")}
-        only_a, only_b = [], []
-    else:
-        only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
-    pairs = [_pair(name, of_a, of_b, allowed) for of_a, of_b, name in matched.values()]
+    """Compare two sets of runs; `harness.report.subjects` says which of them belong together."""
+    matched = match(a, b)
+    pairs = [_pair(name, of_a, of_b, allowed) for name, of_a, of_b in matched.pairs]
     passed = [line for pair in pairs for line in _passed(pair, allowed)]
     if allowed.any:
         # A run that broke at once leaves no result, and none is no better than a bad one.
-        passed += [f"{name}: has a result in A and none in B" for name in only_a]
+        passed += [f"{name}: has a result in A and none in B" for name in matched.only_a]
     return Comparison(
         a=names[0],
         b=names[1],
         pairs=pairs,
-        only_a=only_a,
-        only_b=only_b,
+        only_a=matched.only_a,
+        only_b=matched.only_b,
         passed=passed,
         exit_code=verdict.EXIT_LIMITS_MISSED if passed else verdict.EXIT_PASS,
     )

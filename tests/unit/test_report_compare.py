@@ -11,7 +11,7 @@ import pytest
 from harness.cli.compare import parse_allowed
 from harness.cli.main import run_cli
 from harness.errors import UsageError
-from harness.report.compare import Allowed, compare
+from harness.report.compare import Allowed, Comparison, compare
 from harness.report.result import Result, Suite
 from harness.report.writer import write_result, write_suite
 from harness.testing import example_results as examples
@@ -31,9 +31,7 @@ def with_ack_p99(ms: float, *, like: Result | None = None, seed: int = 1) -> Res
 
 
 def ack_p99(a: list[float], b: list[float], allowed: Allowed = NO_LIMIT):
-    found = compare(
-        {"x": [with_ack_p99(ms) for ms in a]}, {"x": [with_ack_p99(ms) for ms in b]}, allowed
-    )
+    found = compare([with_ack_p99(ms) for ms in a], [with_ack_p99(ms) for ms in b], allowed)
     (pair,) = found.pairs
     return next(one for one in pair.figures if one.metric == "ack_p99_ms"), found
 
@@ -72,19 +70,19 @@ def test_a_throughput_gets_worse_by_falling() -> None:
         return msgspec.structs.replace(base, throughput_per_s=rates)
 
     bare = Allowed(by_metric={}, headlines=10)
-    before = {"x": [delivering(1000)]}
-    assert compare(before, {"x": [delivering(1200)]}, bare).exit_code == 0
-    fallen = compare(before, {"x": [delivering(880)]}, bare)
+    before = [delivering(1000)]
+    assert compare(before, [delivering(1200)], bare).exit_code == 0
+    fallen = compare(before, [delivering(880)], bare)
     assert fallen.exit_code == 4
-    assert fallen.passed == ["x: delivered_per_s -12.0 %, allowed 10 %"]
+    assert fallen.passed == ["global_fan_in: delivered_per_s -12.0 %, allowed 10 %"]
 
 
 def test_a_worse_verdict_passes_any_limit_and_none_without_one() -> None:
-    a, b = {"x": [examples.passed()]}, {"x": [examples.passed(), examples.failed()]}
+    a, b = [examples.passed()], [examples.passed(), examples.failed()]
     assert compare(a, b, NO_LIMIT).exit_code == 0
     found = compare(a, b, Allowed(by_metric={}, headlines=1000))
     assert found.exit_code == 4
-    assert found.passed[0] == "x: the verdict became worse"
+    assert found.passed[0] == "global_fan_in: the verdict became worse"
     (pair,) = found.pairs
     assert pair.verdicts.b == {"PASS": 1, "FAIL": 1}
     changed = {one.id: (one.a, one.b, one.instances_b) for one in pair.checks}
@@ -99,14 +97,14 @@ def test_a_figure_that_is_measured_no_more_is_worse() -> None:
         examples.passed(),
         latency_ms=msgspec.structs.replace(examples.passed().latency_ms, ack=None),
     )
-    a, b = {"x": [examples.passed()]}, {"x": [silent]}
+    a, b = [examples.passed()], [silent]
     found = compare(a, b, Allowed(by_metric={"ack_p99_ms": 50}))
-    assert found.passed == ["x: ack_p99_ms is not measured any more, allowed 50 %"]
+    assert found.passed == ["global_fan_in: ack_p99_ms is not measured any more, allowed 50 %"]
     assert compare(b, a, Allowed(by_metric={"ack_p99_ms": 50})).exit_code == 0
 
 
 def test_a_run_that_was_cut_off_gives_its_verdict_and_no_figures() -> None:
-    found = compare({"x": [examples.passed()]}, {"x": [examples.interrupted()]}, NO_LIMIT)
+    found = compare([examples.passed()], [examples.interrupted()], NO_LIMIT)
     (pair,) = found.pairs
     assert pair.verdicts.b == {"UNKNOWN (cut off)": 1}
     assert pair.verdicts.worse
@@ -123,7 +121,7 @@ def test_what_makes_the_sides_unlike_is_told() -> None:
         system=msgspec.structs.replace(base.system, name="nats", config={"edges": ["x"]}),
         environment=msgspec.structs.replace(base.environment, cpu_count=64, fsync_ms_p50=8.0),
     )
-    found = compare({"global_fan_in": [base]}, {"other": [other]}, NO_LIMIT)
+    found = compare([base], [other], NO_LIMIT)
     (pair,) = found.pairs
     told = "\n".join(pair.differences)
     for part in (
@@ -199,9 +197,61 @@ def test_nothing_to_compare_is_wrong_usage(two_places, tmp_path, capsys) -> None
     assert "no result.json there or below" in capsys.readouterr().err
 
 
+def about(
+    scenario: str = "fan", system: str = "reference", profile: str = "standard", **parameters: int
+) -> Result:
+    base = examples.passed()
+    run = msgspec.structs.replace(
+        base.run,
+        scenario=scenario,
+        profile=profile,
+        parameters=parameters,
+        repeat_command=f"tallystick run {scenario} --system '{system}' --seed 1",
+    )
+    return msgspec.structs.replace(base, run=run)
+
+
+def names(found: Comparison) -> list[tuple[str, int, int]]:
+    return [(pair.scenario, pair.runs_a, pair.runs_b) for pair in found.pairs]
+
+
+def test_other_systems_options_profiles_and_parameters_are_no_repeats() -> None:
+    runs = [
+        about(), about(), about(system="kafka?acks=1"), about(system="kafka"),
+        about(profile="smoke"), about(rate=5), about("other"),
+    ]  # fmt: skip
+    found = compare(runs, [*runs, about()], NO_LIMIT)
+    assert names(found) == [
+        ("fan (reference, standard)", 2, 3),
+        ("fan (kafka?acks=1)", 1, 1),
+        ("fan (kafka)", 1, 1),
+        ("fan (reference, smoke)", 1, 1),
+        ("fan (reference, standard, rate=5)", 1, 1),
+        ("other", 1, 1),
+    ]
+    assert (found.only_a, found.only_b) == ([], [])
+
+
+def test_one_system_is_held_against_another() -> None:
+    a = [about(), about("other")]
+    b = [about(system="nats"), about("other", "nats")]
+    found = compare(a, b, NO_LIMIT)
+    assert names(found) == [("fan (reference / nats)", 1, 1), ("other (reference / nats)", 1, 1)]
+
+
+def test_a_changed_parameter_is_compared_and_told() -> None:
+    (pair,) = compare([about(rate=5)], [about(rate=6)], NO_LIMIT).pairs
+    assert (pair.scenario, pair.differences) == ("fan", ["parameter rate: 5 / 6"])
+
+
+def test_what_has_several_counterparts_has_none() -> None:
+    found = compare([about()], [about(system="nats"), about(system="kafka")], NO_LIMIT)
+    assert (names(found), found.only_a) == ([], ["fan (reference)"])
+    assert found.only_b == ["fan (kafka)", "fan (nats)"]
+
+
 def test_a_scenario_that_has_no_result_any_more_is_worse() -> None:
-    both = {"x": [with_ack_p99(100)], "y": [with_ack_p99(100)]}
-    left = {"x": [with_ack_p99(100)]}
+    both, left = [about("x"), about("y")], [about("x")]
     assert compare(both, left, NO_LIMIT).exit_code == 0
     found = compare(both, left, Allowed(by_metric={}, headlines=10.0))
     assert (found.exit_code, found.only_a) == (4, ["y"])
