@@ -74,7 +74,7 @@ def _print_result(console: Console, result: Result, run_dir: Path) -> None:
         _broken(sheet, result, run_dir)
     if result.checks:
         _measured(sheet, result)
-        _checks(sheet, result.checks)
+        _checks(sheet, result.checks, nothing_happened=_nothing_happened(result))
     else:
         sheet.row("checks", "none was made")
     for line in _oddities(result):
@@ -233,16 +233,28 @@ def _measured(sheet: _Sheet, result: Result) -> None:
             sheet.verbatim(label, line)
 
 
-def _checks(sheet: _Sheet, checks: Sequence[Check]) -> None:
+def _nothing_happened(result: Result) -> bool:
+    """Say whether a run broke before anything was sent; then no check has anything to say."""
+    sends = result.counts.sends
+    offered = sends.ok + sends.fail + sends.info
+    return result.verdict.status is Status.ERROR and not (offered or result.counts.delivered)
+
+
+def _checks(sheet: _Sheet, checks: Sequence[Check], *, nothing_happened: bool) -> None:
     groups = words.by_status(checks)
     passed = groups[CheckStatus.PASS]
     ids = " ".join(check.id for check in passed)
     sheet.row("checks", f"{len(passed)} passed: {ids}" if passed else "none passed")
-    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN):
+    statuses = [CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN]
+    if nothing_happened:
+        sheet.row("", f"{len(groups[statuses.pop()])} not judged: nothing was recorded")
+    for status in statuses:
         for check in groups[status]:
             told = words.instances(check) if status is CheckStatus.FAIL else check.reason
             line = f"{status.value} {check.id} {check.name}: {told or 'not judged'}"
             sheet.row("", line, style=_STYLES[status.value])
+    if nothing_happened:
+        return
     skipped = groups[CheckStatus.NOT_APPLICABLE]
     if skipped:
         ids = " ".join(check.id for check in skipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,36 @@ def test_a_server_that_runs_already_is_used_and_left_as_it_was(
     code, result = run_trouble(tmp_path, "nats", *words, waiting=0, kill=0)
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.system.config["endpoint"] == server
+    assert result.system.config["server_version"].startswith("NATS ")
     assert "core" not in [process.role for process in result.processes]
     assert all(row.covered for row in result.coverage)
     assert asyncio.run(streams()) == 0
     for file in (tmp_path / "out").rglob("*"):
         assert not file.is_file() or b"not shown" not in file.read_bytes(), file
+
+
+def test_a_server_that_does_not_take_us_in_is_told_at_once(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "wrong")
+    words = ("--endpoint", server, "--user", "ann")
+    begun = time.monotonic()
+    code, result = run_trouble(tmp_path, "nats", *words, waiting=0, kill=0)
+    assert time.monotonic() - begun < 20
+    assert (code, result.verdict.status) == (70, Status.ERROR)
+    assert "does not take us in" in result.verdict.reason
+    assert "--password" in result.verdict.reason
+
+
+@pytest.mark.parametrize("system", ["kafka", "nats", "valkey"])
+def test_an_endpoint_where_nobody_listens_is_told_at_once(tmp_path: Path, system: str):
+    ports = PortBlock.lock()
+    try:
+        where = f"{LOOPBACK}:{ports.take()}"
+        begun = time.monotonic()
+        code, result = run_trouble(tmp_path, system, "--endpoint", where, waiting=0, kill=0)
+        assert time.monotonic() - begun < 15
+    finally:
+        ports.close()
+    assert (code, result.verdict.status) == (70, Status.ERROR)
+    assert f"nothing to connect to at endpoint {where}" in result.verdict.reason

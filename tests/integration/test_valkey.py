@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,21 @@ def test_a_server_that_runs_already_is_used_and_left_as_it_was(
         code, result = run_trouble(tmp_path, "valkey", *words, waiting=0, kill=0)
         assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
         assert result.system.config["endpoint"] == f"{LOOPBACK}:{server}"
+        assert result.system.config["server_version"].startswith("Valkey ")
         assert client.keys() == [b"of another"]
     assert all(row.covered for row in result.coverage)
     for file in (tmp_path / "out").rglob("*"):
         assert not file.is_file() or b"not shown" not in file.read_bytes(), file
+
+
+def test_a_server_that_does_not_take_us_in_is_told_at_once(
+    tmp_path: Path, server: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "wrong")
+    words = ("--endpoint", f"{LOOPBACK}:{server}")
+    begun = time.monotonic()
+    code, result = run_trouble(tmp_path, "valkey", *words, waiting=0, kill=0)
+    assert time.monotonic() - begun < 20
+    assert (code, result.verdict.status) == (70, Status.ERROR)
+    assert "does not take us in" in result.verdict.reason
+    assert "--password" in result.verdict.reason

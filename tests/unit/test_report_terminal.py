@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.report import bars, words
-from harness.report.result import CheckStatus, EpochLoads, InboxBuckets
+from harness.report.result import CheckStatus, EpochLoads, InboxBuckets, Sends, Status
 from harness.report.terminal import make_console, print_result, print_suite
 from harness.testing import example_results as examples
 
@@ -97,6 +97,21 @@ def test_what_makes_a_run_doubtful_stands_in_its_report() -> None:
     system = msgspec.structs.replace(examples.passed().system, planted_bug="no_dedup")
     planted = msgspec.structs.replace(examples.passed(), system=system)
     assert "planted bug: no_dedup" in " ".join(report(planted).split())
+
+
+def test_a_run_that_broke_before_anything_was_sent_lists_no_checks() -> None:
+    broken = examples.unknown()
+    verdict = msgspec.structs.replace(
+        broken.verdict, status=Status.ERROR, reason="nothing to connect to at endpoint x:1"
+    )
+    counts = msgspec.structs.replace(broken.counts, sends=Sends(), delivered=0)
+    broken = msgspec.structs.replace(broken, verdict=verdict, counts=counts)
+    text = report(broken)
+    unknown = sum(check.status is CheckStatus.UNKNOWN for check in broken.checks)
+    assert unknown
+    assert f"{unknown} not judged: nothing was recorded" in text
+    assert "nothing to connect to" in text
+    assert "UNKNOWN" not in text
 
 
 def test_a_terminal_that_knows_only_ascii_gets_ascii() -> None:

@@ -13,6 +13,7 @@ from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
 from harness.processes.process import READY_WITHIN_S, STOP_WITHIN_S, Process
+from harness.systems.broker.line import Unavailable
 from harness.systems.broker.settings import Endpoint
 from harness.systems.port import NodeUsage
 from harness.systems.promises import Ability
@@ -20,6 +21,9 @@ from harness.systems.topology import Topology, client_links
 
 CLEAN_UP_WITHIN_S = 10.0
 """Deadline for removing what a run has made at a server of somebody else's."""
+
+REACH_WITHIN_S = 5.0
+"""Deadline for a server of somebody else's to accept a connection, and for it to take us in."""
 
 CORE = "core"
 """What scenarios call the node that stores: for a broker, its server."""
@@ -71,20 +75,46 @@ async def reach_endpoint(
     *,
     connect: Mapping[str, Any],
     chosen: Mapping[str, str],
+    ask_version: Callable[[Mapping[str, Any], int], Awaitable[str]],
     clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]],
 ) -> EndpointDeployment:
-    """Put a server that somebody else runs behind proxies.
+    """Put a server that somebody else runs behind proxies, once it has taken us in.
 
     `connect` names in its "prefix" what the run may make there, since others may use the server.
+    `ask_version` logs in through one of the proxies and returns what the server says it is.
+
+    Raises:
+        HarnessError: Nobody listens there, or the server does not take us in.
     """
+    where = f"{endpoint.host}:{endpoint.port}"
+    try:
+        with anyio.fail_after(REACH_WITHIN_S):
+            stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
+            await stream.aclose()
+    except (OSError, TimeoutError) as error:
+        raise HarnessError(
+            f"nothing to connect to at endpoint {where} ({_cause(error)}): is the server up there?"
+        ) from error
     ports = await open_client_links(
         topology, links, endpoint.port, words, upstream_host=endpoint.host
     )
-    return EndpointDeployment(
-        {**connect, "endpoint": endpoint.as_connect(), "ports": ports},
-        {**chosen, **endpoint.as_config()},
-        clean_up,
-    )
+    reached = {**connect, "endpoint": endpoint.as_connect(), "ports": ports}
+    try:
+        with anyio.fail_after(REACH_WITHIN_S):
+            version = await ask_version(reached, next(iter(ports.values())))
+    except (Unavailable, OSError, TimeoutError) as error:
+        raise HarnessError(
+            f"the server at endpoint {where} does not take us in ({_cause(error)}): "
+            "see --user, --password, --token and --ca-file"
+        ) from error
+    config = {**chosen, **endpoint.as_config(), "server_version": version}
+    return EndpointDeployment(reached, config, clean_up)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {REACH_WITHIN_S:g} s"
+    return str(error) or type(error).__name__
 
 
 class BrokerDeployment:

@@ -25,6 +25,7 @@ from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.kafka.client import (
     ConsumerLine,
     ProducerLine,
+    ask_version,
     dial_reader,
     dial_sender,
     remove_topics,
@@ -129,6 +130,7 @@ class KafkaSystem:
                 words,
                 connect=connect,
                 chosen=self._chosen,
+                ask_version=ask_version,
                 clean_up=remove_topics,
             )
         jars = await anyio.to_thread.run_sync(ensure_jars, _say)

@@ -261,3 +261,24 @@ async def remove_topics(connect: Mapping[str, Any], port: int) -> None:
     finally:
         await admin.close()
         door.forget()
+
+
+async def ask_version(connect: Mapping[str, Any], port: int) -> str:
+    """Log in and return what the server is: a Kafka broker tells its cluster, and no version.
+
+    Raises:
+        Unavailable: It does not take us in.
+    """
+    door = Door(port)
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=f"127.0.0.1:{port}", client_id=door.client_id, **security(connect)
+    )
+    try:
+        await admin.start()
+        cluster = await admin.describe_cluster()
+        return f"Kafka, cluster {cluster.get('cluster_id')}, {len(cluster['brokers'])} broker(s)"
+    except kafka_errors.KafkaError as error:
+        raise Unavailable(str(error) or type(error).__name__) from error
+    finally:
+        await admin.close()
+        door.forget()

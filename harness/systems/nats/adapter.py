@@ -20,7 +20,7 @@ from harness.systems.broker.deployment import (
 )
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
-from harness.systems.nats.client import NatsLine, remove_streams
+from harness.systems.nats.client import NatsLine, ask_version, remove_streams
 from harness.systems.nats.core import CoreLine
 from harness.systems.nats.server import find_server, server_version, write_config
 from harness.systems.port import Deployment
@@ -106,6 +106,7 @@ class NatsSystem:
                 ProbeWords(),
                 connect=connect,
                 chosen=self._chosen,
+                ask_version=ask_version,
                 clean_up=remove_streams,
             )
         port = links.ports.take()

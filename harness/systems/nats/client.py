@@ -326,3 +326,21 @@ async def remove_streams(connect: Mapping[str, Any], port: int) -> None:
         raise Unavailable(str(error)) from error
     finally:
         await connection.close()
+
+
+async def ask_version(connect: Mapping[str, Any], port: int) -> str:
+    """Log in and return what the server is.
+
+    Raises:
+        Unavailable: It does not take us in, or has no JetStream and the run needs it.
+    """
+    connection = NatsConnection(port, connect, lambda _cause: None)
+    try:
+        await connection.open()
+        if connect["jetstream"]:
+            await connection.client.jsm(timeout=REQUEST_WITHIN_S).account_info()
+        return f"NATS {connection.client.connected_server_version}"
+    except nats.errors.Error as error:
+        raise Unavailable(str(error) or type(error).__name__) from error
+    finally:
+        await connection.close()

@@ -22,7 +22,7 @@ from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
 from harness.systems.topology import Topology
-from harness.systems.valkey.client import ValkeyLine, remove_keys
+from harness.systems.valkey.client import ValkeyLine, ask_version, remove_keys
 from harness.systems.valkey.server import find_server, server_version, write_config
 
 FSYNC = ("always", "everysec", "no")
@@ -95,6 +95,7 @@ class ValkeySystem:
                 ProbeWords(greeting=b"PING\r\n"),
                 connect=connect,
                 chosen=self._chosen,
+                ask_version=ask_version,
                 clean_up=remove_keys,
             )
         port = links.ports.take()

@@ -186,3 +186,23 @@ async def remove_keys(connect: Mapping[str, Any], port: int) -> None:
         raise Unavailable(str(error)) from error
     finally:
         pipe.abort()
+
+
+async def ask_version(connect: Mapping[str, Any], port: int) -> str:
+    """Log in and return what the server is.
+
+    Raises:
+        Unavailable: It does not take us in, or does not tell.
+    """
+    pipe = Pipe.through(port, Credentials.at(connect["endpoint"]), lambda _cause: None)
+    try:
+        await pipe.open()
+        told = (await pipe.call("INFO", "server")).decode(errors="replace")
+    except ResponseError as error:
+        raise Unavailable(str(error)) from error
+    finally:
+        pipe.abort()
+    fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    if "valkey_version" in fields:
+        return f"Valkey {fields['valkey_version']}"
+    return f"Redis {fields.get('redis_version', 'of an unknown version')}"
