@@ -98,7 +98,9 @@ class Fold:
                 self._seers.setdefault(kind, []).append((spec.id, see))
 
     def take(self, record: Record) -> None:
-        """Take the next record."""
+        """Take the next record, unless the index is full: then the history ends here."""
+        if self.index.stopped:
+            return
         self.index.see(record)
         for check_id, see in self._seers.get(type(record), ()):
             try:
@@ -133,11 +135,13 @@ class Fold:
         index = self.index
         index.settle()
         parts = index.ranges.parts()
+        # What had no outcome when the history ended for us may have got one afterwards.
+        run = replace(self.run, torn=True) if index.stopped else self.run
         later, totals = Later(), Totals()
         answers: list[Found | CheckResult | None] = [None] * len(self._checks)
         for part in parts:
             is_last = part is parts[-1]
-            facts = Facts(index, self.run, part, later=later, totals=totals, is_last=is_last)
+            facts = Facts(index, run, part, later=later, totals=totals, is_last=is_last)
             totals.add(facts)
             for place, (spec, made) in enumerate(self._checks):
                 answers[place] = self._of_part(spec, made, facts, answers[place], len(parts))
@@ -145,7 +149,7 @@ class Fold:
                 later.take(facts, hangs=part.hangs)
         loose = max((part.rows for part in parts if part.loose), default=0)
         if len(parts) > 1:
-            self._ask_about_all(parts, totals, answers)
+            self._ask_about_all(run, parts, totals, answers)
         told = [answer for answer in answers if answer is not None]
         return facts, [
             self._unless_too_large(spec, answer, loose)
@@ -174,7 +178,11 @@ class Fold:
         return answer
 
     def _ask_about_all(
-        self, parts: Sequence[Part], totals: Totals, answers: list[Found | CheckResult | None]
+        self,
+        run: RunFacts,
+        parts: Sequence[Part],
+        totals: Totals,
+        answers: list[Found | CheckResult | None],
     ) -> None:
         """Ask the checks that have to see everything at once, if that has room."""
         everything = whole(parts)
@@ -184,10 +192,10 @@ class Fold:
             if everything is None:
                 rows = sum(part.rows for part in parts)
                 why = f"it has to see {rows:,} ranges at once, and {PART_ROWS_MAX:,} have room"
-                refused = ask(spec, _Refused(why), Facts(self.index, self.run))
+                refused = ask(spec, _Refused(why), Facts(self.index, run))
                 answers[place] = refused
                 continue
-            facts = Facts(self.index, self.run, everything, totals=totals)
+            facts = Facts(self.index, run, everything, totals=totals)
             answers[place] = ask(spec, made, facts)
 
     def _unless_too_large(

@@ -6,8 +6,8 @@ was invoked when something was delivered, which delivery of a message was its fi
 session had delivered before. Everything else is computed from the columns afterwards (`facts`).
 
 Cost: a few µs per record whatever its count. The columns of a long history wait on disk (`ranges`);
-what is kept in memory besides, a few hundred bytes per session, stream and fault, is bounded by
-KEPT_MAX: a history beyond it is judged UNKNOWN, not cut short.
+what is kept in memory besides is bounded by KEPT_BYTES_MAX. A history beyond it is judged as one
+that was cut off where it passed the bound: what was found stays found, and nothing else passes.
 """
 
 from __future__ import annotations
@@ -52,8 +52,17 @@ from harness.history.records import (
     StoredEnd,
 )
 
-KEPT_MAX = 250_000
-"""Streams, logins, gaps, faults, answers and other single things that are kept, all together."""
+KEPT_BYTES_MAX = 96 * 1024 * 1024
+"""About what everything that does not wait on disk may take: see `Index.kept_bytes`."""
+
+SINGLE_BYTES = 300
+"""About what a stream, login, fault, answer or another single thing takes."""
+
+INTERVAL_BYTES = 80
+"""About what one more interval takes in a set of numbers, since a neighbour is missing."""
+
+WEIGH_EVERY = 1 << 16
+"""So many records and delivered runs may pass until what is kept is weighed again."""
 
 COMMITS_GAUGE = "commits"
 """The gauge that counts a core's commits since its start."""
@@ -208,6 +217,9 @@ class Index:
         self._producers: dict[str, tuple[U64Column, Column]] = {}
         self._look_in = self.ranges.look_records
         self._passed = 0
+        self._weighed_at = 0
+        self._looks = 0
+        self._stopped = ""
         self._commit_gauges: dict[tuple[str, int], int] = {}
         self._delivered_number = 0
         self._invoked_rows = self.ranges.invoked.rows.extend
@@ -252,8 +264,15 @@ class Index:
 
     def _look(self) -> None:
         self._look_in = self.ranges.look_records
+        self._looks += 1
         if self._stored_waiting:
             self._put_stored()
+        passed = self._looks * self.ranges.look_records + self._delivered_number
+        if passed - self._weighed_at >= WEIGH_EVERY:
+            self._weighed_at = passed
+            if full := self.full:
+                self._stopped = f"{full}, reached {self.last_ns / 1e9:.1f} s after the begin"
+                self._see.clear()
         if self.ranges.wants_tidying(self._passed):
             self._passed = 0
             self.ranges.tidy(self.invoked_upto, len(self.inboxes))
@@ -274,21 +293,47 @@ class Index:
         return column([stream.invoked_upto for stream in self.streams])
 
     @property
-    def full(self) -> str:
-        """What is larger than the budget, "" while nothing is."""
-        kept = (
+    def stopped(self) -> bool:
+        """The budget was used up: no further record is taken."""
+        return bool(self._stopped)
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what is kept in memory and does not wait on disk."""
+        singles = (
             len(self.streams)
             + len(self.readers)
             + len(self.sessions)
             + len(self.faults)
             + len(self.phases)
             + len(self.presence)
+            + len(self.resizes)
+            + len(self.visits)
+            + sum(map(len, self.session_events.values()))
+            + sum(len(session.jumps) for session in self.sessions)
         )
-        kept += sum(map(len, self.session_events.values())) + len(self.resizes)
-        kept += sum(len(session.jumps) for session in self.sessions)
-        if kept > KEPT_MAX:
+        intervals = (
+            sum(len(stream.delivered.begins) for stream in self.streams)
+            + sum(len(session.delivered.begins) for session in self.sessions)
+            # Once here, and once in the ledgers of D4.
+            + 2 * sum(len(delivered.begins) for delivered in self.lineage_delivered)
+        )
+        tables = sum(
+            len(table.rows) * table.rows.itemsize
+            for table in (self.ends, self.acks_invoked, self.acks_confirmed)
+        )
+        return SINGLE_BYTES * singles + INTERVAL_BYTES * intervals + tables
+
+    @property
+    def full(self) -> str:
+        """What is larger than the budget, "" while nothing is."""
+        if self._stopped:
+            return self._stopped
+        kept_bytes = self.kept_bytes
+        if kept_bytes > KEPT_BYTES_MAX:
             return (
-                f"{kept:,} streams, logins, gaps, faults and so on; at most {KEPT_MAX:,} are kept"
+                f"{kept_bytes >> 20} MiB of streams, logins, gaps, acknowledgements and so on; at "
+                f"most {KEPT_BYTES_MAX >> 20} are kept"
             )
         if self.ranges.spill.full:
             return "more ranges than may wait on disk"

@@ -7,6 +7,9 @@ restart anywhere, since those end connections that the history does not see.
 The promised bound presumes that nodes get to run. How late a node was woken at the worst, by its
 own measurement, is added to it, for the question and for the change alike; on a machine with time
 to spare that is milliseconds.
+
+A login or an end is recorded when it is over. Where the history ends early, what had begun before
+an answer may be missing, so the last answers are not judged.
 """
 
 from __future__ import annotations
@@ -36,8 +39,11 @@ def presence(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     bound_ns = facts.run.presence_bound_ns + 2 * facts.index.lag_ns_max
+    known_until_ns = facts.index.last_ns - (bound_ns if facts.run.torn else 0)
     for seen in facts.index.presence:
         settled_ns = seen.t_invoked_ns - bound_ns
+        if seen.t_ns > known_until_ns:
+            continue
         if any(begin <= seen.t_ns and end >= settled_ns for begin, end in disturbances):
             continue
         last = _settled(facts, seen, settled_ns, bound_ns)

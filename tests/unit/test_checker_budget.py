@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.checkers import fold as folding
 from harness.checkers import index, ranges
 from harness.checkers.check import Reach, all_checks
-from harness.checkers.fold import fold
+from harness.checkers.fold import Fold, fold
 from harness.checkers.ranges import Ranges
 from harness.history.reader import Tail, read_cut_off
 from harness.history.recorder import Recorder
-from harness.history.records import Delivered, DeliveredRun, Invoked, PhaseMarked, Record
+from harness.history.records import (
+    AckInvoked,
+    Delivered,
+    DeliveredRun,
+    Invoked,
+    Opened,
+    PhaseMarked,
+    Record,
+)
 from harness.report.result import CheckStatus
 from harness.systems.promises import Promise
-from harness.testing.histories import plain_digest
+from harness.testing.histories import plain_digest, read_written
+from harness.testing.oracle import in_order
 from harness.testing.oracle_campaign import run_facts
 
 RUN = run_facts(frozenset(Promise))
@@ -70,13 +82,63 @@ def test_parts_that_hang_together_and_are_too_large_are_unknown(monkeypatch) -> 
 @pytest.mark.parametrize("what", ["kept", "disk"])
 def test_beyond_the_budget_nothing_passes_and_a_finding_stays(what: str, monkeypatch) -> None:
     if what == "kept":
-        monkeypatch.setattr(index, "KEPT_MAX", 1)
+        monkeypatch.setattr(index, "KEPT_BYTES_MAX", 1)
     else:
         monkeypatch.setattr("harness.checkers.spill.SPILL_BYTES_MAX", 100)
     found = statuses([*sound(), delivered(40, 3)])
     assert found["A7"][0] is CheckStatus.FAIL
     assert CheckStatus.PASS not in {status for status, _ in found.values()}
     assert "budget" in found["A3"][1]
+
+
+def isolated(count: int) -> Iterator[Record]:
+    """Every other message of a stream comes and is acknowledged: as many intervals as messages."""
+    yield Opened(1, 0, "r", "x", 1, -1, 0, "eu")
+    for i in range(count):
+        yield Invoked(20 * i + 2, 0, 7, "x", 2 * i, 2)
+        yield msgspec.structs.replace(delivered(i, 2 * i), t_ns=20 * i + 5)
+        yield AckInvoked(20 * i + 6, "r", "x", 1, i)
+
+
+def test_what_is_kept_stays_bounded_whatever_comes(monkeypatch) -> None:
+    monkeypatch.setattr(index, "KEPT_BYTES_MAX", 100_000)
+    monkeypatch.setattr(index, "WEIGH_EVERY", 8)
+    folding = Fold(RUN, None, Ranges(*SMALL))
+    records = isolated(20_000)
+    for record in islice(records, 300):
+        folding.take(record)
+    assert not folding.index.stopped
+    for record in records:
+        folding.take(record)
+    assert folding.index.stopped
+    assert folding.index.kept_bytes < 105_000
+    found = {c.id: (c.status, c.reason) for c in folding.judge().checks}
+    del found["D1"]  # It only counts, and never blames.
+    known = {CheckStatus.UNKNOWN, CheckStatus.NOT_APPLICABLE}
+    assert {status for status, _ in found.values()} <= known
+    assert "at most" in found["A7"][1]
+    assert "s after the begin" in found["A7"][1]
+
+
+FOLDER = Path(__file__).parent.parent / "histories"
+SOUND = [
+    path for path in sorted(FOLDER.glob("*.json")) if not any(read_written(path).found.values())
+]
+
+
+@pytest.mark.parametrize("path", SOUND, ids=lambda path: path.name)
+def test_a_sound_history_is_never_blamed_for_where_it_stopped(path: Path) -> None:
+    written = read_written(path)
+    records = in_order(written.records)
+    run = run_facts(frozenset(Promise) - written.without)
+    for count in range(len(records)):
+        folding = Fold(run)
+        for record in records[:count]:
+            folding.take(record)
+        folding.index._stopped = "full"
+        folding.take(records[count])
+        blamed = {CheckStatus.FAIL, CheckStatus.ERROR}
+        assert not [c for c in folding.judge().checks if c.status in blamed], count
 
 
 def test_the_budget_is_one_of_named_numbers() -> None:
