@@ -3,6 +3,9 @@
 Redelivery after a reconnect is legal for at-least-once delivery; it is illegal only behind a cursor
 that was confirmed. An acknowledgement that ended unknown may have counted, so it excuses both: what
 it covers may come again, and may be left out.
+
+Examined are the sessions that resumed: those behind a cursor, or behind a place that they named.
+Where nobody did, there is nothing to be said, and the rows are NOT_APPLICABLE.
 """
 
 from __future__ import annotations
@@ -70,8 +73,17 @@ def _logins(facts: Facts) -> Iterator[tuple[Session, Opened]]:
             yield session, session.opened
 
 
-def _no_login(facts: Facts) -> str:
-    return "" if any(True for _ in _logins(facts)) else "nobody logged in"
+def _answer(logins: int, resumed: int, instances: int, clues: list[Clue]) -> Found:
+    """Return the finding: without a login nothing is known, and a first login resumes nothing."""
+    return Found(
+        examined=resumed,
+        instances=instances,
+        clues=clues,
+        unknown="" if logins else "nobody logged in",
+        not_applicable=""
+        if resumed or not logins
+        else "nobody came back to an inbox with something behind them",
+    )
 
 
 @check(
@@ -86,12 +98,14 @@ def redeliver_after_ack(facts: Facts) -> Found:
     A login that names an earlier place itself asks for the repetition. Instances are positions.
     """
     cursors = confirmed(facts)
-    instances = 0
+    logins = resumed = instances = 0
     found: list[Clue] = []
     for session, opened in _logins(facts):
+        logins += 1
         floor = cursors.before(session.reader, opened.t_invoked_ns)
         if opened.from_pos != FROM_CURSOR:
             floor = min(floor, opened.from_pos)
+        resumed += floor >= 0
         again = session.delivered.count_below(floor + 1)
         instances += again
         if again and len(found) < WITNESSES_MAX:
@@ -107,12 +121,7 @@ def redeliver_after_ack(facts: Facts) -> Found:
                     record=opened,
                 )
             )
-    return Found(
-        examined=facts.index.delivered_count,
-        instances=instances,
-        clues=found,
-        unknown=_no_login(facts),
-    )
+    return _answer(logins, resumed, instances, found)
 
 
 @check(
@@ -129,7 +138,7 @@ def skip_resume(facts: Facts) -> Found:
     """
     cursors = attempted(facts)
     gaps: list[tuple[Session, int, int]] = []
-    logins = 0
+    logins = resumed = 0
     for session, opened in _logins(facts):
         logins += 1
         if session.first_pos < 0:
@@ -140,10 +149,11 @@ def skip_resume(facts: Facts) -> Found:
             last = tried
         elif facts.run.trims:
             last = max(last, tried)
+        resumed += last >= 0
         if session.first_pos > last + 1:
             gaps.append((session, last + 1, session.first_pos))
     instances, found = skipped(facts, gaps, "began behind")
-    return Found(examined=logins, instances=instances, clues=found, unknown=_no_login(facts))
+    return _answer(logins, resumed, instances, found)
 
 
 @check(
@@ -160,12 +170,13 @@ def ack_regress(facts: Facts) -> Found:
     """
     cursors = confirmed(facts)
     found: list[Clue] = []
-    logins = 0
+    logins = resumed = 0
     for session, opened in _logins(facts):
         logins += 1
         floor = opened.from_pos
         if floor == FROM_CURSOR:
             floor = cursors.before(session.reader, opened.t_invoked_ns)
+        resumed += floor >= 0
         if opened.next_pos <= floor:
             found.append(
                 Clue(
@@ -178,4 +189,4 @@ def ack_regress(facts: Facts) -> Found:
                     record=opened,
                 )
             )
-    return Found(examined=logins, instances=len(found), clues=found, unknown=_no_login(facts))
+    return _answer(logins, resumed, len(found), found)
