@@ -2,7 +2,8 @@
 
 A question is judged only if nothing that concerns the user happened within the promised bound
 before it was asked, nor until it was answered: no login, no end of a session, and no fault or
-restart anywhere, since those end connections that the history does not see.
+restart that may end connections unseen. What breaks one edge, or a link of it, says nothing of who
+is connected elsewhere; what else breaks (the core, Toxiproxy, a load process) concerns everybody.
 
 The promised bound presumes that nodes get to run. How late a node was woken at the worst, by its
 own measurement, is added to it, for the question and for the change alike; on a machine with time
@@ -15,12 +16,17 @@ an answer may be missing, so the last answers are not judged.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
 from harness.history.records import PRESENCE_UNANSWERED, Closed, Opened, PresenceSeen
 from harness.systems.promises import Promise
+
+EVERYWHERE = ""
+"""Stands for every edge at once."""
 
 DISTURBING_PHASES = ("restart", "kill", "start", "heal")
 """Phases in which nodes stop or links change, so connections may end unseen."""
@@ -44,10 +50,12 @@ def presence(facts: Facts) -> Found:
         settled_ns = seen.t_invoked_ns - bound_ns
         if seen.t_ns > known_until_ns:
             continue
-        if any(begin <= seen.t_ns and end >= settled_ns for begin, end in disturbances):
-            continue
         last = _settled(facts, seen, settled_ns, bound_ns)
         if last is None:
+            continue
+        concerned = {EVERYWHERE, seen.edge, *_edges_of(facts, last)}
+        spans = (span for where in concerned for span in disturbances[where])
+        if any(begin <= seen.t_ns and end >= settled_ns for begin, end in spans):
             continue
         examined += 1
         wrong = _differs(seen, last)
@@ -75,22 +83,42 @@ def presence(facts: Facts) -> Found:
     )
 
 
-def _disturbances(facts: Facts) -> list[tuple[int, int]]:
-    """Return the times [begin, end] in which connections may end unseen."""
-    spans: dict[str, tuple[int, int]] = {}
+def _disturbances(facts: Facts) -> dict[str, list[tuple[int, int]]]:
+    """Return the times [begin, end] in which connections may end unseen, by edge."""
+    spans: dict[str, tuple[str, int, int]] = {}
     last_ns = facts.index.last_ns
     for mark in facts.index.faults:
-        begin, _ = spans.get(mark.fault, (mark.t_ns, last_ns))
-        spans[mark.fault] = (begin, mark.t_ns if mark.state == "healed" else last_ns)
-    found = list(spans.values())
+        _, begin, _ = spans.get(mark.fault, ("", mark.t_ns, last_ns))
+        end = mark.t_ns if mark.state == "healed" else last_ns
+        spans[mark.fault] = (_edge_of(mark.target), begin, end)
+    found = defaultdict(list)
+    for edge, begin, end in spans.values():
+        found[edge].append((begin, end))
     begun: dict[str, int] = {}
     for phase in facts.index.phases:
         if phase.name in DISTURBING_PHASES:
             if phase.begins:
                 begun[phase.name] = phase.t_ns
             else:
-                found.append((begun.pop(phase.name, phase.t_ns), phase.t_ns))
-    return found + [(begin, last_ns) for begin in begun.values()]
+                found[EVERYWHERE].append((begun.pop(phase.name, phase.t_ns), phase.t_ns))
+    found[EVERYWHERE] += [(begin, last_ns) for begin in begun.values()]
+    return found
+
+
+def _edges_of(facts: Facts, event: Opened | Closed) -> Iterable[str]:
+    """Return the edge of a session: of one that has ended, where it was opened."""
+    if isinstance(event, Opened):
+        return (event.edge,)
+    opened = (e for e in facts.index.session_events[event.inbox] if isinstance(e, Opened))
+    return (e.edge for e in opened if e.session == event.session)
+
+
+def _edge_of(target: str) -> str:
+    """Return the edge that alone a fault concerns, EVERYWHERE if it may be more."""
+    kind, _, rest = target.partition(":")
+    edge, _, _ = rest.partition(":")
+    alone = kind in ("edge", "edge-core", "client-edge") and edge and not set(edge) & set("*?[")
+    return edge if alone else EVERYWHERE
 
 
 def _settled(
