@@ -1,19 +1,44 @@
-"""A real Kafka server: acks=all keeps what is acknowledged, acks=0 says so of what it loses."""
+"""A real Kafka server: acks=all keeps what is acknowledged; less, and a lost log, are found out."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from anyio.from_thread import start_blocking_portal
 
+from harness.links.ports import LOOPBACK, PortBlock
+from harness.processes.process import Process
+from harness.processes.table import ProcessTable
 from harness.report.result import Status
-from harness.systems.kafka.server import missing
-from harness.testing.broker_runs import check_of, failed_checks, run_trouble
+from harness.systems.broker.settings import PASSWORD_VARIABLE
+from harness.systems.kafka.server import (
+    READY_WITHIN_S,
+    ensure_jars,
+    format_store,
+    java_words,
+    missing,
+    write_config,
+)
+from harness.testing.broker_runs import (
+    LOST_TAIL,
+    SEEDS,
+    check_of,
+    failed_checks,
+    run_trouble,
+)
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(bool(missing()), reason=f"no Kafka server: {missing()}"),
 ]
+
+USER, PASSWORD = "ann", "not shown"
 
 
 def test_an_idempotent_producer_loses_and_doubles_nothing(tmp_path: Path):
@@ -28,13 +53,99 @@ def test_an_idempotent_producer_loses_and_doubles_nothing(tmp_path: Path):
     assert all(row.bytes_counted > 0 for row in result.coverage)
 
 
-def test_without_acknowledgements_a_reset_loses_what_was_under_way(tmp_path: Path):
-    code, result = run_trouble(
-        tmp_path, "kafka?acks=0", waiting=0, kill=0, whom="sender-", resets=4, latency_ms=60
+def test_acknowledged_messages_that_a_cut_log_no_longer_holds_are_missed(tmp_path: Path):
+    code, result = run_trouble(tmp_path, "kafka?acks=1&flush=1000000", text=LOST_TAIL)
+    assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
+    assert "A1" in failed_checks(result)
+    lost = check_of(result, "A1")
+    # One byte is missing, and with it the batch that it belonged to.
+    assert 0 < lost.instances < 100
+    assert lost.instances == result.counts.sends.ok - result.counts.delivered
+    # The other inbox went through the same kill, and its log was left alone.
+    assert lost.witnesses
+    assert all("cut_inbox" in str(witness) for witness in lost.witnesses)
+    assert not {"A3", "A4", "A5", "A6", "D4"} & set(failed_checks(result))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a server that is not the harness's own, and wants a password."""
+    folder = tmp_path_factory.mktemp("kafka")
+    ports = PortBlock.lock()
+    port = ports.take()
+    login = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="{USER}" password="{PASSWORD}" user_{USER}="{PASSWORD}";'
     )
+    more = {
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,CLIENTS:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "listener.name.clients.plain.sasl.jaas.config": login,
+    }
+    jars = ensure_jars(print)
+    config = write_config(folder, port, ports.take(), port, more)
+    format_store(jars, config)
+    with start_blocking_portal() as portal:
+        process = Process(
+            name="kafka",
+            argv=[*java_words(jars, "kafka.Kafka"), str(config)],
+            log=folder / "kafka.log",
+            ready=r"Kafka Server started",
+            table=ProcessTable(folder),
+            watches_lifeline=False,
+        )
+        try:
+            portal.call(partial(process.start, within_s=READY_WITHIN_S))
+            yield f"{LOOPBACK}:{port}"
+        finally:
+            portal.call(process.kill)
+            ports.close()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_acknowledgements_a_reset_loses_what_was_under_way(
+    tmp_path: Path, server: str, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    async def topics() -> list[str]:
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=server, security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN",
+            sasl_plain_username=USER, sasl_plain_password=PASSWORD,
+        )  # fmt: skip
+        await admin.start()
+        try:
+            return [name for name in await admin.list_topics() if name.startswith("tallystick")]
+        finally:
+            await admin.close()
+
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    code, result = run_trouble(
+        tmp_path, "kafka?acks=0", "--endpoint", server, "--user", USER, seed=seed,
+        waiting=0, kill=0, whom="sender-", resets=4, latency_ms=60,
+    )  # fmt: skip
     assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
     assert "A1" in failed_checks(result)
     lost = check_of(result, "A1")
     assert lost.instances == result.counts.sends.ok - result.counts.delivered
     assert lost.witnesses
     assert not {"A3", "A4", "A5", "A6", "D4"} & set(failed_checks(result))
+    # It is somebody else's server: what it is stands in the result, and nothing stays there.
+    assert str(result.system.config["server_version"]).startswith("Kafka")
+    assert "core" not in [process.role for process in result.processes]
+    assert asyncio.run(topics()) == []
+    for file in (tmp_path / "out").rglob("*"):
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+
+
+def test_a_server_that_does_not_take_us_in_is_told_at_once(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "wrong")
+    begun = time.monotonic()
+    code, result = run_trouble(
+        tmp_path, "kafka", "--endpoint", server, "--user", USER, waiting=0, kill=0
+    )
+    assert time.monotonic() - begun < 20
+    assert (code, result.verdict.status) == (70, Status.ERROR)
+    assert "does not take us in" in result.verdict.reason
+    assert "--password" in result.verdict.reason

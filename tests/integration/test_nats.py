@@ -15,7 +15,7 @@ from harness.links.ports import LOOPBACK, PortBlock
 from harness.report.result import Status
 from harness.systems.broker.settings import PASSWORD_VARIABLE
 from harness.systems.nats.server import find_server
-from harness.testing.broker_runs import check_of, failed_checks, run_trouble
+from harness.testing.broker_runs import SEEDS, check_of, failed_checks, run_trouble
 
 pytestmark = pytest.mark.integration
 
@@ -33,9 +33,10 @@ def test_jetstream_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Pat
     assert [process.role for process in result.processes].count("core") == 1
 
 
-def test_core_nats_loses_what_nobody_hears_while_links_are_reset(tmp_path: Path):
+@pytest.mark.parametrize("seed", SEEDS)
+def test_core_nats_loses_what_nobody_hears_while_links_are_reset(tmp_path: Path, seed: int):
     code, result = run_trouble(
-        tmp_path, "nats?jetstream=off", waiting=0, kill=0, whom="reader-", resets=4
+        tmp_path, "nats?jetstream=off", seed=seed, waiting=0, kill=0, whom="reader-", resets=4
     )
     assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
     assert "A1" in failed_checks(result)

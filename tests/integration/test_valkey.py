@@ -14,7 +14,7 @@ from harness.links.ports import LOOPBACK, PortBlock
 from harness.report.result import Status
 from harness.systems.broker.settings import PASSWORD_VARIABLE
 from harness.systems.valkey.server import find_server
-from harness.testing.broker_runs import check_of, failed_checks, run_trouble
+from harness.testing.broker_runs import SEEDS, check_of, failed_checks, run_trouble
 
 pytestmark = pytest.mark.integration
 
@@ -29,8 +29,9 @@ def test_a_log_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Path):
     assert all(row.bytes_counted > 0 for row in result.coverage)
 
 
-def test_what_was_in_memory_only_is_lost_by_a_kill(tmp_path: Path):
-    code, result = run_trouble(tmp_path, "valkey", "-o", "appendonly=no")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_in_memory_only_is_lost_by_a_kill(tmp_path: Path, seed: int):
+    code, result = run_trouble(tmp_path, "valkey", "-o", "appendonly=no", seed=seed)
     assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
     assert "A1" in failed_checks(result)
     lost = check_of(result, "A1")

@@ -51,6 +51,15 @@ def test_what_is_wrong_is_said(place: str, says: str):
         load_system(place)
 
 
+@pytest.mark.parametrize(
+    ("acks", "promised"), [("all", {"EXACTLY_ONCE_LOG", "LINEARIZABLE_APPEND"}),
+                           ("1", {"LINEARIZABLE_APPEND"}), ("0", set())],
+)  # fmt: skip
+def test_kafka_promises_no_more_than_its_acknowledgements_say(acks: str, promised: set[str]):
+    asked = {Promise.EXACTLY_ONCE_LOG, Promise.LINEARIZABLE_APPEND}
+    assert {one.name for one in load_system(f"kafka?acks={acks}").promises & asked} == promised
+
+
 @pytest.mark.parametrize("name", ["nats", "valkey"])
 def test_at_an_endpoint_nothing_is_killed(name: str):
     assert load_system(name).abilities

@@ -62,7 +62,8 @@ class KafkaSystem:
       high watermark is what readers see; nothing here writes transactions, whose marks would take
       offsets of their own.
 
-    With ``acks`` 0 or 1, or without idempotence, exactly once and order are not promised.
+    With ``acks`` 0 or 1, or without idempotence, exactly once and order are not promised, and with
+    ``acks`` 0 no linearizable append either: such a message may come to the broker at any time.
     Kafka does not sync its log by itself; `flush` makes it do so.
     """
 
@@ -91,14 +92,16 @@ class KafkaSystem:
         self._committed = choose(chosen, "committed", ("checked", "aiokafka"), "checked")
         self._mechanism = choose(chosen, "mechanism", MECHANISMS, "PLAIN")
         self._chosen = dict(chosen)
-        always = {
+        promises = {
             Promise.DURABLE_CURSOR,
-            Promise.LINEARIZABLE_APPEND,
             Promise.LINEARIZABLE_END,
             Promise.DENSE_POSITIONS,
         }
-        numbered = {Promise.EXACTLY_ONCE_LOG, Promise.FIFO_PIPELINED, Promise.PREFIX}
-        self.promises = frozenset(always | numbered if self._idempotence else always)
+        if self._acks != "0":
+            promises.add(Promise.LINEARIZABLE_APPEND)
+        if self._idempotence:
+            promises |= {Promise.EXACTLY_ONCE_LOG, Promise.FIFO_PIPELINED, Promise.PREFIX}
+        self.promises = frozenset(promises)
         self.abilities = abilities_at(self._endpoint)
 
     def configure(self, chosen: Mapping[str, str]) -> KafkaSystem:

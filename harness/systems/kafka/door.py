@@ -3,7 +3,8 @@
 Kafka's clients follow the addresses that brokers advertise, and open connections of their own when
 they see fit. aiokafka opens all of them, to bootstrap servers, leaders and coordinators, by one
 function. Here that function dials the proxy of the client's door, whatever address it is given; it
-counts, and while a door is shut it opens nothing.
+counts, and while a door is shut it opens nothing. Clients that are not ours, such as those of a
+user's own tests in the same process, connect as they always do.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 import aiokafka.client
-from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn
 from aiokafka.errors import KafkaConnectionError
 
 from harness.links.ports import LOOPBACK
 
+_OURS = "tallystick-door-"
 _SERIAL = itertools.count()
 _DOORS: dict[str, Door] = {}
 _BROKEN = (CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT)
@@ -35,7 +37,7 @@ class Door:
     """
 
     def __init__(self, port: int) -> None:
-        self.client_id = f"tallystick-{next(_SERIAL)}"
+        self.client_id = f"{_OURS}{next(_SERIAL)}"
         self.port = port
         self.connections = 0
         self.bytes_read = 0
@@ -132,6 +134,8 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
 
 async def _create_conn(host: str, port: int, *, client_id: str, **settings: Any) -> Any:
     """Stand in for `aiokafka.conn.create_conn`."""
+    if not client_id.startswith(_OURS):
+        return await create_conn(host, port, client_id=client_id, **settings)
     door = _DOORS.get(client_id)
     if door is None:
         # A client that is ending tries once more.
