@@ -28,7 +28,7 @@ from harness.report.html_parts import (
     status_word,
     table,
 )
-from harness.report.result import Result, Suite
+from harness.report.result import Fault, Result, Suite
 from harness.report.series import Series
 from harness.report.story import Story
 
@@ -205,14 +205,7 @@ def _data(page: Page) -> dict[str, Any]:
         "t": [round((index + 0.5) * step_s, 3) for index in range(bins)],
         "series": series,
         "phases": series.phases if series else [],
-        "faults": [
-            {
-                "id": one.id,
-                "begin_s": (one.confirmed_ns or one.requested_ns) / 1e9,
-                "end_s": end_s if one.healed_ns is None else one.healed_ns / 1e9,
-            }
-            for one in result.faults
-        ],
+        "faults": _bands(result.faults, end_s),
         "processes": [
             {
                 "name": f"{one.role} {one.index}",
@@ -223,6 +216,18 @@ def _data(page: Page) -> dict[str, Any]:
         ],
         "buckets": _buckets(result),
     }
+
+
+def _bands(faults: Sequence[Fault], end_s: float) -> list[dict[str, Any]]:
+    """Return when each fault held; what one did to several links at a time is one band."""
+    begins: dict[str, float] = {}
+    ends: dict[str, float] = {}
+    for one in faults:
+        begin_s = (one.confirmed_ns or one.requested_ns) / 1e9
+        healed_s = end_s if one.healed_ns is None else one.healed_ns / 1e9
+        begins[one.id] = min(begin_s, begins.get(one.id, begin_s))
+        ends[one.id] = max(healed_s, ends.get(one.id, healed_s))
+    return [{"id": name, "begin_s": begins[name], "end_s": ends[name]} for name in begins]
 
 
 def _document(title: str, body: Sequence[str], pages: Sequence[Page]) -> str:

@@ -1,5 +1,7 @@
 """A witness as a space-time diagram: who did what when, time running downwards, as plain SVG.
 
+On a screen too narrow for it the same rows are a list (the style sheet shows one of the two).
+
 The rows stand at equal distances: the times of a witness lie microseconds and minutes apart. Its
 colours come from the page's style sheet, so that it is readable in light and in dark.
 """
@@ -18,7 +20,7 @@ ROW_PX = 34
 LEFT_PX = 104
 TOP_PX = 34
 
-NAME_CHARACTERS_MAX = 18
+NAME_CHARACTERS_MAX = 15
 """Longer names of lanes are cut in the middle; the full name is the lane's tooltip."""
 
 TEXT_PX = 330
@@ -75,7 +77,18 @@ def _drawn(events: Sequence[_Event]) -> str:
     parts += _arrows(events, lanes)
     parts += _rows(events, lanes)
     parts.append("</svg>")
+    parts += _list(events)
     return "".join(parts)
+
+
+def _list(events: Sequence[_Event]) -> Iterator[str]:
+    yield '<ol class="space-time-list">'
+    for event in events:
+        yield (
+            f'<li class="{event.kind}"><span class="time">{event.t_ns / 1e9:.6f} s</span> '
+            f"<b>{escape(_short(event.lane))}</b> {escape(event.text)}</li>"
+        )
+    yield "</ol>"
 
 
 def _place(lane: str) -> tuple[int, str]:

@@ -359,10 +359,14 @@ class _Teller:
             healed = last.t_ns if last.state == "healed" else end_ns
             if first.t_ns > end_ns or healed < begin_ns:
                 continue
-            for place, mark in marks:
+            # A fault on a pattern of links marks each of them, at about the same time.
+            for state in dict.fromkeys(mark.state for _, mark in marks):
+                alike = [(place, mark) for place, mark in marks if mark.state == state]
+                place, mark = alike[0]
+                on = mark.target if len(alike) == 1 else f"{mark.target} and {len(alike) - 1} more"
                 seen = ", ".join(f"{name} {value:g}" for name, value in mark.effect.items())
-                told = f" ({seen})" if seen and mark.state != "requested" else ""
-                text = f"fault {mark.fault}: {mark.kind} on {mark.target} {mark.state}{told}"
+                told = f" ({seen})" if seen and state != "requested" and len(alike) == 1 else ""
+                text = f"fault {mark.fault}: {mark.kind} on {on} {state}{told}"
                 yield Event(t_ns=mark.t_ns, text=text, place=place, lane="faults", kind="fault")
 
 
