@@ -15,9 +15,9 @@ from typing import Any
 
 from harness.report.story import Story, reader_lane
 
-LANE_PX = 128
+LANE_PX = 104
 ROW_PX = 34
-LEFT_PX = 104
+LEFT_PX = 96
 TOP_PX = 34
 
 NAME_CHARACTERS_MAX = 15
