@@ -2,13 +2,16 @@
 
 Method: everybody sends and reads in three regions. The link between one region's edge and the core
 is cut; later it swallows what the edge says; later what the core says. The last two leave all
-connections open and look like silence, which only a heartbeat can tell from peace. Clients of that
-region stay at their edge and wait; the others must go on meanwhile. Presence is asked for when all
-is healed, and has to be right within the promised bound.
+connections open and look like silence, which only a heartbeat can tell from peace. Senders of that
+region stay at their edge and wait; the others must go on meanwhile. Readers come and go, through
+regions drawn anew: who leaves a region that is cut off had acknowledged what the core never heard,
+and goes on elsewhere. Presence is asked for when all is healed, and has to be right within the
+promised bound.
 """
 
 from tallystick import (
     AskPresence,
+    Churn,
     Drain,
     LinkCut,
     LinkCutOneWay,
@@ -26,6 +29,9 @@ from tallystick import (
 
 REGIONS = ("us-east", "eu-west", "apac")
 CUT_OFF = "edge-core:apac"
+
+RECEIVER_UP_S = 3.0
+"""Mean time that a reader stays logged in; then it comes back and goes on where it was."""
 
 
 def plan(p: Parameters) -> Plan:
@@ -59,13 +65,19 @@ def plan(p: Parameters) -> Plan:
                     ),
                 ),
                 faults=faults,
+                churn=Churn(receiver_up_s=RECEIVER_UP_S),
                 presence_every_s=0.25,
             ),
             AskPresence(users=users),
             Drain(within_s=120.0),
         ),
         requires=Requires(
-            sends_ok=promised, delivered=promised, backlog=waiting, fault_effects=len(faults)
+            sends_ok=promised,
+            delivered=promised,
+            backlog=waiting,
+            fault_effects=len(faults),
+            # Who never comes back proves nothing about a cursor.
+            receiver_reconnects=int(p.duration_s / RECEIVER_UP_S),
         ),
     )
 
@@ -73,9 +85,10 @@ def plan(p: Parameters) -> Plan:
 SCENARIO = Scenario(
     name="region_partition",
     claim="A region that is cut off, wholly or in one direction, loses and doubles nothing: what "
-    "was sent meanwhile is there once and in order when it is back.",
+    "was sent meanwhile is there once and in order when it is back, and every reader goes on where "
+    "it was.",
     plan=plan,
-    checks=("A1", "A7", "A8", "A12", "B2", "B4", "D6"),
+    checks=("A1", "A7", "A8", "A9", "A12", "A13", "B2", "B4", "D6"),
     parameters=(
         Parameter(
             name="duration_s", default=27.0, smoke=12.0, nightly=900.0, unit="s", minimum=1.0,
