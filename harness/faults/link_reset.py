@@ -19,7 +19,8 @@ class LinkReset:
 
     Every close of such a link is a reset, so the runner opens only those so that a schedule resets.
 
-    Observed: the open connections that were closed, and the TCP resets that the kernel sent.
+    Observed: the open connections that were closed, and those of them that ended by a TCP reset:
+    the kernel keeps nothing of them, as it does of every connection that ends in order.
 
     Attributes:
         wait_s: How long to wait for a connection to be open before resetting anyway.
@@ -32,19 +33,19 @@ class LinkReset:
     wait_s: float = 2.0
 
     async def inject(self, target: Target) -> Effect:
-        """Reset; observe the connections that closed and the resets that the kernel sent."""
+        """Reset; observe the connections that closed and those that ended by a reset."""
         link = as_link(target)
         await wait_for_connection(link, within_s=self.wait_s)
         cut = await link.reset()
         effect = {"connections": float(cut.connections)}
-        if cut.resets_sent >= 0:
-            effect["resets_sent"] = cut.resets_sent
+        if cut.resets >= 0:
+            effect["resets"] = cut.resets
         return effect
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """A connection was cut, and by resets as far as the kernel tells."""
+        """A connection was cut, and each by a reset as far as the kernel tells."""
         cut = effect["connections"]
-        return cut >= 1 and effect.get("resets_sent", cut) >= cut
+        return cut >= 1 and effect.get("resets", cut) >= cut
 
     async def heal(self, target: Target) -> Effect:
         """Open the link, should the reset have been interrupted half-way."""

@@ -21,7 +21,7 @@ from harness.links.coverage import ServerLog
 from harness.links.ports import LOOPBACK
 from harness.links.probe import Probe, ProbeWords, greet
 from harness.links.proxies import BOTH, DOWNSTREAM, ProxyState, Toxic, ToxiproxyApi
-from harness.links.sockets import count_open, count_resets_sent
+from harness.links.sockets import closing_on, count_open, open_on
 
 GONE_WITHIN_S = 2.0
 """Deadline for the connections of a link that was taken down to be gone."""
@@ -52,11 +52,12 @@ class Cut:
 
     Attributes:
         connections: Open connections that were closed.
-        resets_sent: TCP resets that this machine sent meanwhile, -1 unknown.
+        resets: Those of them that ended by a TCP reset, -1 unknown: nothing is left of them that
+            waits for the client's end of file.
     """
 
     connections: int
-    resets_sent: int
+    resets: int
 
 
 def rest_toxics(*, latency_ms: int, jitter_ms: int, resets: bool) -> dict[str, Toxic]:
@@ -133,10 +134,9 @@ class Link:
             return await self._take_down()
 
     async def _take_down(self) -> Cut:
-        before = self.connections()
         self._log.read()
         cut_before = self._log.cut[self.name]
-        resets_before = count_resets_sent()
+        were_open = open_on(self.listen_port)
         await self._api.enable(self.name, False)
         deadline = time.monotonic() + GONE_WITHIN_S
         while self.connections():
@@ -144,13 +144,10 @@ class Link:
                 raise HarnessError(f"proxy {self.name!r} is down and its connections are not")
             await anyio.sleep(POLL_S)
         self._log.read()
-        resets_after = count_resets_sent()
-        return Cut(
-            connections=self._log.cut[self.name] - cut_before if before is None else before,
-            resets_sent=-1
-            if resets_before is None or resets_after is None
-            else resets_after - resets_before,
-        )
+        in_order = closing_on(self.listen_port)
+        if were_open is None or in_order is None:
+            return Cut(connections=self._log.cut[self.name] - cut_before, resets=-1)
+        return Cut(connections=len(were_open), resets=len(were_open - in_order))
 
     async def restore(self) -> None:
         """Open it again after `cut`. Idempotent."""

@@ -1,4 +1,4 @@
-"""What the kernel says of connections: how many are open on a port, how many resets were sent."""
+"""What the kernel says of connections: which are open on a port, and which ended in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 TCP_TABLE = Path("/proc/net/tcp")
-SNMP_TABLE = Path("/proc/net/snmp")
+
+_CONNECTION = re.compile(
+    r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) ([0-9A-F]{8}:[0-9A-F]{4}) ([0-9A-F]{2}) ", re.MULTILINE
+)
+_OPEN = frozenset({"01"})
+_CLOSING = frozenset({"04", "05", "06", "09", "0B"})
+"""States as the kernel numbers them (include/net/tcp_states.h)."""
 
 _ESTABLISHED = re.compile(r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 01 ", re.MULTILINE)
 _HALF_CLOSED = re.compile(r"^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) \S+ 0[18] ", re.MULTILINE)
@@ -34,14 +40,30 @@ def count_open(port: int) -> int | None:
     return None if found is None else found[port]
 
 
-def count_resets_sent() -> int | None:
-    """Return how many TCP resets were sent in this network namespace; None where unknown.
+def open_on(port: int) -> set[str] | None:
+    """Return the other ends of the accepted connections that are open on a port; None if unknown.
 
-    Others' resets are in it too, so a difference is an upper bound of our own.
+    They come in the kernel's own form, to be compared and nothing else.
     """
+    return _other_ends(port, _OPEN)
+
+
+def closing_on(port: int) -> set[str] | None:
+    """Return the other ends of connections that this side closed in order, with an end of file.
+
+    The kernel keeps them for a while (FIN_WAIT, CLOSING, TIME_WAIT, LAST_ACK). A connection that
+    was reset is gone at once, from both sides, so it is in neither set. None if unknown.
+    """
+    return _other_ends(port, _CLOSING)
+
+
+def _other_ends(port: int, states: frozenset[str]) -> set[str] | None:
     try:
-        lines = SNMP_TABLE.read_text().splitlines()
+        table = TCP_TABLE.read_text()
     except FileNotFoundError:
         return None
-    names, values = (line.split() for line in lines if line.startswith("Tcp:"))
-    return int(values[names.index("OutRsts")])
+    return {
+        other
+        for local, other, state in _CONNECTION.findall(table)
+        if int(local, 16) == port and state in states
+    }

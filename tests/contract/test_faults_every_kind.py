@@ -106,8 +106,8 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
     [
         ("link_cut", {"connections": 0, "refused": 1}),
         ("link_cut", {"connections": 3, "refused": 0}),
-        ("link_reset", {"connections": 0, "resets_sent": 2}),
-        ("link_reset", {"connections": 2, "resets_sent": 0}),
+        ("link_reset", {"connections": 0, "resets": 2}),
+        ("link_reset", {"connections": 2, "resets": 0}),
         ("link_latency", {"added_rtt_min_ms": 200}),
         ("link_latency", {"added_rtt_min_ms": 200, "rtt_before_ms": 3, "rtt_after_ms": 20}),
         ("link_latency", {"added_rtt_min_ms": 200, "rtt_before_ms": 3, "rtt_after_ms": -1}),

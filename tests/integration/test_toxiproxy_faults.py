@@ -93,7 +93,7 @@ async def test_a_reset_counts_its_connections(scene: Scene) -> None:
     ends = [await asyncio.open_connection(LOOPBACK, scene.link.listen_port) for _ in range(3)]
     effect = await strike(scene, LinkReset(), "reset:*")
     assert effect["connections"] == 3
-    assert effect["resets_sent"] >= 6
+    assert effect["resets"] == 3
     for reader, writer in ends:
         with pytest.raises(ConnectionResetError):
             await reader.read(1)

@@ -107,11 +107,13 @@ async def test_bytes_that_never_stop_rising_are_an_error(
 async def test_a_cut_waits_until_its_connections_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_now = iter([3, 2, 1, 0])
+    open_now = iter([2, 1, 0])
     monkeypatch.setattr(link_module, "count_open", lambda _port: next(open_now))
+    monkeypatch.setattr(link_module, "open_on", lambda _port: {"x", "y", "z"})
+    monkeypatch.setattr(link_module, "closing_on", lambda _port: {"y", "earlier"})
     links = await opened(tmp_path, rising())
     cut = await links.by_name["a"].cut()
-    assert cut.connections == 3
+    assert (cut.connections, cut.resets) == (3, 2)
     assert next(open_now, None) is None
 
 
@@ -129,7 +131,7 @@ async def test_where_the_kernel_tells_nothing_the_servers_log_is_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_module, "count_open", lambda _port: None)
-    monkeypatch.setattr(link_module, "count_resets_sent", lambda: None)
+    monkeypatch.setattr(link_module, "open_on", lambda _port: None)
     links = await opened(tmp_path, rising())
     log = tmp_path / "log"
     closed = (
@@ -148,4 +150,4 @@ async def test_where_the_kernel_tells_nothing_the_servers_log_is_believed(
 
     api.enable = enable
     cut = await links.by_name["a"].cut()
-    assert (cut.connections, cut.resets_sent) == (2, -1)
+    assert (cut.connections, cut.resets) == (2, -1)
