@@ -53,6 +53,9 @@ UPLINK = "edge-core:{here}"
 CLIENTS = "client-edge:{there}:*"
 EDGE = "edge:{here}"
 
+WAIT_S = 10.0
+"""How long a blow to an edge's link waits for it to be in use, behind a slow recovery."""
+
 
 def stops(hold_s: float) -> list[tuple[Planned, ...]]:
     """Return what strikes together, stop by stop, in two regions that the seed draws."""
@@ -66,13 +69,13 @@ def stops(hold_s: float) -> list[tuple[Planned, ...]]:
          at(0, LinkPause(direction="downstream", duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkPause(duration_s=hold_s), on=UPLINK),
          at(0, LinkSlicer(direction="downstream", duration_s=hold_s), on=CLIENTS)),
-        (at(0, LinkCut(duration_s=hold_s), on=UPLINK),
+        (at(0, LinkCut(duration_s=hold_s, wait_s=WAIT_S), on=UPLINK),
          at(0, LinkSlowClose(duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkCutOneWay(direction="upstream", duration_s=hold_s), on=UPLINK),
          at(0, LinkBandwidth(duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkCutOneWay(direction="downstream", duration_s=hold_s), on=UPLINK),
          at(0, LinkLimitData(limit_bytes=8_192, duration_s=hold_s), on=CLIENTS)),
-        (at(0, LinkReset(), on=UPLINK),
+        (at(0, LinkReset(wait_s=WAIT_S), on=UPLINK),
          at(0, LinkLatency(latency_ms=100, jitter_ms=50, duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkSlowClose(direction="upstream", duration_s=hold_s), on=UPLINK),
          at(0, LinkCutOneWay(direction="downstream", duration_s=hold_s), on=CLIENTS)),

@@ -28,14 +28,14 @@ GONE_WITHIN_S = 2.0
 
 POLL_S = 0.005
 
-SERVER_BACK_WITHIN_S = 4.0
+SERVER_BACK_WITHIN_S = 10.0
 """How long a server that refuses or ends connections is waited for, before there is no probe."""
 
 PROBE_AGAIN_S = 0.05
 """Pause before a probe that was refused or cut is tried again."""
 
-PROBE_WITHIN_S = 5.0
-"""Default deadline of a probe's round trip."""
+PROBE_WITHIN_S = 15.0
+"""Default deadline of a probe's round trip, the wait for its server included."""
 
 _LINGER = Toxic(
     name="rest-linger",
