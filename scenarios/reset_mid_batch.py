@@ -93,7 +93,7 @@ SCENARIO = Scenario(
             help="Messages of 1,000 bytes on average per second, of all senders together.",
         ),
         Parameter(
-            name="distance_ms", default=80, unit="ms", minimum=1, maximum=500,
+            name="distance_ms", default=80, unit="ms", minimum=10, maximum=500,
             help="One-way latency between clients and edges, beside that of the region.",
         ),
         Parameter(

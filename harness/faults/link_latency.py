@@ -13,6 +13,9 @@ from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
 from harness.links.link import Link
 
+SHOWN_MS_MIN = 10
+"""Least that is added whatever the jitter draws: a busy machine is late by less without a fault."""
+
 EFFECT_SHARE_MIN = 0.8
 """Share of the added round trip that a probe must see; the rest is granted to timers."""
 
@@ -35,7 +38,8 @@ class LinkLatency:
 
     Attributes:
         latency_ms: Added to each direction that is named.
-        jitter_ms: How much each chunk's delay varies at random, not from the seed.
+        jitter_ms: How much each chunk's delay varies at random, not from the seed; smaller than
+            the latency by 10 ms or more, or no probe could tell it from a busy machine.
         direction: "upstream", "downstream" or "both".
         duration_s: How long it holds.
     """
@@ -50,7 +54,8 @@ class LinkLatency:
 
     def __post_init__(self) -> None:
         ways(self.direction)
-        at_least(0, latency_ms=self.latency_ms, jitter_ms=self.jitter_ms)
+        at_least(0, jitter_ms=self.jitter_ms)
+        at_least(SHOWN_MS_MIN + self.jitter_ms, latency_ms=self.latency_ms)
 
     async def inject(self, target: Target) -> Effect:
         """Add it; observe the round trip of a probe before and after (-1: no probe came back)."""
@@ -67,7 +72,7 @@ class LinkLatency:
 
     @property
     def _added_rtt_min_ms(self) -> float:
-        return len(ways(self.direction)) * max(0, self.latency_ms - self.jitter_ms)
+        return len(ways(self.direction)) * (self.latency_ms - self.jitter_ms)
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A probe took longer by nearly what was added; never so on a link without a probe."""
@@ -75,7 +80,7 @@ class LinkLatency:
         after_ms = effect.get("rtt_after_ms", -1)
         if before_ms < 0 or after_ms < 0:
             return False
-        return after_ms - before_ms >= EFFECT_SHARE_MIN * max(1, effect["added_rtt_min_ms"])
+        return after_ms - before_ms >= EFFECT_SHARE_MIN * effect["added_rtt_min_ms"]
 
     async def heal(self, target: Target) -> Effect:
         """Remove it."""
