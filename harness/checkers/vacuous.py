@@ -11,7 +11,7 @@ from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import QUIET, Facts, RunFacts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NEVER
-from harness.history.records import OK, Completed
+from harness.history.records import OK, Completed, missed
 from harness.report.result import CheckStatus
 
 
@@ -99,5 +99,10 @@ def struck(facts: Facts) -> dict[str, tuple[str, str]]:
 
 
 def effective(facts: Facts) -> set[str]:
-    """Return the ids of faults of which an effect was observed."""
-    return {mark.fault for mark in facts.index.faults if mark.effective}
+    """Return the ids of faults of which an effect was observed, on each target that was there.
+
+    What was seen last of a target counts: a healing may show that what was seen before was none.
+    """
+    last = {(mark.fault, mark.target): mark for mark in facts.index.faults}
+    bit = {mark.fault for mark in last.values() if mark.effective}
+    return bit - {mark.fault for mark in last.values() if missed(mark.effective, mark.effect)}

@@ -46,7 +46,10 @@ class Fault(Protocol):
         """
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """Say whether what `inject` observed proves that the fault did what it is for."""
+        """Say whether what was observed proves that the fault did what it is for.
+
+        Asked behind `inject`, and again with what `heal` observed added.
+        """
 
     async def heal(self, target: Target) -> Effect:
         """Undo it, and return what was observed of that. Idempotent.

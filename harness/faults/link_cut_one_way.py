@@ -59,4 +59,4 @@ class LinkCutOneWay:
         """Swallow no more; observe that the connection that lost bytes is closed."""
         link = as_link(target)
         await link.lift(_NAME)
-        return await silence.end(link, self.kind)
+        return await silence.end(link, self.kind, answered=False)

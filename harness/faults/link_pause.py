@@ -22,8 +22,8 @@ class LinkPause:
 
     A pause beyond a node's heartbeat deadline makes that node close the connection.
 
-    Observed: pings on a connection that is open are not answered while it holds. Its healing shows
-    what the same connection got afterwards.
+    Observed: pings on a connection that is open are not answered while it holds, and are when it
+    heals, unless the node gave that connection up.
 
     Attributes:
         direction: "upstream", "downstream" or "both".
@@ -47,11 +47,18 @@ class LinkPause:
         return await silence.listen(probe)
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """Pings were not answered, on a connection that stayed open."""
-        return silence.is_silent(dict(effect))
+        """Pings were not answered while it held, and healing gave them all back.
+
+        A node that gave the connection up meanwhile has nothing to give back to.
+        """
+        if not silence.is_silent(dict(effect)):
+            return False
+        held_bytes = effect["sent_bytes"] - effect["replied_bytes"]
+        given_back = effect.get("read_after_bytes", held_bytes) >= held_bytes
+        return given_back or effect["ended_after"] == 1
 
     async def heal(self, target: Target) -> Effect:
         """Let the held bytes through; observe how many of the pings are answered after all."""
         link = as_link(target)
         await link.lift(_NAME)
-        return await silence.end(link, self.kind)
+        return await silence.end(link, self.kind, answered=True)

@@ -113,8 +113,9 @@ class Nemesis:
             async with anyio.create_task_group() as tasks:
                 for target in targets:
                     # A client may go away by itself at the moment in which it is struck. So on a
-                    # pattern of clients the fault is one, an effect on any of them is its effect,
-                    # and without one those are struck who are connected then.
+                    # pattern of clients the fault is one, it needs no effect on who was not there
+                    # (`harness.history.records.missed`), and if nobody was, those are struck who
+                    # are connected then.
                     if target.name.startswith(CLIENT_LINKS):
                         shared = shared or self._new_id()
                         tasks.start_soon(self._strike, shared, item.fault, target)
@@ -166,6 +167,8 @@ class Nemesis:
 
     async def _heal(self, strike: _Strike) -> None:
         strike.effect |= await _within(strike, strike.fault.heal(strike.target))
+        # Healing may show that the effect was another one, and never makes up for none.
+        strike.effective = strike.effective and strike.fault.is_effective(strike.effect)
         strike.healed_ns = self._now_ns()
         self._mark(strike, HEALED, strike.healed_ns)
 

@@ -36,8 +36,8 @@ class Planned:
     - every client: ``client-edge:*``
 
     Each actor has a link to every edge and uses one at a time, so a pattern of client links strikes
-    those that hold a connection at that moment; whoever comes later is not touched. It had an
-    effect if one of them shows it.
+    those that hold a connection at that moment; whoever comes later is not touched. It has to
+    show its effect on each of them, but for clients that left by themselves in that moment.
     """
 
     at_s: float

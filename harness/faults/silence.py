@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.faults.fault import Effect
 from harness.links.link import Link
 from harness.links.probe import Probe
@@ -62,11 +64,16 @@ def is_silent(effect: Effect) -> bool:
     )
 
 
-async def end(link: Link, kind: str) -> Effect:
-    """Close the probe of `begin` and return what came of it after all; nothing the second time."""
+async def end(link: Link, kind: str, *, answered: bool) -> Effect:
+    """Close the probe of `begin` and return what came of it after all; nothing the second time.
+
+    Waits until its pings are answered, or else until its connection ends, which comes behind
+    whatever else is on its way.
+    """
     probe = link.parked.pop(kind, None)
     if probe is None:
         return {}
-    read_bytes, ended = await probe.collect(PINGS_BYTES, within_s=ANSWERED_WITHIN_S)
+    wanted_bytes = probe.size_of_burst(PINGS_BYTES) if answered else math.inf
+    read_bytes, ended = await probe.collect(wanted_bytes, within_s=ANSWERED_WITHIN_S)
     await probe.close()
     return {"read_after_bytes": float(read_bytes), "ended_after": float(ended)}

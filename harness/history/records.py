@@ -12,6 +12,7 @@ weaken a check, never raise a false alarm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -257,6 +258,15 @@ class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marke
     state: str
     effective: bool
     effect: dict[str, float]
+
+
+def missed(effective: bool, effect: Mapping[str, float]) -> bool:
+    """Say whether a fault had something to strike and showed no effect on it.
+
+    A fault on a pattern of client links strikes those that hold a connection. A client that left
+    by itself in that moment leaves 0 `connections` to be cut or reset, which is no miss.
+    """
+    return not effective and effect.get("connections") != 0
 
 
 class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marked"):

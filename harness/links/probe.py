@@ -111,13 +111,16 @@ class Probe:
         took_ms = (time.perf_counter() - begun) * 1000
         return took_ms if seen.read_bytes else None
 
+    def size_of_burst(self, size_bytes: int) -> int:
+        """Return how many bytes a burst of at least `size_bytes` has, in whole pings."""
+        return -(-min(max(1, size_bytes), BURST_BYTES_MAX) // len(self._ping)) * len(self._ping)
+
     async def burst(self, size_bytes: int, *, within_s: float) -> Burst:
         """Send at least `size_bytes` of pings (at least one), read until all is answered.
 
         Never raises for a connection that ends or a reply that does not come: the result says so.
         """
-        count = -(-min(max(1, size_bytes), BURST_BYTES_MAX) // len(self._ping))
-        pings = self._ping * count
+        pings = self._ping * (self.size_of_burst(size_bytes) // len(self._ping))
         begun = time.perf_counter()
         seen = _Seen()
         with anyio.move_on_after(within_s):
@@ -141,7 +144,7 @@ class Probe:
         except ENDED:
             seen.ended = True
 
-    async def _read(self, wanted_bytes: int, seen: _Seen) -> None:
+    async def _read(self, wanted_bytes: float, seen: _Seen) -> None:
         try:
             while seen.read_bytes < wanted_bytes:
                 seen.read_bytes += len(await self._stream.receive(READ_BYTES))
@@ -164,8 +167,11 @@ class Probe:
                 return (time.perf_counter() - begun) * 1000
         return None
 
-    async def collect(self, wanted_bytes: int, *, within_s: float) -> tuple[int, bool]:
-        """Read on without sending; return how many bytes came and whether the connection ended."""
+    async def collect(self, wanted_bytes: float, *, within_s: float) -> tuple[int, bool]:
+        """Read on without sending until so many bytes came or the connection ended; say what did.
+
+        Whether it would have ended behind those bytes is not seen: `math.inf` waits for that.
+        """
         seen = _Seen()
         with anyio.move_on_after(within_s):
             await self._read(wanted_bytes, seen)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.history.records import missed
 from harness.report.explain import ENTRIES
 from harness.report.result import (
     Check,
@@ -110,12 +111,14 @@ def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
         told = ", ".join(_seen_together(name, values) for name, values in effects.items())
         targets = ", ".join(_targets_together({one.target for one in group}))
         line = f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}"
-        if missed := sum(not one.effective for one in group):
-            line += f"; {missed} without effect"
+        if without := sum(not one.effective for one in group):
+            line += f"; {without} without effect"
         lines.append(line)
-    # What one fault did to several targets has one id, and bit if it bit on one of them.
+    # What one fault did to several targets has one id.
     bit = {one.id for one in faults if one.effective}
-    lines += [fault(one) for one in faults if one.id not in bit]
+    lines += [
+        fault(one) for one in faults if one.id not in bit or missed(one.effective, one.effect)
+    ]
     return lines
 
 

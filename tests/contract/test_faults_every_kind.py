@@ -125,6 +125,16 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_pause", {}),
         ("link_pause", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
         ("link_pause", {"sent_bytes": 48, "replied_bytes": 0, "ended": 1}),
+        (
+            "link_pause",
+            {
+                "sent_bytes": 48,
+                "replied_bytes": 0,
+                "ended": 0,
+                "read_after_bytes": 36,
+                "ended_after": 0,
+            },
+        ),
         ("link_cut_one_way", {}),
         ("link_cut_one_way", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
         ("link_slow_close", {"added_close_ms": 1000}),
@@ -161,6 +171,9 @@ def test_what_shows_nothing_is_not_effective(kind: str, nothing: dict[str, float
     ("kind", "wrong"),
     [
         ("link_latency", {"latency_ms": -1}),
+        ("link_latency", {"latency_ms": 100, "jitter_ms": 100}),
+        ("link_latency", {"latency_ms": 9}),
+        ("link_latency", {"jitter_ms": -1}),
         ("link_latency", {"direction": "sideways"}),
         ("link_bandwidth", {"rate_bytes_per_s": 0}),
         ("link_bandwidth", {"rate_bytes_per_s": 1_500}),

@@ -139,6 +139,33 @@ async def test_a_cut_one_way_swallows_and_ends(links: Links, link: Link, directi
     assert (effect["read_after_bytes"], effect["ended_after"]) == (0, 1)
 
 
+async def test_a_swallowed_connection_is_seen_to_end_behind_what_a_node_says_by_itself(
+    links: Links,
+) -> None:
+    spoke = asyncio.Event()
+
+    async def speak_when_bored(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError):
+            while heard := await asyncio.wait_for(reader.read(1_000), 0.5):
+                writer.write(heard)
+            return
+        writer.write(b"still here? " * 20)
+        await writer.drain()
+        spoke.set()
+        await reader.read()
+        writer.close()
+
+    port = links.ports.take()
+    async with await asyncio.start_server(speak_when_bored, LOOPBACK, port):
+        link = await links.open("edge-core:eu", port, probe=b"?", ping=b"0123456789ab")
+        fault = LinkCutOneWay(direction=UPSTREAM)
+        assert fault.is_effective(await fault.inject(link))
+        await asyncio.wait_for(spoke.wait(), 5)
+        healing = await fault.heal(link)
+    assert healing["read_after_bytes"] >= 48
+    assert healing["ended_after"] == 1
+
+
 @pytest.mark.parametrize("direction", WAYS)
 async def test_slow_close(links: Links, link: Link, direction: str) -> None:
     effect = await strike(links, link, LinkSlowClose(delay_ms=150, direction=direction))

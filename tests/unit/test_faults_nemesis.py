@@ -182,6 +182,37 @@ async def test_a_fault_without_effect_says_so() -> None:
     assert lines[0] == "scripted on a confirmed (struck 0), WITHOUT EFFECT"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmasked:
+    """Looks effective until its healing shows otherwise, or the other way round."""
+
+    kind: ClassVar[str] = "unmasked"
+    aims_at: ClassVar[str] = "link"
+    duration_s: ClassVar[float] = 0.0
+
+    struck: float
+    healed: float
+
+    async def inject(self, target: Target) -> Effect:
+        return {"struck": self.struck}
+
+    def is_effective(self, effect: Mapping[str, float]) -> bool:
+        return effect.get("healed", effect["struck"]) > 0
+
+    async def heal(self, target: Target) -> Effect:
+        return {"healed": self.healed}
+
+
+@pytest.mark.parametrize(("struck", "healed"), [(1.0, 0.0), (0.0, 1.0)])
+async def test_healing_may_show_that_there_was_no_effect_and_never_makes_one(
+    struck: float, healed: float
+) -> None:
+    nemesis, records, _ = make(Things("a"))
+    await nemesis.run([at(0, Unmasked(struck=struck, healed=healed), on="a")])
+    assert [mark.effective for mark in records] == [False, struck > 0, False]
+    assert not nemesis.journal()[0].effective
+
+
 async def test_faults_strike_at_their_times_and_overlap() -> None:
     things = Things("a", "b")
     nemesis, records, _ = make(things)

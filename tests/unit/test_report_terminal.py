@@ -193,6 +193,8 @@ def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None
     assert lines[1] == "reset_peer edge-core apac at 5.0 to 6.1 s: NO EFFECT"
     assert len(lines) == 2
     beside = msgspec.structs.replace(idle, id=one.id)
+    assert len(words.faults_together([one] * 9 + [beside])) == 2
+    beside = msgspec.structs.replace(beside, effect={"connections": 0.0})
     assert len(words.faults_together([one] * 9 + [beside])) == 1
     actors = [msgspec.structs.replace(one, target=f"client-edge:us:{name}") for name in "abcdefg"]
     assert words.faults_together(actors)[0].startswith(
