@@ -30,8 +30,10 @@ class LinkCoverage:
         connections: Accepted connections, probes of the harness left out.
         unforwarded: Those among them for which the upstream did not answer.
         bytes_up: Bytes written to the upstream, over ended connections.
-        bytes_down: Bytes written to clients, over ended connections.
-        probes: Connections that the harness itself made to measure; their bytes are in the sums.
+        bytes_down: Bytes written to clients, over ended connections, but for those that came to
+            probes; below 0 while a probe is open.
+        probes: Connections that the harness itself made to measure; what they sent is in
+            `bytes_up`.
     """
 
     connections: int = 0

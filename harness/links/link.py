@@ -19,7 +19,7 @@ import anyio
 from harness.errors import HarnessError
 from harness.links.coverage import ServerLog
 from harness.links.ports import LOOPBACK
-from harness.links.probe import Probe, ProbeWords, greet
+from harness.links.probe import Probe, Probed, ProbeWords, greet
 from harness.links.proxies import BOTH, DOWNSTREAM, ProxyState, Toxic, ToxiproxyApi
 from harness.links.sockets import closing_on, count_open, open_on
 
@@ -92,7 +92,7 @@ class Link:
         upstream_port: Where the server listens.
         resets: Whether every close of its connections is a TCP reset.
         rest: The toxics that it has when no fault holds, by name.
-        probes: Connections that the harness itself made through it.
+        probed: What the harness's own connections through it did.
         parked: Probes that a fault left open until it is healed, by its kind.
     """
 
@@ -111,7 +111,7 @@ class Link:
         self.listen_port = listen_port
         self.upstream_port = upstream_port
         self.resets = _LINGER.name in rest
-        self.probes = 0
+        self.probed = Probed()
         self._api = api
         self._log = log
         self.rest = dict(rest)
@@ -287,8 +287,8 @@ class Link:
             stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
         except OSError:
             return None
-        self.probes += 1
-        return await greet(stream, self._words)
+        self.probed.connections += 1
+        return await greet(stream, self._words, self.probed)
 
     async def is_refusing(self) -> bool:
         """Try to connect and say whether that was refused."""
@@ -296,6 +296,6 @@ class Link:
             stream = await anyio.connect_tcp(LOOPBACK, self.listen_port)
         except OSError:
             return True
-        self.probes += 1
+        self.probed.connections += 1
         await stream.aclose()
         return False

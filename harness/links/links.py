@@ -225,11 +225,13 @@ class Links:
         read = read_bytes(await self.server.api.metrics())
         return {
             name: LinkCoverage(
-                connections=log.accepted[name] - link.probes,
+                connections=log.accepted[name] - link.probed.connections,
                 unforwarded=log.unforwarded[name],
                 bytes_up=read.get(name, {}).get(UPSTREAM, 0) + log.broken_up[name],
-                bytes_down=read.get(name, {}).get(DOWNSTREAM, 0) + log.broken_down[name],
-                probes=link.probes,
+                bytes_down=read.get(name, {}).get(DOWNSTREAM, 0)
+                + log.broken_down[name]
+                - link.probed.read_bytes,
+                probes=link.probed.connections,
             )
             for name, link in self._links.items()
         }

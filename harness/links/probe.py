@@ -25,6 +25,19 @@ ENDED = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedReso
 """What reading from or writing to a connection that is over raises."""
 
 
+@dataclass(slots=True)
+class Probed:
+    """What the probes of one link did, so that nobody takes it for the work of a client.
+
+    Attributes:
+        connections: That were made.
+        read_bytes: That came to them.
+    """
+
+    connections: int = 0
+    read_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeWords:
     """What the server of a link understands. Empty: it understands no probe.
@@ -79,9 +92,12 @@ class Probe:
         greeted_ms: How long the first byte of the reply to the greeting took.
     """
 
-    def __init__(self, stream: SocketStream, words: ProbeWords, greeted_ms: float) -> None:
+    def __init__(
+        self, stream: SocketStream, words: ProbeWords, probed: Probed, greeted_ms: float
+    ) -> None:
         self.greeted_ms = greeted_ms
         self._stream = stream
+        self._probed = probed
         self._ping = words.ping
         self._heavy = words.heavy
 
@@ -147,7 +163,7 @@ class Probe:
     async def _read(self, wanted_bytes: float, seen: _Seen) -> None:
         try:
             while seen.read_bytes < wanted_bytes:
-                seen.read_bytes += len(await self._stream.receive(READ_BYTES))
+                seen.read_bytes += await _receive(self._stream, self._probed)
                 seen.pieces += 1
         except ENDED:
             seen.ended = True
@@ -162,7 +178,7 @@ class Probe:
             try:
                 await self._stream.send_eof()
                 while True:
-                    await self._stream.receive(READ_BYTES)
+                    await _receive(self._stream, self._probed)
             except ENDED:
                 return (time.perf_counter() - begun) * 1000
         return None
@@ -189,7 +205,14 @@ class _Seen:
     ended: bool = False
 
 
-async def greet(stream: SocketStream, words: ProbeWords) -> Probe | None:
+async def _receive(stream: SocketStream, probed: Probed) -> int:
+    """Read once and return how many bytes came."""
+    read_bytes = len(await stream.receive(READ_BYTES))
+    probed.read_bytes += read_bytes
+    return read_bytes
+
+
+async def greet(stream: SocketStream, words: ProbeWords, probed: Probed) -> Probe | None:
     """Greet the server and return the probe, or None when the connection ended before a reply.
 
     Cancelling closes the stream.
@@ -197,11 +220,11 @@ async def greet(stream: SocketStream, words: ProbeWords) -> Probe | None:
     probe: Probe | None = None
     try:
         if words.banner:
-            await stream.receive(READ_BYTES)
+            await _receive(stream, probed)
         begun = time.perf_counter()
         await stream.send(words.greeting)
-        await stream.receive(READ_BYTES)
-        probe = Probe(stream, words, (time.perf_counter() - begun) * 1000)
+        await _receive(stream, probed)
+        probe = Probe(stream, words, probed, (time.perf_counter() - begun) * 1000)
     except ENDED:
         return None
     finally:

@@ -214,6 +214,22 @@ async def test_what_a_client_read_is_counted_though_it_went_away_in_the_middle(
     assert coverage.bytes_down >= read_bytes
 
 
+async def test_what_came_to_probes_is_not_taken_for_a_clients_bytes(links: Links) -> None:
+    """Else somebody could go around the proxy with as many bytes as the probes had."""
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("probed", echo.port, probe=b"?", ping=b"0123456789ab")
+        probe = await link.open_probe()
+        assert probe is not None
+        assert (await probe.burst(6_000, within_s=5)).complete
+        await probe.half_close_ms(within_s=5)
+        await probe.close()
+        assert await link.round_trip_ms() is not None
+        _, writer = await connect(link)
+        writer.close()
+        coverage = (await links.finish())["probed"]
+    assert (coverage.connections, coverage.probes, coverage.bytes_down) == (1, 2, 5)
+
+
 async def test_probes_are_counted_apart_and_an_absent_upstream_is_told(links: Links) -> None:
     link = await links.open("nobody", links.ports.take(), probe=b"?")
     assert await link.round_trip_ms(within_s=1) is None
