@@ -12,7 +12,7 @@ from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
 from harness.links.probe import Probe, closing
-from harness.links.proxies import DOWNSTREAM
+from harness.links.proxies import UPSTREAM
 
 PROBE_SLICES = 16
 """A probe sends about as many bytes as make so many pieces."""
@@ -44,8 +44,9 @@ class LinkSlicer:
     No connection is faster than size_avg_bytes per delay_ms then. The sizes are drawn by Toxiproxy,
     not from the seed.
 
-    Observed: on the way down, the reads in which the reply to one burst of pings comes, before and
-    after; on the way up (and on both), how much longer one big ping of many pieces takes.
+    Observed: on the way down (and on both), the reads in which the reply to one burst of pings
+    comes, before and after; on the way up alone, how much longer one big ping of many pieces takes,
+    which a busy machine can hide: give it a longer pause.
 
     Attributes:
         size_avg_bytes: Mean size of a piece.
@@ -93,7 +94,8 @@ class LinkSlicer:
 
     async def _measure(self, probe: Probe, when: str) -> Effect:
         size_bytes = PROBE_SLICES * self.size_avg_bytes
-        if self.direction != DOWNSTREAM and probe.can_ping_heavily:
+        # Pieces that are counted tell more than milliseconds, where they can be seen.
+        if self.direction == UPSTREAM and probe.can_ping_heavily:
             took_ms = await probe.heavy_ms(size_bytes, within_s=PROBE_WITHIN_S)
             return {} if took_ms is None else {f"{when}_ms": took_ms}
         if not probe.can_ping:

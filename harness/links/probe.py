@@ -21,6 +21,10 @@ READ_BYTES = 65_536
 BURST_BYTES_MAX = 1 << 20
 """Most bytes of one burst of pings, so that a measurement never becomes a load."""
 
+PINGS_BEHIND = 20
+"""Small pings behind a big one: their replies are more than a node says by itself meanwhile, and
+than what is left unread of a few measurements before."""
+
 ENDED = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 """What reading from or writing to a connection that is over raises."""
 
@@ -47,7 +51,7 @@ class ProbeWords:
         greeting: The server on a fresh connection answers it with at least one byte.
         ping: The server answers it afterwards, as often as it comes, with as many bytes.
         heavy: Makes a single ping of about so many bytes, which the server answers when it has all
-            of it, with one byte at least.
+            of it, with one byte at least, and before it answers what comes behind it.
     """
 
     greeting: bytes = b""
@@ -112,20 +116,22 @@ class Probe:
         return self._heavy is not None
 
     async def heavy_ms(self, size_bytes: int, *, within_s: float) -> float | None:
-        """Send one ping of about that size; return how long the first byte of its reply took.
+        """Send one ping of about that size; return how long its reply took.
 
         The server answers when it has all of it, so this is the way of that many bytes to the
-        server, at next to no cost for it. None when no reply came in time.
+        server, at next to no cost for it. Small pings behind it, where there are any, tell its
+        reply from what a node says by itself. None when no reply came in time.
         """
         if self._heavy is None:
             return None
-        ping = self._heavy(size_bytes)
+        behind = self._ping * PINGS_BEHIND
         begun, seen = time.perf_counter(), _Seen()
+        wanted_bytes = max(1, len(behind))
         with anyio.move_on_after(within_s):
-            await self._send(ping, seen)
-            await self._read(1, seen)
+            await self._send(self._heavy(size_bytes) + behind, seen)
+            await self._read(wanted_bytes, seen)
         took_ms = (time.perf_counter() - begun) * 1000
-        return took_ms if seen.read_bytes else None
+        return took_ms if seen.read_bytes >= wanted_bytes else None
 
     def size_of_burst(self, size_bytes: int) -> int:
         """Return how many bytes a burst of at least `size_bytes` has, in whole pings."""

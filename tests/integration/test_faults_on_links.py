@@ -87,10 +87,33 @@ async def test_bandwidth(links: Links, framed_link: Link, direction: str) -> Non
 async def test_slicer(links: Links, framed_link: Link, direction: str) -> None:
     link = framed_link
     effect = await strike(links, link, LinkSlicer(delay_ms=4, direction=direction))
-    if direction == DOWNSTREAM:
-        assert effect["pieces_before"] < 4 <= effect["pieces_after"]
-    else:
+    if direction == UPSTREAM:
         assert effect["after_ms"] >= effect["before_ms"] + 30
+    else:
+        assert effect["pieces_before"] < 4 <= effect["pieces_after"]
+
+
+async def test_what_a_node_says_by_itself_is_no_reply_to_a_big_ping(links: Links) -> None:
+    spoke = asyncio.Event()
+
+    async def interrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readexactly(4)
+            body = await reader.readexactly(int.from_bytes(head, "little"))
+            writer.write(head + body)
+            await reader.readexactly(4)
+            writer.write(framed(8))
+            spoke.set()
+        writer.close()
+
+    port = links.ports.take()
+    async with await asyncio.start_server(interrupt, LOOPBACK, port):
+        link = await links.open("talks", port, probe=framed(1), ping=framed(8), heavy=framed)
+        probe = await link.open_probe()
+        assert probe is not None
+        assert await probe.heavy_ms(1_000, within_s=2) is None
+        assert spoke.is_set()
+        await probe.close()
 
 
 async def test_pings_do_where_there_are_no_big_ones(links: Links) -> None:
