@@ -61,7 +61,7 @@ def plan(p: Parameters) -> Plan:
             # Who was still on the way back is not cut once more.
             sender_reconnects=int(0.8 * p.storms * p.senders),
             receiver_reconnects=int(0.8 * p.storms * p.users),
-            fault_effects=1,
+            fault_effects=len(storms) + 1,
         ),
         load_processes=p.load_processes,
     )

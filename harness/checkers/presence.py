@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
-from harness.history.records import PRESENCE_UNANSWERED, Closed, Opened, PresenceSeen
+from harness.history.records import BY_PHASE, PRESENCE_UNANSWERED, Closed, Opened, PresenceSeen
 from harness.systems.promises import Promise
 
 EVERYWHERE = ""
@@ -85,15 +85,17 @@ def presence(facts: Facts) -> Found:
 
 def _disturbances(facts: Facts) -> dict[str, list[tuple[int, int]]]:
     """Return the times [begin, end] in which connections may end unseen, by edge."""
-    spans: dict[str, tuple[str, int, int]] = {}
+    spans: dict[tuple[str, str], tuple[int, int]] = {}
     last_ns = facts.index.last_ns
     for mark in facts.index.faults:
-        _, begin, _ = spans.get(mark.fault, ("", mark.t_ns, last_ns))
-        end = mark.t_ns if mark.state == "healed" else last_ns
-        spans[mark.fault] = (_edge_of(mark.target), begin, end)
+        if mark.fault.startswith(BY_PHASE):
+            continue  # Its phase is named below; what a storm cut has its own records.
+        key = (mark.fault, mark.target)
+        begin, _ = spans.get(key, (mark.t_ns, last_ns))
+        spans[key] = (begin, mark.t_ns if mark.state == "healed" else last_ns)
     found = defaultdict(list)
-    for edge, begin, end in spans.values():
-        found[edge].append((begin, end))
+    for (_, target), span in spans.items():
+        found[_edge_of(target)].append(span)
     begun: dict[str, int] = {}
     for phase in facts.index.phases:
         if phase.name in DISTURBING_PHASES:

@@ -11,7 +11,7 @@ from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import QUIET, Facts, RunFacts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NEVER
-from harness.history.records import OK, Completed, missed
+from harness.history.records import BY_PHASE, OK, Completed, missed
 from harness.report.result import CheckStatus
 
 
@@ -53,7 +53,10 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
         ),
-        "planned faults": (len(struck(facts)), facts.run.fault_count),
+        "planned faults": (
+            sum(not fault.startswith(BY_PHASE) for fault in struck(facts)),
+            facts.run.fault_count,
+        ),
         "faults with an effect": (len(effective(facts)), needs.fault_effects),
         "messages acknowledged after more than one attempt": (resent, needs.resent),
         "messages waiting in one inbox": (

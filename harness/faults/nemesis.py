@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 import msgspec
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.faults.fault import Effect, Fault, Target, takes_process
 from harness.faults.schedule import Planned
 from harness.faults.targets import Targets, check_target
-from harness.history.records import FaultMarked, Record
+from harness.history.records import BY_PHASE, FaultMarked, Record
 from harness.report.result import Fault as JournalEntry
 from harness.systems.topology import CLIENT_LINKS
 
@@ -124,9 +124,50 @@ class Nemesis:
             if not shared or any(one.effective for one in self._strikes if one.id == shared):
                 return
 
-    def _new_id(self) -> str:
+    def find(self, name: str) -> Target | None:
+        """Return the target of a name, None where there is none or several."""
+        try:
+            found = self._targets.resolve(name)
+        except UsageError:
+            return None
+        return found[0] if len(found) == 1 else None
+
+    async def strike_now(self, fault: Fault, target: Target) -> None:
+        """Carry out a fault that a phase asks for, and heal it.
+
+        Raises:
+            HarnessError: It could not be done or undone.
+        """
+        await self._strike(self._new_id(BY_PHASE), fault, target)
+
+    async def begin(self, fault: Fault, target: Target) -> None:
+        """Carry out a fault that a phase asks for and another one, or the drain, will end.
+
+        Raises:
+            HarnessError: It could not be done.
+        """
+        await self._inject(self._requested(self._new_id(BY_PHASE), fault, target))
+
+    async def end(self, target: Target) -> bool:
+        """Heal what `begin` did to a target; return whether there was any.
+
+        Raises:
+            HarnessError: It could not be undone.
+        """
+        begun = [
+            strike
+            for strike in self._strikes
+            if strike.id.startswith(BY_PHASE)
+            and strike.target.name == target.name
+            and strike.healed_ns is None
+        ]
+        for strike in begun:
+            await self._heal(strike)
+        return bool(begun)
+
+    def _new_id(self, letter: str = "f") -> str:
         self._faults += 1
-        return f"f{self._faults}"
+        return f"{letter}{self._faults}"
 
     async def _find(self, on: str) -> Sequence[Target]:
         """Return what a name or pattern strikes now: of many client links those in use.
@@ -140,7 +181,7 @@ class Nemesis:
             return found
         return named[:1]
 
-    async def _strike(self, strike_id: str, fault: Fault, target: Target) -> None:
+    def _requested(self, strike_id: str, fault: Fault, target: Target) -> _Strike:
         strike = _Strike(
             id=strike_id,
             fault=fault,
@@ -149,21 +190,25 @@ class Nemesis:
         )
         self._strikes.append(strike)
         self._mark(strike, REQUESTED, strike.requested_ns)
+        return strike
+
+    async def _strike(self, strike_id: str, fault: Fault, target: Target) -> None:
+        strike = self._requested(strike_id, fault, target)
         # A busy machine heals late: the healing of one must not undo the next of its kind, and
         # what ends a process must find it running. A slow disk or a clock that is off may well
         # hold while the process is killed.
         kind = "" if takes_process(fault) else fault.kind
         async with self._turns.setdefault((kind, target.name), anyio.Lock()):
-            await self._strike_in_turn(strike)
+            await self._inject(strike)
+            await anyio.sleep(fault.duration_s)
+            await self._heal(strike)
 
-    async def _strike_in_turn(self, strike: _Strike) -> None:
+    async def _inject(self, strike: _Strike) -> None:
         fault, target = strike.fault, strike.target
         strike.effect = await _within(strike, fault.inject(target))
         strike.effective = fault.is_effective(strike.effect)
         strike.confirmed_ns = self._now_ns()
         self._mark(strike, CONFIRMED, strike.confirmed_ns)
-        await anyio.sleep(fault.duration_s)
-        await self._heal(strike)
 
     async def _heal(self, strike: _Strike) -> None:
         strike.effect |= await _within(strike, strike.fault.heal(strike.target))

@@ -260,6 +260,10 @@ class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marke
     effect: dict[str, float]
 
 
+BY_PHASE = "p"
+"""How the ids of faults begin that a phase asked for by itself, and no schedule."""
+
+
 def missed(effective: bool, effect: Mapping[str, float]) -> bool:
     """Say whether a fault had something to strike and showed no effect on it.
 

@@ -13,7 +13,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -278,15 +278,23 @@ class Worker:
         return {}
 
     async def do_storm(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Cut everybody who is connected; all come back at the same moment."""
+        """Cut everybody who is connected and say how many were; all come back at one moment."""
         back_at_ns = self.clock() + int(command["down_s"] * 1e9)
-        senders = [actor for actor in self._senders if actor.up]
-        receivers = [actor for actor in self._receivers.values() if actor.up]
-        for sender in senders:
-            self._tasks.start_soon(sender.cut, back_at_ns)
-        for receiver in receivers:
-            self._tasks.start_soon(partial(receiver.cut, back_at_ns, abrupt=True))
-        return {"cut": len(senders) + len(receivers)}
+        cut = 0
+
+        async def cut_one(actor_cut: Callable[[], Awaitable[None]]) -> None:
+            nonlocal cut
+            await actor_cut()
+            cut += 1
+
+        async with anyio.create_task_group() as tasks:
+            for sender in self._senders:
+                if sender.up and not sender.connecting:
+                    tasks.start_soon(cut_one, partial(sender.cut, back_at_ns))
+            for receiver in self._receivers.values():
+                if receiver.up and not receiver.connecting:
+                    tasks.start_soon(cut_one, partial(receiver.cut, back_at_ns, abrupt=True))
+        return {"cut": cut}
 
     async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Begin (or, without a plan, end) the churn of the receivers."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import anyio
 import msgspec
 
+from harness.faults.fault import Target
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_terminate import ProcessTerminate
+from harness.faults.targets import ProcessTarget
 from harness.history.records import (
     FAIL,
     INFO,
@@ -23,6 +27,7 @@ from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
 from harness.run.stage import Stage
+from harness.run.storm import Clients, ClientStorm
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
@@ -117,10 +122,10 @@ async def perform(stage: Stage, phase: Phase) -> None:
                 await _restart(stage, phase)
         case Kill():
             with stage.phase("kill"):
-                await as_restartable(stage.deployment).kill(phase.role, phase.index)
+                await _kill(stage, phase)
         case Start():
             with stage.phase("start"):
-                await as_restartable(stage.deployment).start(phase.role, phase.index)
+                await _start(stage, phase)
         case AskPresence():
             with stage.phase("ask_presence"):
                 await _ask_presence(stage, phase)
@@ -277,9 +282,8 @@ async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
         case Promote():
             await promote(stage, event)
         case Storm():
-            replies = await stage.crew.everybody("storm", down_s=event.down_s)
-            cut = sum(reply["cut"] for reply in replies)
-            stage.observer.note(f"storm: {cut} clients cut at once")
+            storm = ClientStorm(down_s=event.down_s)
+            await stage.nemesis.strike_now(storm, Clients(crew=stage.crew))
 
 
 async def _poll_presence(stage: Stage, phase: Load) -> None:
@@ -356,13 +360,41 @@ async def wait_until(condition: Callable[[], Awaitable[bool]], *, within_s: floa
     return False
 
 
+def _node_of(stage: Stage, phase: Restart | Kill | Start) -> Target | None:
+    """Return the target that a phase names; None where a system does not offer all of it as one."""
+    edges = stage.plan.topology.edges
+    name = f"edge:{edges[phase.index]}" if phase.role == "edge" else phase.role
+    found = stage.nemesis.find(name)
+    whole = isinstance(found, ProcessTarget) and found.kill and found.terminate and found.start
+    return found if whole else None
+
+
 async def _restart(stage: Stage, phase: Restart) -> None:
+    node = _node_of(stage, phase)
+    if node is not None:
+        fault = ProcessKill(duration_s=0) if phase.kill else ProcessTerminate(duration_s=0)
+        await stage.nemesis.strike_now(fault, node)
+        return
     nodes = as_restartable(stage.deployment)
     if phase.kill:
         await nodes.kill(phase.role, phase.index)
     else:
         await nodes.stop(phase.role, phase.index)
     await nodes.start(phase.role, phase.index)
+
+
+async def _kill(stage: Stage, phase: Kill) -> None:
+    node = _node_of(stage, phase)
+    if node is None:
+        await as_restartable(stage.deployment).kill(phase.role, phase.index)
+    else:
+        await stage.nemesis.begin(ProcessKill(duration_s=0), node)
+
+
+async def _start(stage: Stage, phase: Start) -> None:
+    node = _node_of(stage, phase)
+    if node is None or not await stage.nemesis.end(node):
+        await as_restartable(stage.deployment).start(phase.role, phase.index)
 
 
 async def _ask_presence(stage: Stage, phase: AskPresence) -> None:

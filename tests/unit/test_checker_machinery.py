@@ -240,6 +240,10 @@ def test_more_required_than_happened_is_vacuous() -> None:
     for requires in needs:
         assert statuses(sound(), requires=requires)["D5"] is CheckStatus.UNKNOWN
     assert statuses(sound(), fault_count=1)["D5"] is CheckStatus.UNKNOWN
+    # What a phase struck by itself does not stand in for a fault of the schedule.
+    for fault, status in {"p1": CheckStatus.UNKNOWN, "f1": CheckStatus.PASS}.items():
+        mark = FaultMarked(9, fault, "process_kill", "core", "healed", True, {"gone": 1.0})
+        assert statuses(in_order([*sound(), mark]), fault_count=1)["D5"] is status
     assert statuses(sound())["D5"] is CheckStatus.PASS
 
 

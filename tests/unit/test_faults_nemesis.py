@@ -213,6 +213,32 @@ async def test_healing_may_show_that_there_was_no_effect_and_never_makes_one(
     assert not nemesis.journal()[0].effective
 
 
+async def test_what_a_phase_strikes_stands_in_the_journal_and_is_no_planned_fault() -> None:
+    things = Things("a", "b")
+    nemesis, records, _ = make(things)
+    a, b = things.things
+    assert (nemesis.find("a"), nemesis.find("*"), nemesis.find("c")) == (a, None, None)
+    await nemesis.strike_now(Scripted(), a)
+    await nemesis.begin(Scripted(duration_s=60), b)
+    assert b.log == ["inject"]
+    assert not await nemesis.end(a)
+    assert await nemesis.end(b)
+    assert not await nemesis.end(b)
+    assert b.log == ["inject", "heal"]
+    assert [(one.id, one.target, one.effective) for one in nemesis.journal()] == [
+        ("p1", "a", True), ("p2", "b", True),
+    ]  # fmt: skip
+    assert [mark.state for mark in records] == ["requested", "confirmed", "healed"] * 2
+
+
+async def test_what_a_phase_began_and_none_ended_is_healed_at_the_drain() -> None:
+    things = Things("a")
+    nemesis, _, _ = make(things)
+    await nemesis.begin(Scripted(duration_s=60), things.things[0])
+    await nemesis.heal_all()
+    assert things.things[0].log == ["inject", "heal"]
+
+
 async def test_faults_strike_at_their_times_and_overlap() -> None:
     things = Things("a", "b")
     nemesis, records, _ = make(things)
