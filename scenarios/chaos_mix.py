@@ -155,7 +155,7 @@ def plan(p: Parameters) -> Plan:
             sends_ok=promised,
             delivered=promised,
             sender_reconnects=p.strikes,
-            receiver_reconnects=1,
+            receiver_reconnects=max(1, p.users // 2),
             # A change that found no core in time is not confirmed.
             resizes=2,
             fault_effects=len(faults),
