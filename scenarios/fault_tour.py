@@ -60,13 +60,15 @@ WAIT_S = 10.0
 def stops(hold_s: float) -> list[tuple[Planned, ...]]:
     """Return what strikes together, stop by stop, in two regions that the seed draws."""
     return [
-        # Links: each kind on both hops, in one region and in another.
+        # Links: each kind on both hops, in one region and in another. Bytes that are held for a
+        # client that leaves meanwhile would keep Toxiproxy from healing for seconds, so clients are
+        # paused on their way up.
         (at(0, LinkLatency(latency_ms=150, duration_s=hold_s), on=UPLINK),
          at(0, LinkCut(duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkBandwidth(duration_s=hold_s), on=UPLINK),
          at(0, LinkReset(), on=CLIENTS)),
         (at(0, LinkSlicer(duration_s=hold_s), on=UPLINK),
-         at(0, LinkPause(direction="downstream", duration_s=hold_s), on=CLIENTS)),
+         at(0, LinkPause(direction="upstream", duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkPause(duration_s=hold_s), on=UPLINK),
          at(0, LinkSlicer(direction="downstream", duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkCut(duration_s=hold_s, wait_s=WAIT_S), on=UPLINK),

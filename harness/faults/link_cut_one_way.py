@@ -25,8 +25,7 @@ class LinkCutOneWay:
     Connections look open to both ends, and new ones are accepted. Healing closes those that were
     open meanwhile, since bytes of theirs are lost.
 
-    Observed: pings on a connection that is open are not answered. Its healing shows whether that
-    connection ended.
+    Observed: pings on a connection that is open are not answered, and healing ends it.
 
     Attributes:
         direction: "upstream" (client → server) or "downstream".
@@ -52,8 +51,8 @@ class LinkCutOneWay:
         return await silence.listen(probe)
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """Pings were not answered, on a connection that stayed open."""
-        return silence.is_silent(dict(effect))
+        """Pings were not answered on a connection that stayed open, and ended at the healing."""
+        return silence.is_silent(dict(effect)) and effect.get("ended_after", 1) == 1
 
     async def heal(self, target: Target) -> Effect:
         """Swallow no more; observe that the connection that lost bytes is closed."""

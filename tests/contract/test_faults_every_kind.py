@@ -137,6 +137,10 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ),
         ("link_cut_one_way", {}),
         ("link_cut_one_way", {"sent_bytes": 48, "replied_bytes": 48, "ended": 0}),
+        (
+            "link_cut_one_way",
+            {"sent_bytes": 48, "replied_bytes": 0, "ended": 0, "ended_after": 0},
+        ),
         ("link_slow_close", {"added_close_ms": 1000}),
         ("link_slow_close", {"added_close_ms": 1000, "close_before_ms": 3, "close_after_ms": 700}),
         ("link_slow_close", {"added_close_ms": 1000, "close_before_ms": 3, "close_after_ms": -1}),
