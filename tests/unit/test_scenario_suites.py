@@ -78,6 +78,15 @@ def test_a_run_in_which_nothing_bit_does_not_count(loaded: LoadedScenario, profi
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+def test_a_claim_about_going_on_requires_that_readers_came_back(
+    loaded: LoadedScenario, profile: str
+) -> None:
+    if {"A9", "A12", "A13"} & set(loaded.scenario.checks):
+        needs = plan_of(loaded, profile).requires
+        assert needs.receiver_reconnects + needs.receiver_reconnects_each > 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_the_same_seed_makes_the_same_plan(loaded: LoadedScenario, profile: str) -> None:
     scenario = loaded.scenario
 
