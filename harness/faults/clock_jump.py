@@ -25,8 +25,8 @@ JUMP_S_MIN = 10.0
 SLACK_S = 5.0
 """How far a node's gauge may be off: its age, and the way of the answer."""
 
-SEEN_WITHIN_S = 5.0
-"""Deadline for a node's gauge to show the jump."""
+SEEN_WITHIN_S = 15.0
+"""Deadline for a node's gauge to show the jump; one that is recovering answers when it is ready."""
 
 POLL_S = 0.05
 
@@ -55,7 +55,7 @@ class ClockJump:
 
     jump_s: float = 3600.0
     duration_s: float = 2.0
-    wait_s: float = 5.0
+    wait_s: float = 10.0
 
     def __post_init__(self) -> None:
         # The comparison is written so that NaN is refused.

@@ -9,7 +9,8 @@ from typing import ClassVar
 from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
-from harness.faults.waiting import wait_for_connection
+from harness.faults.waiting import strike_connected
+from harness.links.link import Link
 
 
 @fault("link_cut")
@@ -33,8 +34,7 @@ class LinkCut:
     async def inject(self, target: Target) -> Effect:
         """Take the link down; observe the connections that closed and a refused attempt."""
         link = as_link(target)
-        await wait_for_connection(link, within_s=self.wait_s)
-        cut = await link.cut()
+        cut = await strike_connected(link, Link.cut, within_s=self.wait_s)
         return {"connections": cut.connections, "refused": float(await link.is_refusing())}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:

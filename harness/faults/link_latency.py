@@ -64,9 +64,9 @@ class LinkLatency:
         attributes = {"latency": self.latency_ms, "jitter": self.jitter_ms}
         await link.impose(_NAME, "latency", attributes, ways(self.direction))
         effect = {"added_rtt_min_ms": self._added_rtt_min_ms}
-        if link.can_probe:
+        if before_ms is not None:
             after_ms = await link.round_trip_ms()
-            effect["rtt_before_ms"] = -1 if before_ms is None else before_ms
+            effect["rtt_before_ms"] = before_ms
             effect["rtt_after_ms"] = -1 if after_ms is None else after_ms
         return effect
 
@@ -89,6 +89,12 @@ class LinkLatency:
 
 
 async def _quickest_ms(link: Link) -> float | None:
-    """Return the shortest of some round trips; None when no probe came back."""
-    trips = [await link.round_trip_ms() for _ in range(PROBES_BEFORE)]
-    return min((trip for trip in trips if trip is not None), default=None)
+    """Return the shortest of some round trips; None when no probe came back at first."""
+    quickest_ms: float | None = None
+    for _ in range(PROBES_BEFORE):
+        trip_ms = await link.round_trip_ms()
+        if trip_ms is None:
+            # Each attempt waits for the server to be back.
+            break
+        quickest_ms = trip_ms if quickest_ms is None else min(trip_ms, quickest_ms)
+    return quickest_ms

@@ -9,7 +9,8 @@ from typing import ClassVar
 from harness.faults.fault import LINK, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
-from harness.faults.waiting import wait_for_connection
+from harness.faults.waiting import strike_connected
+from harness.links.link import Link
 
 
 @fault("link_reset")
@@ -34,9 +35,7 @@ class LinkReset:
 
     async def inject(self, target: Target) -> Effect:
         """Reset; observe the connections that closed and those that ended by a reset."""
-        link = as_link(target)
-        await wait_for_connection(link, within_s=self.wait_s)
-        cut = await link.reset()
+        cut = await strike_connected(as_link(target), Link.reset, within_s=self.wait_s)
         effect = {"connections": float(cut.connections)}
         if cut.resets >= 0:
             effect["resets"] = cut.resets

@@ -11,12 +11,16 @@ from harness.faults.fields import at_least, at_most
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
+from harness.links.link import Link
 
 EFFECT_SHARE_MIN = 0.8
 """Share of the delay that a probe must see; the rest is granted to timers."""
 
 CLOSE_WITHIN_S = 3.0
 """Deadline for a close to come back beside the delay."""
+
+PROBES_BEFORE = 3
+"""Closes that are measured before the fault, of which the quickest counts."""
 
 DELAY_MS_MAX = 20_000
 
@@ -55,17 +59,16 @@ class LinkSlowClose:
         """Delay ends; observe how long a close takes before and after (-1: it never came)."""
         link = as_link(target)
         ways_ms = self.delay_ms * len(ways(self.direction))
-        before = await link.open_probe()
         effect: Effect = {"added_close_ms": ways_ms}
-        if before is not None:
-            took_ms = await before.half_close_ms(within_s=CLOSE_WITHIN_S)
-            await before.close()
-            effect["close_before_ms"] = -1 if took_ms is None else took_ms
+        # A busy server answers late now and then; the quickest says what the way takes.
+        for _ in range(PROBES_BEFORE):
+            took_ms = await _close_ms(link, within_s=CLOSE_WITHIN_S)
+            if took_ms is None:
+                break
+            effect["close_before_ms"] = min(took_ms, effect.get("close_before_ms", took_ms))
         await link.impose(_NAME, "slow_close", {"delay": self.delay_ms}, ways(self.direction))
-        after = await link.open_probe()
-        if after is not None:
-            took_ms = await after.half_close_ms(within_s=CLOSE_WITHIN_S + ways_ms / 1000)
-            await after.close()
+        if "close_before_ms" in effect:
+            took_ms = await _close_ms(link, within_s=CLOSE_WITHIN_S + ways_ms / 1000)
             effect["close_after_ms"] = -1 if took_ms is None else took_ms
         return effect
 
@@ -81,3 +84,13 @@ class LinkSlowClose:
         """Pass ends on at once again."""
         await as_link(target).lift(_NAME)
         return {}
+
+
+async def _close_ms(link: Link, *, within_s: float) -> float | None:
+    """Return how long a fresh probe's half-close took to be answered; None if it was not."""
+    probe = await link.open_probe()
+    if probe is None:
+        return None
+    took_ms = await probe.half_close_ms(within_s=within_s)
+    await probe.close()
+    return took_ms

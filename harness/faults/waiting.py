@@ -7,23 +7,33 @@ moment, and a fault on nothing shows nothing. So a fault waits a little before i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 
 from harness.faults.targets import ProcessTarget
-from harness.links.link import Link
+from harness.links.link import Cut, Link
 
 POLL_S = 0.005
 
 
-async def wait_for_connection(link: Link, *, within_s: float) -> None:
-    """Return when a connection of the link is open, or when the time is over.
+async def strike_connected(
+    link: Link, blow: Callable[[Link], Awaitable[Cut]], *, within_s: float
+) -> Cut:
+    """Cut or reset a link once a connection of it is open, or when the time is over.
 
-    Where the kernel does not tell how many are open, this returns at once.
+    Who finds no server behind the link is connected for a moment too: a blow that found nobody any
+    more is taken back and dealt again. Where the kernel does not tell how many are open, this
+    strikes at once, and once.
     """
-    await _until(lambda: link.connections() != 0, within_s)
+    deadline = time.monotonic() + within_s
+    while True:
+        await _until(lambda: link.connections() != 0, deadline - time.monotonic())
+        cut = await blow(link)
+        if cut.connections or link.connections() is None or time.monotonic() > deadline:
+            return cut
+        await link.restore()
 
 
 async def wait_for_process(process: ProcessTarget, *, within_s: float) -> None:
