@@ -14,7 +14,8 @@ import pytest
 from harness.links.ports import LOOPBACK, PortBlock
 from harness.report.result import Status
 from harness.systems.broker.settings import PASSWORD_VARIABLE
-from harness.systems.nats.server import find_server
+from harness.systems.nats.server import find_server, write_config
+from harness.systems.registry import load_system
 from harness.testing.broker_runs import SEEDS, check_of, failed_checks, run_trouble
 
 pytestmark = pytest.mark.integration
@@ -25,7 +26,7 @@ def test_jetstream_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Pat
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.counts.sends.ok == result.counts.delivered
     assert sum(fault.effective for fault in result.faults) >= 3
-    assert "sync_interval: always" in str(result.system.config["server_config"])
+    assert 'sync_interval: "always"' in str(result.system.config["server_config"])
     assert "nats-server: v" in str(result.system.config["server_version"])
     # Every client stayed behind its proxy, also after the server had told its own address.
     assert all(row.covered and row.connections_counted for row in result.coverage)
@@ -104,6 +105,13 @@ def test_a_server_that_does_not_take_us_in_is_told_at_once(
     assert (code, result.verdict.status) == (70, Status.ERROR)
     assert "does not take us in" in result.verdict.reason
     assert "--password" in result.verdict.reason
+
+
+@pytest.mark.parametrize("interval", ["always", "2m", "500ms", "1h30m"])
+def test_the_server_understands_the_intervals_that_we_allow(tmp_path: Path, interval: str):
+    load_system(f"nats?sync_interval={interval}")
+    config = write_config(tmp_path, 4222, "token", interval)
+    subprocess.run([find_server(), "-t", "-c", config], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("system", ["kafka", "nats", "valkey"])

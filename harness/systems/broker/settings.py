@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,18 @@ def choose(chosen: Mapping[str, str], key: str, allowed: Sequence[str], default:
     return value
 
 
+def choose_like(chosen: Mapping[str, str], key: str, form: str, words: str, default: str) -> str:
+    """Return the value of an option that must match the pattern `form`, which `words` explains.
+
+    Raises:
+        UsageError: It does not.
+    """
+    value = chosen.get(key, default)
+    if re.fullmatch(form, value) is None:
+        raise UsageError(f"option {key}={value}: {words}")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A server that somebody else runs."""
@@ -52,17 +65,24 @@ class Endpoint:
     ca_file: str = ""
 
     @classmethod
-    def chosen(cls, chosen: Mapping[str, str]) -> Endpoint | None:
+    def chosen(cls, chosen: Mapping[str, str], of_server: Sequence[str] = ()) -> Endpoint | None:
         """Return the endpoint that options name, None if they name none.
+
+        `of_server` are options of a server that we start ourselves.
 
         Raises:
             UsageError: It is no address, is on another machine without leave, its CA file is not
-                there, or something is said about an endpoint and none is named.
+                there, something is said about an endpoint and none is named, or something is said
+                that only a server of our own would heed.
         """
         if "endpoint" not in chosen:
             if extra := sorted(chosen.keys() & ENDPOINT_OPTIONS.keys()):
                 raise UsageError(f"option {extra[0]}: only with an endpoint")
             return None
+        if vain := [key for key in of_server if key in chosen]:
+            raise UsageError(
+                f"option {vain[0]}: only for a server that Tallystick starts, not at an endpoint"
+            )
         host, colon, port = chosen["endpoint"].rpartition(":")
         host = host.strip("[]")
         if not (colon and host and port.isdigit() and 0 < int(port) < 65_536):

@@ -21,7 +21,7 @@ from harness.systems.broker.deployment import (
     reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
-from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
 from harness.systems.kafka.client import (
     ConsumerLine,
     ProducerLine,
@@ -83,9 +83,11 @@ class KafkaSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen)
+        self._endpoint = Endpoint.chosen(chosen, of_server=("flush",))
         self._acks = choose(chosen, "acks", tuple(ACKS), "all")
-        self._flush = chosen.get("flush", "1")
+        self._flush = choose_like(
+            chosen, "flush", r"[1-9][0-9]{0,17}", "a number of messages, 1 or more", "1"
+        )
         strong = self._acks == "all"
         allowed = ("on", "off") if strong else ("off",)
         self._idempotence = choose(chosen, "idempotence", allowed, allowed[0]) == "on"

@@ -34,11 +34,10 @@ BATCH_BYTES_MAX = 256 * 1024
 TERMINAL = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.InvalidTopicError,
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.InvalidMessageError,
 )
-"""Errors after which a message will definitely never be stored. After every other one that aiokafka
-does not try again by itself, it is unknown whether it was."""
+"""Errors after which a message will definitely never be stored: every attempt ends so. After every
+other one that aiokafka does not try again by itself it is unknown: leave may be withdrawn, and a
+request may be damaged, when an attempt before it was stored."""
 
 
 class Producer:

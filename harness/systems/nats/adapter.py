@@ -19,7 +19,7 @@ from harness.systems.broker.deployment import (
     reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
-from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
 from harness.systems.nats.client import NatsLine, ask_version, remove_streams
 from harness.systems.nats.core import CoreLine
 from harness.systems.nats.server import find_server, server_version, write_config
@@ -31,6 +31,8 @@ PING = b"PING\r\n"
 
 SYNC_INTERVAL = "always"
 """Synced before every acknowledgement. The server's own default is every two minutes."""
+
+SYNC_INTERVAL_FORM = r"always|([0-9]+(ms|s|m|h))+"
 
 
 class NatsSystem:
@@ -60,9 +62,12 @@ class NatsSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen)
+        self._endpoint = Endpoint.chosen(chosen, of_server=("sync_interval",))
         self._jetstream = choose(chosen, "jetstream", ("on", "off"), "on") == "on"
-        self._sync_interval = chosen.get("sync_interval", SYNC_INTERVAL)
+        self._sync_interval = choose_like(
+            chosen, "sync_interval", SYNC_INTERVAL_FORM, "always, or a time as 500ms or 2m",
+            SYNC_INTERVAL,
+        )  # fmt: skip
         self._chosen = dict(chosen)
         self.version = "JetStream" if self._jetstream else "core"
         self.promises = (

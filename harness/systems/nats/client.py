@@ -58,16 +58,9 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]")
 _NO_RESPONDERS = "503"
 _PULL_OVER = ("404", "408")
 
-RETRIED = {
-    10077: "the store refused (maximum messages or bytes)",
-    10023: "insufficient resources",
-    10167: "too many requests",
-    10008: "JetStream temporarily unavailable",
-}
-"""Errors in acknowledgements after which the same ids are published again."""
-
 TERMINAL = {10054: "message larger than the stream allows"}
-"""Errors in acknowledgements after which a message will definitely never be stored."""
+"""Errors in acknowledgements after which a message will definitely never be stored. After every
+other one the same ids are published again."""
 
 
 class NatsLine:
@@ -124,14 +117,15 @@ class NatsLine:
             stream = await self._stream(batch.inbox)
             number = self._inboxes.index(batch.inbox)
             for n, message in pack(batch, index_first):
-                await self._client.publish(
-                    stream,
-                    message,
-                    reply=f"{self._answers}.{number}.{n}",
-                    headers={"Nats-Msg-Id": f"{batch.producer:x}-{n}"},
-                )
-        except nats.errors.MaxPayloadError:
-            self._ears.refused(batch.inbox, batch.n_first, batch.count, "message too large")
+                try:
+                    await self._client.publish(
+                        stream,
+                        message,
+                        reply=f"{self._answers}.{number}.{n}",
+                        headers={"Nats-Msg-Id": f"{batch.producer:x}-{n}"},
+                    )
+                except nats.errors.MaxPayloadError:
+                    self._ears.refused(batch.inbox, n, 1, "message too large")
         except nats.errors.Error as error:
             raise Unavailable(str(error)) from error
 

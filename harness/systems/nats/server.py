@@ -48,7 +48,7 @@ def server_version(program: Path) -> str:
 def write_config(run_dir: Path, port: int, token: str, sync_interval: str) -> Path:
     """Write the server's configuration into the run folder and return its path.
 
-    `sync_interval` is "always" or a time, as "2m".
+    `sync_interval` is "always" or a time, as "2m"; without quotes that would be two million.
     """
     path = run_dir / "nats.conf"
     store = json.dumps(str(run_dir / "nats"))
@@ -59,7 +59,7 @@ max_payload: {MAX_PAYLOAD_BYTES}
 authorization {{ token: {json.dumps(token)} }}
 jetstream {{
   store_dir: {store}
-  sync_interval: {sync_interval}
+  sync_interval: {json.dumps(sync_interval)}
   max_buffered_msgs: {BUFFERED_MSGS_MAX}
 }}
 """

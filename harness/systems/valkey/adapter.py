@@ -66,7 +66,7 @@ class ValkeySystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen)
+        self._endpoint = Endpoint.chosen(chosen, of_server=("appendonly", "appendfsync"))
         self._chosen = dict(chosen)
         self._server_options = {
             "appendonly": choose(chosen, "appendonly", ("yes", "no"), "yes"),
