@@ -45,6 +45,7 @@ from harness.cli.under_test import (
     Password,
     Token,
     User,
+    cannot,
     place_of,
     shown_command,
 )
@@ -52,7 +53,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
-from harness.run.fitting import fit
+from harness.run.fitting import fit, lack_of
 from harness.run.planted import refuse_planted
 from harness.run.request import (
     REFERENCE_SYSTEM,
@@ -127,7 +128,8 @@ def run(
     for one in systems:
         under_test, plan_wanted = load_system(one), loaded.scenario.plan_for(parameters)
         refuse_planted(under_test, plan_wanted)
-        _check_abilities(loaded, one)
+        if lack := lack_of(loaded.scenario, under_test):
+            raise UsageError(f"{loaded.scenario.name} {lack}; {cannot(one)}")
         fit(plan_wanted, under_test)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
@@ -224,12 +226,6 @@ def run_and_report(request: RunRequest, reports: Reports) -> int:
         reports.write_run()
         print_result(make_console(sys.stdout), result, request.run_dir)
     return code
-
-
-def _check_abilities(loaded: LoadedScenario, system: str) -> None:
-    missing = sorted(loaded.scenario.needs - load_system(system).abilities)
-    if missing:
-        raise UsageError(f"{loaded.scenario.name} needs {', '.join(missing)}; {system} cannot")
 
 
 def _show_plan(loaded: LoadedScenario, parameters: Parameters, profile: str, seed: int) -> None:

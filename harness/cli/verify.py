@@ -30,7 +30,7 @@ from harness.cli.under_test import (
     place_of,
 )
 from harness.errors import UsageError
-from harness.run.fitting import fit
+from harness.run.fitting import fit, lack_of
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
@@ -98,8 +98,15 @@ def verify(
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
+    reasons = [_why_not(loaded, profile, under_test) for _, loaded in chosen]
+    runnable = [one for one, reason in zip(chosen, reasons, strict=True) if not reason]
+    skipped = [
+        (loaded, reason) for (_, loaded), reason in zip(chosen, reasons, strict=True) if reason
+    ]
     if dry_run:
-        _show(profile, [loaded for _, loaded in chosen], repeat)
+        _show(profile, [loaded for _, loaded in runnable], repeat)
+        for loaded, reason in skipped:
+            typer.echo(f"not applicable to {under_test.name}: {loaded.scenario.name}: {reason}")
         return
     suite_seed = draw_seed() if seed is None else check_seed(seed)
     suite_dir = folder_for(f"{stamp()}-verify-{suite_seed}", out)
@@ -112,12 +119,8 @@ def verify(
         stop_at_failure=fail_fast,
         reports=reports,
     )
-    runnable = []
-    for place, loaded in chosen:
-        if reason := _why_not(loaded, profile, under_test):
-            job.skip(loaded, reason)
-        else:
-            runnable.append((place, loaded))
+    for loaded, reason in skipped:
+        job.skip(loaded, reason)
     sys.stderr.write(f"seed {suite_seed}, results in {suite_dir}\n")
     others = [draw_seed() if seed is None else seed for _ in range(repeat - 1)]
     raise typer.Exit(job.run_all(_rounds(runnable, system, [suite_seed, *others])))
@@ -151,9 +154,8 @@ def _rounds(
 
 def _why_not(loaded: LoadedScenario, profile: str, under_test: System) -> str:
     """Return why the system cannot be put through a scenario, "" if it can."""
-    missing = sorted(loaded.scenario.needs - under_test.abilities)
-    if missing:
-        return f"needs {', '.join(missing)}"
+    if lack := lack_of(loaded.scenario, under_test):
+        return lack
     try:
         fit(loaded.scenario.plan_for(checked_parameters(loaded, profile, {})), under_test)
     except UsageError as error:

@@ -23,9 +23,9 @@ from harness.scenario.phases import (
     Start,
     Storm,
 )
-from harness.scenario.scenario import Plan
+from harness.scenario.scenario import Plan, Scenario
 from harness.systems.port import System
-from harness.systems.promises import Ability, Promise
+from harness.systems.promises import IN_WORDS, Ability, Promise
 
 _CORE_LINK = "edge-core:"
 _EDGE = "edge:"
@@ -156,6 +156,13 @@ def fit(plan: Plan, system: System) -> tuple[Plan, tuple[str, ...]]:
     limits = tuple(text for text in plan.limits if fitting.limit(text))
     whole = replace(plan, phases=phases, requires=requires, limits=limits)
     return whole, tuple(fitting.left_out)
+
+
+def lack_of(scenario: Scenario, system: System) -> str:
+    """Return what a scenario needs and cannot be done to a system, in words; "" if nothing."""
+    missing = sorted(scenario.needs - system.abilities)
+    words = ", ".join(IN_WORDS[ability] for ability in missing)
+    return f"needs to {words} ({', '.join(missing)})" if missing else ""
 
 
 def _disturbs(phase: Phase) -> bool:

@@ -5,6 +5,7 @@ They stand apart from the port so that pure code, such as the checkers, can name
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -38,3 +39,15 @@ class Ability(StrEnum):
     PRESENCE = "presence"
     SWITCHES = "switches"
     """Its nodes can be started with switches for faults inside them: store, power, clock."""
+
+
+IN_WORDS: Mapping[Ability, str] = {
+    Ability.KILL: "kill its processes",
+    Ability.RESTART: "stop and start its processes",
+    Ability.PAUSE: "pause its processes",
+    Ability.RESIZE: "change the bucket counts of its inboxes",
+    Ability.INSPECT: "read its store",
+    Ability.PRESENCE: "ask it who is online",
+    Ability.SWITCHES: "break store, power and clock inside its processes",
+}
+"""What the harness can do to a system that has an ability."""

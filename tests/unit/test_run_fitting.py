@@ -10,7 +10,9 @@ import pytest
 from harness.cli.main import run_cli
 from harness.errors import UsageError
 from harness.report.codec import decode_suite
-from harness.run.fitting import fit
+from harness.run.fitting import fit, lack_of
+from harness.scenario.loader import find
+from harness.scenario.parameters import resolve
 from harness.scenario.phases import (
     AskPresence,
     Drain,
@@ -24,6 +26,7 @@ from harness.scenario.phases import (
 )
 from harness.scenario.scenario import Plan, Requires
 from harness.systems.reference.adapter import SYSTEM as REFERENCE
+from harness.systems.registry import load_system
 from harness.testing.queue_system import SYSTEM as QUEUE
 from tallystick import LinkReset, Planned, ProcessKill, Topology, at
 
@@ -132,4 +135,39 @@ def test_a_suite_lists_what_does_not_apply_and_goes_on(tmp_path: Path):
         (out / "suite.json").read_bytes()
     ).not_applicable}  # fmt: skip
     assert "link_cut on edge-core:apac" in left_out["region_partition"]
-    assert left_out["edge_crash"] == "needs kill"
+    assert left_out["edge_crash"] == "needs to kill its processes (kill)"
+
+
+def test_a_dry_run_of_a_suite_tells_what_does_not_apply_and_counts_the_rest(capsys):
+    words = ["verify", "--system", "harness.testing.queue_system:SYSTEM", "--dry-run"]
+    assert run_cli([*words, "--only", "reconnect_storm,region_partition,edge_crash"]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("reconnect_storm ")
+    assert rest[1].startswith("standard: 1 scenarios, ")
+    name = "not applicable to queue"
+    assert rest[2].startswith(f"{name}: region_partition: no fault of this scenario applies")
+    assert rest[3] == f"{name}: edge_crash: needs to kill its processes (kill)"
+    assert len(rest) == 4
+
+
+def test_what_an_endpoint_lacks_is_said_at_the_start(capsys):
+    words = ["run", "core_crash", "--system", "nats", "--endpoint", "127.0.0.1:4222"]
+    assert run_cli(words) == 2
+    assert capsys.readouterr().err.strip() == (
+        "tallystick: core_crash needs to kill its processes (kill); "
+        "nats at an endpoint cannot: its processes are somebody else's, and left alone"
+    )
+
+
+@pytest.mark.parametrize("profile", ["smoke", "standard", "nightly"])
+@pytest.mark.parametrize("system", ["nats", "valkey", "kafka"])
+@pytest.mark.parametrize(
+    "name",
+    ["offline_messaging", "global_fan_in", "core_crash", "reset_mid_batch", "slow_receiver",
+     "reconnect_storm", "noisy_neighbour", "chaos_mix"],
+)  # fmt: skip
+def test_eight_scenarios_apply_to_every_broker(name: str, system: str, profile: str):
+    scenario, under_test = find(name).scenario, load_system(system)
+    assert lack_of(scenario, under_test) == ""
+    fitted, _ = fit(scenario.plan_for(resolve(scenario.parameters, profile, {})), under_test)
+    assert fitted.requires.delivered > 0
