@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import run_cli
+from harness.conform import cases as _cases  # noqa: F401  # Registers them.
+from harness.conform.case import CASES
+from harness.systems.kafka.server import missing
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +23,7 @@ def conform(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[
     return code, {line[1]: line[0] for line in lines if len(line) == 4 and line[3] == "s"}
 
 
-@pytest.mark.parametrize("system", [f"{QUEUE}:SYSTEM", "reference", "valkey"])
+@pytest.mark.parametrize("system", [f"{QUEUE}:SYSTEM", "reference", "nats", "valkey"])
 def test_sound_adapters_pass_all_that_applies(
     system: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -31,6 +34,17 @@ def test_sound_adapters_pass_all_that_applies(
     # The queue has no cursor and no process; the others are asked everything.
     skipped = [name for name, word in ended.items() if word == "NOT_APPLICABLE"]
     assert len(skipped) == (4 if system.startswith(QUEUE) else 0)
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"no Kafka server: {missing()}")
+def test_kafka_does_its_duties_while_its_server_is_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    # Three more end the server, which takes half a minute; whole runs do so in `test_kafka`.
+    duties = [one.name for one in CASES if not one.abilities]
+    code, ended = conform(capsys, "kafka", "--only", ",".join(duties), "--out", str(tmp_path))
+    assert (code, ended) == (0, dict.fromkeys(duties, "PASS"))
+    assert len(duties) == 15
 
 
 @pytest.mark.parametrize(
