@@ -31,6 +31,8 @@ from harness.faults.targets import ProcessTarget, as_link, as_process
 from harness.history import records
 from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
+from harness.links.probe import ProbeWords
+from harness.processes.process import Process
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -54,6 +56,10 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
+from harness.systems.broker.codec import pack
+from harness.systems.broker.connector import BrokerConnector
+from harness.systems.broker.deployment import BrokerDeployment, open_client_links
+from harness.systems.broker.line import Dial, Ears, Memory, ReaderLine, SenderLine, Unavailable
 from harness.systems.port import (
     Batch,
     Connector,
@@ -76,16 +82,17 @@ from harness.systems.promises import Ability, Promise
 from harness.systems.topology import Topology, client_link, client_links
 
 __all__ = [
-    "Ability", "AskPresence", "Batch", "CatchUp", "Churn", "ClockJump", "Clue", "Connector",
-    "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment", "Drain", "Effect", "Fault",
-    "Found", "Hands", "HarnessError", "Inspect", "Kill", "Link", "LinkBandwidth", "LinkCut",
-    "LinkCutOneWay", "LinkLatency", "LinkLimitData", "LinkPause", "LinkReset", "LinkSlicer",
-    "LinkSlowClose", "LinkWanted", "Links", "Load", "Login", "Logout", "NodeUsage",
-    "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters", "PayloadSpec", "Phase",
-    "Plan", "Planned", "PowerLoss", "PresenceView", "ProcessKill", "ProcessPause",
-    "ProcessTarget", "ProcessTerminate", "Promise", "Promote", "Read", "Receiver", "Requires",
-    "Resized", "Restart", "RunOfMessages", "Scenario", "Send", "Sender", "SessionLogin",
-    "SetupError", "Start", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError",
-    "Storm", "Stream", "System", "Target", "Topology", "UsageError", "as_link", "as_process", "at",
-    "check", "client_link", "client_links", "every", "fault", "random_mix", "records",
+    "Ability", "AskPresence", "Batch", "BrokerConnector", "BrokerDeployment", "CatchUp", "Churn",
+    "ClockJump", "Clue", "Connector", "CrashInRecovery", "DamagedHistory", "Delivery", "Deployment",
+    "Dial", "Drain", "Ears", "Effect", "Fault", "Found", "Hands", "HarnessError", "Inspect", "Kill",
+    "Link", "LinkBandwidth", "LinkCut", "LinkCutOneWay", "LinkLatency", "LinkLimitData",
+    "LinkPause", "LinkReset", "LinkSlicer", "LinkSlowClose", "LinkWanted", "Links", "Load", "Login",
+    "Logout", "Memory", "NodeUsage", "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters",
+    "PayloadSpec", "Phase", "Plan", "Planned", "PowerLoss", "PresenceView", "ProbeWords", "Process",
+    "ProcessKill", "ProcessPause", "ProcessTarget", "ProcessTerminate", "Promise", "Promote",
+    "Read", "ReaderLine", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
+    "Send", "Sender", "SenderLine", "SessionLogin", "SetupError", "Start", "StoreFull",
+    "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream", "System", "Target",
+    "Topology", "Unavailable", "UsageError", "as_link", "as_process", "at", "check", "client_link",
+    "client_links", "every", "fault", "open_client_links", "pack", "random_mix", "records",
 ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keyword
-import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,7 @@ KINDS = ("scenario", "system", "check", "fault")
 
 _NEXT = {
     "scenario": "tallystick run ./{name}.py --profile smoke",
-    "system": "tallystick run ./your_scenario.py --system {name}:SYSTEM",
+    "system": "tallystick conform {name}:SYSTEM",
     "check": "tallystick run ./{name}.py",
     "fault": "tallystick run ./{name}.py",
 }
@@ -64,7 +63,7 @@ def filled(kind: str, module: str) -> str:
     """Return the file of a kind with the names put in."""
     text = (files(TEMPLATES) / f"{kind}.py").read_text(encoding="utf-8")
     # In a user's project Tallystick is a package among others; here it is our own.
-    text = re.sub(r"(import [^\n]+)\n\nfrom tallystick", r"\1\nfrom tallystick", text)
+    text = text.replace("\nimport anyio\n\nfrom tallystick", "\nimport anyio\nfrom tallystick")
     words = module.strip("_").split("_")
     return (
         text.replace("template_name", module)

@@ -43,6 +43,19 @@ def test_a_new_check_is_made_on_a_new_system() -> None:
     assert all(link.covered for link in result.coverage)
 
 
+def test_a_new_system_does_its_duties_and_is_found_out_when_it_does_not(capsys) -> None:
+    assert run_cli(["new", "system", "late_system"]) == 0
+    capsys.readouterr()
+    assert run_cli(["conform", "late_system:SYSTEM"]) == 0
+    assert "NOT_APPLICABLE" not in capsys.readouterr().out
+    file = Path("late_system.py")
+    text = file.read_text()
+    file.write_text(text.replace("log.extend(messages[known_count:])", "log.extend(messages)"))
+    case = "resent_messages_are_stored_once"
+    assert run_cli(["conform", "late_system:SYSTEM", "--only", case]) == 1
+    assert f"FAIL           {case}" in capsys.readouterr().out
+
+
 def test_a_new_fault_has_its_effect() -> None:
     assert run_cli(["new", "fault", "late_fault"]) == 0
     assert run_cli(["run", "./late_fault.py", "--out", "kept"]) in (0, 4)

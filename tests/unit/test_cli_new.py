@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +41,8 @@ def _registries(monkeypatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", new.KINDS)
 def test_a_new_file_lints_and_holds_what_it_is_called_for(kind: str, capsys) -> None:
     assert run_cli(["new", kind, "late-thing"]) == 0
-    assert "made late_thing.py\nnext: tallystick run" in capsys.readouterr().out
+    verb = "conform" if kind == "system" else "run"
+    assert f"made late_thing.py\nnext: tallystick {verb}" in capsys.readouterr().out
     text = Path("late_thing.py").read_text()
     assert "emplate" not in text
     assert ast.get_docstring(ast.parse(text), clean=True).startswith("Late thing: ")  # type: ignore[union-attr]
@@ -49,6 +53,24 @@ def test_a_new_file_lints_and_holds_what_it_is_called_for(kind: str, capsys) -> 
     for words in (["check", *config], ["format", "--check", *config]):
         done = subprocess.run([*ruff, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_adapter_to_copy_has_under_200_lines_of_code() -> None:
+    """Not counted: blank lines, comments, docstrings, and the broker to run against behind it."""
+    assert run_cli(["new", "system", "mine"]) == 0
+    adapter, broker, _ = Path("mine.py").read_text().partition("\n\nclass Broker:")
+    assert broker
+    no_code = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    tokens = list(tokenize.generate_tokens(io.StringIO(adapter).readline))
+    code = {
+        line
+        for before, token in pairwise(tokens)
+        # A text that begins a line is a docstring.
+        if token.type not in no_code
+        and not (token.type == tokenize.STRING and before.type in no_code)
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    assert 100 < len(code) < 200
 
 
 def test_the_files_to_copy_are_type_checked_with_the_rest() -> None:
