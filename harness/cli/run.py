@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +35,7 @@ from harness.cli.options import (
     UntilFail,
 )
 from harness.cli.reports import Reports
-from harness.cli.several import run_on_all, split_systems
+from harness.cli.several import on_all, run_on_all, split_systems
 from harness.cli.suite import Planned, SuiteJob, new_suite
 from harness.cli.under_test import (
     AllowRemote,
@@ -53,8 +53,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
-from harness.run.fitting import fit, lack_of
-from harness.run.planted import refuse_planted
+from harness.run.fitting import fit_scenario, lack_of
 from harness.run.request import (
     REFERENCE_SYSTEM,
     RunOutcome,
@@ -126,19 +125,16 @@ def run(
     limits = checked_limits(limit or [])
     systems = split_systems(system)
     for one in systems:
-        under_test, plan_wanted = load_system(one), loaded.scenario.plan_for(parameters)
-        refuse_planted(under_test, plan_wanted)
+        under_test = load_system(one)
         if lack := lack_of(loaded.scenario, under_test):
             raise UsageError(f"{loaded.scenario.name} {lack}; {cannot(one)}")
-        fit(plan_wanted, under_test)
+        fit_scenario(loaded.scenario, parameters, under_test)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)
         return
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if until_fail and repeat == 1:
         repeat = REPEAT_MAX
-    if repeat > 1 and len(systems) > 1:
-        raise UsageError("--repeat and several systems: run one system at a time, then compare")
     if repeat > 1 or len(systems) > 1:
         plan = Planned(
             loaded=loaded,
@@ -148,7 +144,7 @@ def run(
             assignments=assignments,
             system=system,
         )
-        kind = "repeated" if repeat > 1 else "systems"
+        kind = "systems" if len(systems) > 1 else "repeated"
         suite_dir = folder_for(f"{stamp()}-{loaded.scenario.name}-{chosen}-{kind}", out)
         job = SuiteJob(
             suite_dir=suite_dir,
@@ -159,10 +155,11 @@ def run(
             stop_at_failure=until_fail or fail_fast,
             reports=reports,
         )
-        sys.stderr.write(f"{max(repeat, len(systems))} runs at most, results in {suite_dir}\n")
+        sys.stderr.write(f"{repeat * len(systems)} runs at most, results in {suite_dir}\n")
+        seeds = [chosen, *(draw_seed() if seed is None else chosen for _ in range(repeat - 1))]
         if len(systems) > 1:
-            raise typer.Exit(run_on_all(systems, plan, job))
-        raise typer.Exit(job.run_all(_repeats(plan, repeat, fresh=seed is None)))
+            raise typer.Exit(run_on_all(on_all(plan, systems, seeds), job))
+        raise typer.Exit(job.run_all(_repeats(plan, seeds)))
     request = make_request(
         loaded,
         scenario,
@@ -180,11 +177,9 @@ def run(
     raise typer.Exit(run_and_report(request, reports))
 
 
-def _repeats(plan: Planned, repeat: int, *, fresh: bool) -> Iterator[Planned]:
+def _repeats(plan: Planned, seeds: Sequence[int]) -> Iterator[Planned]:
     name = plan.loaded.scenario.name
-    yield replace(plan, folder=f"{name}-1")
-    for number in range(2, repeat + 1):
-        seed = draw_seed() if fresh else plan.seed
+    for number, seed in enumerate(seeds, start=1):
         yield replace(plan, folder=f"{name}-{number}", seed=seed)
 
 

@@ -30,7 +30,7 @@ from harness.cli.under_test import (
     place_of,
 )
 from harness.errors import UsageError
-from harness.run.fitting import fit, lack_of
+from harness.run.fitting import fit_scenario, lack_of
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
@@ -157,7 +157,7 @@ def _why_not(loaded: LoadedScenario, profile: str, under_test: System) -> str:
     if lack := lack_of(loaded.scenario, under_test):
         return lack
     try:
-        fit(loaded.scenario.plan_for(checked_parameters(loaded, profile, {})), under_test)
+        fit_scenario(loaded.scenario, checked_parameters(loaded, profile, {}), under_test)
     except UsageError as error:
         return str(error)
     return ""

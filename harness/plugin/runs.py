@@ -19,6 +19,7 @@ from harness.cli.carry_out import (
     check_keep_history,
     check_seed,
     checked_limits,
+    checked_parameters,
     make_request,
     mark_interrupted,
 )
@@ -26,7 +27,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Limits, Result, Status
 from harness.report.terminal import make_console, print_result
-from harness.run.planted import refuse_planted
+from harness.run.fitting import fit_scenario
 from harness.run.request import REFERENCE_SYSTEM, RunOutcome, RunRequest, draw_seed
 from harness.run.verdict import EXIT_SIGINT
 from harness.scenario.loader import LoadedScenario, find
@@ -108,30 +109,28 @@ class Runs:
         parameters: dict[str, Value],
     ) -> RunRequest:
         loaded, place = self._find(scenario)
-        under_test = load_system(system)
-        missing = sorted(loaded.scenario.needs - under_test.abilities)
-        if missing:
-            raise UsageError(f"{loaded.scenario.name} needs {', '.join(missing)}; {system} cannot")
         if seed is None:
             seed = draw_seed() if self.seed is None else self.seed
+        profile = profile or self.profile
+        assignments = {name: _text(value) for name, value in parameters.items()}
+        values = checked_parameters(loaded, profile, assignments, check_seed(seed))
+        fit_scenario(loaded.scenario, values, load_system(system))
         checked = checked_limits(list(limits))
         check_keep_history(keep_history)
         run_dir = self._new_folder()
-        request = make_request(
+        self.kept.append(run_dir)
+        return make_request(
             loaded,
             place,
-            profile=profile or self.profile,
-            seed=check_seed(seed),
-            assignments={name: _text(value) for name, value in parameters.items()},
+            profile=profile,
+            seed=seed,
+            assignments=assignments,
             system=system,
             run_dir=run_dir,
             command=f"pytest {self.test}",
             keep_history=keep_history,
             limits=checked,
         )
-        refuse_planted(under_test, loaded.scenario.plan_for(request.parameters))
-        self.kept.append(run_dir)
-        return request
 
     def _find(self, scenario: str | Path | Scenario) -> tuple[LoadedScenario, str]:
         if isinstance(scenario, Scenario):

@@ -12,6 +12,8 @@ from dataclasses import replace
 from harness.errors import UsageError
 from harness.faults.fault import SWITCHED
 from harness.faults.schedule import Planned
+from harness.run.planted import refuse_planted
+from harness.scenario.parameters import Parameters
 from harness.scenario.phases import (
     AskPresence,
     Inspect,
@@ -174,3 +176,21 @@ def _disturbs(phase: Phase) -> bool:
             return any(isinstance(event, Storm) for _, event in phase.during)
         case _:
             return False
+
+
+def fit_scenario(
+    scenario: Scenario, parameters: Parameters, system: System, planted_bug: str = ""
+) -> tuple[Plan, tuple[str, ...]]:
+    """Return the plan of a scenario as it applies to a system, and what was left out, in words.
+
+    The one door to every run: of the command line, of a suite, of a test.
+
+    Raises:
+        UsageError: The system lacks an ability that the scenario needs, nothing of the plan is
+            left (`fit`), or there is a bug that was not asked for (`refuse_planted`).
+    """
+    plan = scenario.plan_for(parameters)
+    refuse_planted(system, plan, planted_bug)
+    if lack := lack_of(scenario, system):
+        raise UsageError(f"{scenario.name} {lack}; {system.name} cannot")
+    return fit(plan, system)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import anyio
 import msgspec
 
-from harness.errors import DamagedHistory, HarnessError, SetupError, UsageError
+from harness.errors import DamagedHistory, HarnessError, SetupError
 from harness.faults.nemesis import write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
@@ -32,11 +32,10 @@ from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.fitting import fit
+from harness.run.fitting import fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
-from harness.run.planted import refuse_planted
 from harness.run.replay import with_schedules
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
@@ -57,10 +56,9 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
     run is cancelled (a signal), everything is stopped and what was recorded stays, incomplete.
     """
     system = load_system(request.system)
-    plan = request.loaded.scenario.plan_for(request.parameters)
-    refuse_planted(system, plan, request.planted_bug)
-    _check_abilities(request, system)
-    plan, left_out = fit(plan, system)
+    plan, left_out = fit_scenario(
+        request.loaded.scenario, request.parameters, system, request.planted_bug
+    )
     for line in left_out:
         observer.note(line)
     for text in plan.limits:
@@ -175,13 +173,6 @@ def _first_line(group: BaseExceptionGroup[BaseException]) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return str(error).strip() or type(error).__name__
-
-
-def _check_abilities(request: RunRequest, system: System) -> None:
-    missing = sorted(request.loaded.scenario.needs - system.abilities)
-    if missing:
-        name = request.loaded.scenario.name
-        raise UsageError(f"{name} needs {', '.join(missing)}, which {system.name} cannot do")
 
 
 def _with_drain(plan: Plan) -> tuple[Phase, ...]:

@@ -148,6 +148,27 @@ def test_every_repeat_counts_and_the_worst_is_the_verdict(monkeypatch, capsys) -
     assert "FAIL         offline_messaging-2" in capsys.readouterr().out
 
 
+def test_repeats_of_several_systems_go_round_by_round_into_one_table(monkeypatch, capsys) -> None:
+    say(monkeypatch, "passed,passed,passed,crash,passed,failed")
+    both = "reference,harness.testing.queue_system:SYSTEM"
+    words = ["run", "slow_receiver", "--system", both, "--repeat", "3", "--out", "x"]
+    assert run_cli(words) == 1
+    queue = "harness.testing.queue_system_SYSTEM"
+    suite = decode_suite(Path("x/suite.json").read_bytes())
+    assert [one.result.partition("/")[0] for one in suite.scenarios] == [
+        f"{system}-{number}" for number in (1, 2, 3) for system in ("reference", queue)
+    ]
+    seeds = [decode_result((Path("x") / one.result).read_bytes()).run.seed
+             for one in suite.scenarios]  # fmt: skip
+    assert seeds[0::2] == seeds[1::2]
+    assert len(set(seeds)) == 3
+    first, second = Path("x/systems.md").read_text().splitlines()[2:]
+    assert first.startswith("| reference | PASS x3 | ")
+    assert second.startswith("| harness.testing.queue_system:SYSTEM | PASS, ERROR, FAIL | ")
+    assert first.count("..") > 4
+    assert "PASS, ERROR, FAIL" in capsys.readouterr().out
+
+
 def test_a_given_seed_is_repeated(monkeypatch) -> None:
     say(monkeypatch, "passed")
     assert run_cli(["run", "offline_messaging", "--repeat", "2", "--seed", "7", "--out", "x"]) == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.main import run_cli
 from harness.errors import UsageError
 from harness.plugin.toxic import parse_address
 from harness.testing import stand_in_runner
@@ -104,6 +105,31 @@ def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     assert "tallystick: the proxy did not come up" in text
     assert "tallystick: no parameter 'userz'" in text
     assert list((pytester.path / "kept").rglob("result.json"))
+
+
+def test_what_the_command_line_refuses_is_refused_in_its_words(session, pytester, capsys) -> None:
+    """A plan goes through one door, so a test runs what `tallystick run` would."""
+    queue = "harness.testing.queue_system:SYSTEM"
+    wanted = {"region_partition": queue, "edge_crash": queue}
+    words = []
+    for name, system in wanted.items():
+        assert run_cli(["run", name, "--system", system, "--out", "x"]) == 2
+        words.append(capsys.readouterr().err.strip().removeprefix("tallystick: "))
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        f"""
+        import pytest
+
+        @pytest.mark.parametrize("name", {list(wanted)})
+        def test_it(tallystick, name):
+            tallystick.run(name, system="{queue}", profile="standard")
+        """
+    )
+    done.assert_outcomes(failed=2)
+    text = "\n".join(done.outlines)
+    assert "no fault of this scenario applies to queue" in words[0]
+    assert all(f"tallystick: {one}" in text for one in words)
+    assert not Path("results").exists()
 
 
 SLOW = """
