@@ -48,10 +48,14 @@ def compare(
     """
     allowed = parse_allowed(worse_by or [])
     Reports(markdown=markdown_).check()
-    found = compare_sets(load_set(a), load_set(b), allowed, names=(str(a), str(b)))
+    found = compare_sets(
+        load_set(a), load_set(b), allowed,
+        names=(str(a), str(b)), broken=(broken_runs(a), broken_runs(b)),
+    )  # fmt: skip
     if not found.pairs:
         raise UsageError(
-            f"no scenario is in both: {', '.join(found.only_a)} / {', '.join(found.only_b)}"
+            "nothing in A has one counterpart in B: "
+            f"{', '.join(found.only_a)} / {', '.join(found.only_b)}"
         )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -98,11 +102,20 @@ def load_set(place: Path) -> list[Result]:
     return found
 
 
+def broken_runs(place: Path) -> list[str]:
+    """Return the names of a suite's runs that broke at once, and left no result to compare."""
+    return [path.parent.name for path in _of_suite(place) if not path.is_file()]
+
+
+def _of_suite(place: Path) -> list[Path]:
+    suite = place / SUITE_NAME if place.is_dir() else place
+    if suite.name != SUITE_NAME or not suite.is_file():
+        return []
+    return [suite.parent / one.result for one in load_suite(suite).scenarios]
+
+
 def _result_files(place: Path) -> list[Path]:
-    if place.name == SUITE_NAME or (place / SUITE_NAME).is_file():
-        suite = place if place.is_file() else place / SUITE_NAME
-        listed = [suite.parent / one.result for one in load_suite(suite).scenarios]
-        # A run that broke at once left no result; the verdict of the suite says so.
+    if listed := _of_suite(place):
         return [path for path in listed if path.is_file()]
     if place.is_file():
         return [place]

@@ -18,7 +18,7 @@ from harness.report.result import Check, CheckStatus, Limits, Result, Status
 from harness.report.subjects import match
 from harness.run import limits, verdict
 
-COMPARISON_SCHEMA = "tallystick.comparison/1.0"
+COMPARISON_SCHEMA = "tallystick.comparison/1.1"
 
 HEADLINES = ("ack_p99_ms", "delivery_p99_ms", "delivered_per_s", "cpu_us_per_message")
 """What a bare ``--worse-by 10%`` is about."""
@@ -118,7 +118,10 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything side by side. `exit_code` is 4 where a limit was passed, else 0."""
+    """Everything side by side. `exit_code` is 4 where a limit was passed, else 0.
+
+    `broken_a` and `broken_b` name the runs of a suite that broke before they had a result.
+    """
 
     schema: str = COMPARISON_SCHEMA
     a: str
@@ -126,6 +129,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[Pair]
     only_a: list[str]
     only_b: list[str]
+    broken_a: list[str] = []
+    broken_b: list[str] = []
     passed: list[str]
     exit_code: int
 
@@ -155,20 +160,33 @@ def compare(
     allowed: Allowed,
     *,
     names: tuple[str, str] = ("A", "B"),
+    broken: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> Comparison:
-    """Compare two sets of runs; `harness.report.subjects` says which of them belong together."""
+    """Compare two sets of runs; `harness.report.subjects` says which of them belong together.
+
+    Args:
+        a: The results of one side.
+        b: Those that are held against them.
+        allowed: How much worse they may be.
+        names: What the sides are called.
+        broken: The names of each side's runs that broke before they had a result.
+    """
     matched = match(a, b)
     pairs = [_pair(name, of_a, of_b, allowed) for name, of_a, of_b in matched.pairs]
     passed = [line for pair in pairs for line in _passed(pair, allowed)]
     if allowed.any:
         # A run that broke at once leaves no result, and none is no better than a bad one.
         passed += [f"{name}: has a result in A and none in B" for name in matched.only_a]
+        if len(broken[1]) > len(broken[0]):
+            passed.append(f"broke before they had a result: {', '.join(broken[1])}")
     return Comparison(
         a=names[0],
         b=names[1],
         pairs=pairs,
         only_a=matched.only_a,
         only_b=matched.only_b,
+        broken_a=list(broken[0]),
+        broken_b=list(broken[1]),
         passed=passed,
         exit_code=verdict.EXIT_LIMITS_MISSED if passed else verdict.EXIT_PASS,
     )

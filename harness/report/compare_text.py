@@ -59,6 +59,9 @@ def _behind(comparison: Comparison) -> Iterator[str]:
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
             yield f"\nOnly in {side}: {', '.join(names)}"
+    for side, names in (("A", comparison.broken_a), ("B", comparison.broken_b)):
+        if names:
+            yield f"\nERROR, without a result, in {side}: {', '.join(names)}"
     if comparison.passed:
         yield ""
         yield from (f"WORSE  {line}" for line in comparison.passed)
@@ -73,6 +76,9 @@ def markdown(comparison: Comparison) -> str:
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
             parts.append(f"Only in {side}: {escape(', '.join(names))}\n")
+    for side, names in (("A", comparison.broken_a), ("B", comparison.broken_b)):
+        if names:
+            parts.append(f"ERROR, without a result, in {side}: {escape(', '.join(names))}\n")
     return "\n".join(parts)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from harness.report.result import Result
@@ -62,9 +62,9 @@ def match(a: Iterable[Result], b: Iterable[Result]) -> Matching:
     """Find the counterparts: the closest ones first.
 
     Equal subjects belong together. Of what is left, one on each side belong together that share
-    scenario, system and profile (a parameter was changed), then scenario and profile (one system
-    against another), then the scenario, as long as either side has only one; in the end two that
-    are alone on their sides.
+    scenario, system and profile (a parameter was changed), then scenario, profile and parameters
+    (one system against another), then less of it, as long as either side has only one; in the end
+    two that are alone on their sides.
     """
     left_a, left_b = by_subject(a), by_subject(b)
     everything = [*left_a, *left_b]
@@ -72,6 +72,7 @@ def match(a: Iterable[Result], b: Iterable[Result]) -> Matching:
     likenesses: tuple[Callable[[Subject], Hashable], ...] = (
         lambda one: one,
         lambda one: (one.scenario, one.system, one.profile),
+        lambda one: (one.scenario, one.profile, one.parameters),
         lambda one: (one.scenario, one.profile),
         lambda one: one.scenario,
     )
@@ -105,7 +106,9 @@ def _pair_name(a: Subject, b: Subject, everything: Sequence[Subject]) -> str:
         return f"{a.scenario} / {b.scenario}"
     if a == b:
         return _name(a, everything)
-    return f"{a.scenario} ({a.system} / {b.system})" if a.system != b.system else a.scenario
+    told = [f"{a.system} / {b.system}"] if a.system != b.system else []
+    told += [pair for pair in _set_apart(a, everything) if pair in _set_apart(b, everything)]
+    return _with(a.scenario, told)
 
 
 def _name(one: Subject, everything: Sequence[Subject]) -> str:
@@ -117,7 +120,19 @@ def _name(one: Subject, everything: Sequence[Subject]) -> str:
     others = {other for other in others if other.system == one.system}
     if any(other.profile != one.profile for other in others):
         told.append(one.profile)
-    alike = {other for other in others if other.profile == one.profile}
-    changed = {pair for other in alike for pair in set(one.parameters) - set(other.parameters)}
-    told += [f"{name}={value}" for name, value in sorted(changed)]
-    return f"{one.scenario} ({', '.join(told)})" if told else one.scenario
+    return _with(one.scenario, told + _set_apart(one, everything))
+
+
+def _set_apart(one: Subject, everything: Sequence[Subject]) -> list[str]:
+    """Return the parameters by which a subject differs from those that are alike in all else."""
+    changed = {
+        pair
+        for other in everything
+        if replace(other, parameters=one.parameters) == one
+        for pair in set(one.parameters) - set(other.parameters)
+    }
+    return [f"{name}={value}" for name, value in sorted(changed)]
+
+
+def _with(scenario: str, told: Sequence[str]) -> str:
+    return f"{scenario} ({', '.join(told)})" if told else scenario

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -166,7 +167,7 @@ def test_suites_and_folders_of_repeats_are_matched_by_scenario(two_places, capsy
     (pair,) = found["pairs"]
     assert (pair["scenario"], pair["runs_a"], pair["runs_b"]) == ("fan", 1, 2)
     assert found["only_a"] == ["offline_messaging"]
-    assert found["schema"] == "tallystick.comparison/1.0"
+    assert found["schema"] == "tallystick.comparison/1.1"
     assert run_cli(["compare", a, f"{a}/suite.json"]) == 0
 
 
@@ -182,6 +183,22 @@ def test_the_text_fits_80_columns_and_the_page_is_appended(two_places, capsys, t
     text = page.read_text()
     assert text.startswith("before\n# Comparison")
     assert "| ack_p99_ms | 100 | 155 (150..160) | +55.0 % | WORSE |" in text
+
+
+def test_a_run_that_broke_without_a_result_is_told_and_passes_a_limit(two_places, capsys) -> None:
+    whole, _ = two_places
+    cut = shutil.copytree(whole, whole.with_name("cut"))
+    (cut / "offline_messaging" / "result.json").unlink()
+    page = cut / "page.md"
+    limit = ("--worse-by", "99%")
+    assert run_cli(["compare", str(whole), str(cut), "--markdown", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "ERROR, without a result, in B: offline_messaging" in out
+    assert "ERROR, without a result, in B: offline\\_messaging" in page.read_text()
+    assert run_cli(["compare", str(whole), str(cut), *limit]) == 4
+    assert "WORSE  broke before they had a result: offline_messaging" in capsys.readouterr().out
+    for same in (whole, cut):
+        assert run_cli(["compare", str(same), str(same), *limit]) == 0
 
 
 @pytest.mark.parametrize("text", ["ten", "10%%", "ack_p98_ms=1%", "=5", "-3%"])
@@ -237,6 +254,16 @@ def test_one_system_is_held_against_another() -> None:
     b = [about(system="nats"), about("other", "nats")]
     found = compare(a, b, NO_LIMIT)
     assert names(found) == [("fan (reference / nats)", 1, 1), ("other (reference / nats)", 1, 1)]
+
+
+def test_one_system_is_held_against_another_with_each_of_several_parameters() -> None:
+    a, b = ([about(system=name, rate=rate) for rate in (5, 6)] for name in ("reference", "nats"))
+    found = compare(a, b, NO_LIMIT)
+    assert [pair.scenario for pair in found.pairs] == [
+        "fan (reference / nats, rate=5)",
+        "fan (reference / nats, rate=6)",
+    ]
+    assert not any("rate" in text for pair in found.pairs for text in pair.differences)
 
 
 def test_a_changed_parameter_is_compared_and_told() -> None:
