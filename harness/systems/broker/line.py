@@ -53,6 +53,9 @@ class Memory:
 class Keepsake(Protocol):
     """Something that outlives connections."""
 
+    def leave(self) -> None:
+        """Nobody listens any more, until the next line is dialled. Idempotent."""
+
     async def close(self) -> None:
         """End it; nothing is told any more. Idempotent."""
 

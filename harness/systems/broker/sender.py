@@ -119,6 +119,9 @@ class BrokerSender:
         line, self._line = self._line, None
         if line is not None:
             self._lines.leave(line)
+        if self._memory.kept is not None:
+            # Also while a line is being dialled: what is told to a life that is over is lost.
+            self._memory.kept.leave()
 
     def _flush_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._outbox.flush)

@@ -41,16 +41,22 @@ request may be damaged, when an attempt before it was stored."""
 
 
 class Producer:
-    """One idempotent producer and what it has not answered."""
+    """One idempotent producer and what it has been handed.
+
+    A sender numbers the messages to an inbox without gaps and begins again with the oldest that is
+    unanswered, as far as it knows. It may know less than has happened: answers come while a publish
+    waits for its turn or for room. So what was handed over once is never handed over again.
+    """
 
     def __init__(self, port: int, connect: Mapping[str, Any]) -> None:
         self.door = Door(port)
         self._prefix: str = connect["prefix"]
         self._ears: Ears | None = None
-        self._pending: set[tuple[str, int]] = set()
+        self._handed: dict[tuple[int, str], int] = {}
+        """The last n that was handed over, by producer and inbox."""
         self._publishing = asyncio.Lock()
-        self._late: list[tuple[str, int, asyncio.Future[Any]]] = []
-        """Answers that came while nobody listened."""
+        self._late: list[tuple[str, tuple[str, int, int, int | str]]] = []
+        """What there was to tell while nobody listened: the ear and what it is to hear."""
         idempotent = bool(connect["idempotence"])
         self._producer = AIOKafkaProducer(
             bootstrap_servers=f"127.0.0.1:{port}",
@@ -84,8 +90,8 @@ class Producer:
         self.door.broken = ears.lost
         self._ears = ears
         late, self._late = self._late, []
-        for each in late:
-            self._answered(*each)
+        for ear, about in late:
+            self._tell(ear, *about)
         if not await self._producer.client.force_metadata_update():
             raise Unavailable("the broker tells nothing of itself")
 
@@ -97,13 +103,15 @@ class Producer:
     async def publish(self, batch: Batch, index_first: int) -> None:
         """Hand over what it does not have already."""
         topic = topic_of(self._prefix, batch.inbox)
+        whose = (batch.producer, batch.inbox)
         # One at a time: whoever published on the connection before may still wait for room.
         async with self._publishing:
             try:
                 await self._producer.client._wait_on_metadata(topic)
                 for n, message in pack(batch, index_first):
-                    if (batch.inbox, n) not in self._pending:
+                    if n > self._handed.get(whose, -1):
                         await self._send(topic, batch.inbox, n, message)
+                        self._handed[whose] = n
             except kafka_errors.KafkaError as error:
                 raise Unavailable(str(error) or type(error).__name__) from error
 
@@ -111,32 +119,28 @@ class Producer:
         try:
             answer = await self._producer.send(topic, message, partition=0)
         except TERMINAL as error:
-            self._tell_refused(inbox, n, str(error) or type(error).__name__)
+            self._tell("refused", inbox, n, 1, str(error) or type(error).__name__)
         else:
-            self._pending.add((inbox, n))
             answer.add_done_callback(partial(self._answered, inbox, n))
 
     def _answered(self, inbox: str, n: int, answer: asyncio.Future[Any]) -> None:
-        self._pending.discard((inbox, n))
         if answer.cancelled():
-            return
-        if self._ears is None:
-            # Published again, it would be stored again: whoever listens next must be told.
-            self._late.append((inbox, n, answer))
             return
         error = answer.exception()
         if error is None:
             about = answer.result()
             # Without acknowledgements, and for what was known already, there is no offset.
-            self._ears.answered(inbox, n, 1, -1 if about is None else about.offset)
-        elif isinstance(error, TERMINAL):
-            self._tell_refused(inbox, n, str(error) or type(error).__name__)
+            self._tell("answered", inbox, n, 1, -1 if about is None else about.offset)
         else:
-            self._ears.unknown(inbox, n, 1, str(error) or type(error).__name__)
+            ear = "refused" if isinstance(error, TERMINAL) else "unknown"
+            self._tell(ear, inbox, n, 1, str(error) or type(error).__name__)
 
-    def _tell_refused(self, inbox: str, n: int, error: str) -> None:
-        if self._ears is not None:
-            self._ears.refused(inbox, n, 1, error)
+    def _tell(self, ear: str, inbox: str, n: int, count: int, what: int | str) -> None:
+        if self._ears is None:
+            # It is never published again: whoever listens next must be told.
+            self._late.append((ear, (inbox, n, count, what)))
+        else:
+            getattr(self._ears, ear)(inbox, n, count, what)
 
     async def close(self) -> None:
         """End it, without sending what it still has."""
