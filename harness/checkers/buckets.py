@@ -195,8 +195,11 @@ def _shared_place(group: Column, table: StoredTable) -> Mask:
     """Mark entries that share their bucket position with one at another position."""
     order = np.lexsort((table.pos, table.bpos, group))
     g, b, p = group[order], table.bpos[order], table.pos[order]
-    same = (g[1:] == g[:-1]) & (b[1:] == b[:-1]) & (p[1:] != p[:-1])
+    fresh = np.ones(len(order), dtype=np.bool_)
+    fresh[1:] = (g[1:] != g[:-1]) | (b[1:] != b[:-1])
+    first = np.flatnonzero(fresh)
+    last = np.append(first[1:], len(order)) - 1
+    # Positions rise within a place, so where its ends agree all do.
     shared = np.zeros(len(order), dtype=np.bool_)
-    shared[order[1:][same]] = True
-    shared[order[:-1][same]] = True
+    shared[order] = np.repeat(p[first] != p[last], last - first + 1)
     return shared
