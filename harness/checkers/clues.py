@@ -10,7 +10,7 @@ import numpy as np
 from harness.checkers.check import WITNESSES_MAX, Clue
 from harness.checkers.facts import Facts, Lines
 from harness.checkers.index import Oddity
-from harness.checkers.intervals import KEY_BITS, Column, Spans, Steps
+from harness.checkers.intervals import Column, Spans
 
 
 def seconds(t_ns: int) -> str:
@@ -55,16 +55,6 @@ def of_counts(
             for i in range(min(count, WITNESSES_MAX - len(clues)))
         ]
     return clues
-
-
-def holders(lines: Lines, inbox: Column, pos: Column) -> Column:
-    """Return the key of the message at each position of an inbox; -1 where none is known."""
-    begin = lines.inbox << KEY_BITS | lines.pos
-    held = Steps.of(begin, begin + lines.count, np.arange(len(begin)))
-    place = inbox << KEY_BITS | np.maximum(pos, 0)
-    row = np.where(pos < 0, -1, held.at(place, -1))
-    keys: Column = np.where(row < 0, -1, lines.key[row] + place - begin[row])
-    return keys
 
 
 def _clue(facts: Facts, key: int, pos: int, told: str, other: int = -1) -> Clue:

@@ -3,7 +3,8 @@
 A run of messages at consecutive positions is a line: key and position rise together. Two lines of
 one stream that share an n put that message at two positions; two lines that share a position hold
 two messages there. So both questions are coverage counts over the lines, exact for the whole
-history, whatever reader or reply named them. O(lines log lines).
+history, whatever reader, reply or inspection named them. O(lines log lines), and O(log lines) for
+each message that an inspection found.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from harness.systems.promises import Promise
 
 def doubled(facts: Facts) -> Spans:
     """Return the messages that are at two or more positions."""
-    begins, ends, depth = depths(facts.log.key, facts.log.end)
+    begins, ends, depth = depths(facts.places.key, facts.places.end)
     return Spans(begins[depth > 1], ends[depth > 1])
 
 
 @check("A6", "DIVERGENT", "two different messages at one position", reach=Reach.PARTS)
 def divergent(facts: Facts) -> Found:
-    """Over all readers, replays and replies; instances are positions."""
-    log = facts.log
+    """Over all readers, replays, replies and inspections; instances are positions.
+
+    A stored message counts where it had taken effect before the inspection, or where the one had
+    that the log has at its position.
+    """
+    misplaced = facts.misplaced
+    other_had = facts.until_of(misplaced.held) < misplaced.begun_ns
+    log = facts.log_and(facts.elsewhere | (misplaced.held >= 0) & other_had)
     begin = log.inbox << KEY_BITS | log.pos
     begins, ends, depth = depths(begin, begin + log.count)
     shared = Spans(begins[depth > 1], ends[depth > 1])
@@ -58,12 +65,12 @@ def divergent(facts: Facts) -> Found:
 )
 def dup_log(facts: Facts) -> Found:
     """Instances are messages. Redelivery of one position is no duplicate; it is counted apart."""
-    twice = doubled(facts)
-    begins, ends, _ = depths(facts.log.key, facts.log.end)
+    log, twice = facts.places, doubled(facts)
+    begins, ends, _ = depths(log.key, log.end)
 
     def tell(key: int) -> str:
-        over = (facts.log.key <= key) & (key < facts.log.end)
-        positions = (facts.log.pos + key - facts.log.key)[over].tolist()
+        over = (log.key <= key) & (key < log.end)
+        positions = (log.pos + key - log.key)[over].tolist()
         return f"is in the log at the positions {', '.join(map(str, sorted(positions)[:4]))}"
 
     return Found(

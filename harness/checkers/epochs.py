@@ -119,15 +119,18 @@ def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
     reach=Reach.PARTS,
 )
 def resize_loss(facts: Facts) -> Found:
-    """A1, A7 or B2 of a message under way ([I, U]) during a resize. Instances are messages.
+    """A1, A7 or B2 of a message under way ([I, U]) during a resize, and A7 of one moved by it.
 
-    The same anomalies as there, told apart because a resize is what they have in common.
+    The same anomalies as there, told apart because a resize is what they have in common. Moved is
+    what an inspection after the resize found at another position. Instances are messages.
     """
     if not facts.index.resizes_invoked:
         return Found(examined=0, not_applicable="no inbox was resized")
-    wrong = facts.lost
+    wrong, moved = facts.lost, Spans.empty()
     if facts.promised(Promise.EXACTLY_ONCE_LOG):
-        wrong = wrong.union(doubled(facts))
+        twice = doubled(facts)
+        wrong = wrong.union(twice)
+        moved = _moved(facts).both(twice)
     if facts.promised(Promise.FIFO_PIPELINED):
         lines, count, _ = reordered(facts)
         wrong = wrong.union(Spans.of(lines.key, lines.key + count))
@@ -140,7 +143,7 @@ def resize_loss(facts: Facts) -> Found:
     for resize in facts.index.resizes_invoked:
         mine = inbox == facts.index.inbox(resize.inbox)
         under_way |= mine & (invoked <= _resize_end(facts, resize)) & (until >= resize.t_ns)
-    labelled = Spans(begins[under_way], ends[under_way])
+    labelled = Spans(begins[under_way], ends[under_way]).union(moved)
     return Found(
         examined=len(facts.index.resizes_invoked) if facts.is_last else 0,
         instances=labelled.count,
@@ -149,6 +152,18 @@ def resize_loss(facts: Facts) -> Found:
         ),
         unknown=facts.not_drained(),
     )
+
+
+def _moved(facts: Facts) -> Spans:
+    """Return what was found elsewhere after a resize that was not over when it was sent."""
+    key, begun_ns = facts.misplaced.key[facts.elsewhere], facts.misplaced.begun_ns[facts.elsewhere]
+    invoked, inbox = facts.invoked_at.at(key, NEVER), facts.inbox_of(key)
+    moved = np.zeros(len(key), dtype=np.bool_)
+    for resize in facts.index.resizes_invoked:
+        mine = inbox == facts.index.inbox(resize.inbox)
+        since = (resize.t_ns < begun_ns) & (invoked <= _resize_end(facts, resize))
+        moved |= mine & since
+    return Spans.of(key[moved], key[moved] + 1)
 
 
 def _resize_end(facts: Facts, asked: ResizeInvoked) -> int:

@@ -140,6 +140,32 @@ class Lines:
         """Messages of each run."""
         return self.end - self.key
 
+    def holders(self, inbox: Column, pos: Column) -> Column:
+        """Return the key of a message at each position of an inbox; -1 where none is known."""
+        if not len(self.key):
+            return np.full(len(pos), -1, dtype=np.int64)
+        begin = self.inbox << KEY_BITS | self.pos
+        held = Steps.of(begin, begin + self.count, np.arange(len(begin)))
+        place = inbox << KEY_BITS | np.maximum(pos, 0)
+        row = np.where(pos < 0, -1, held.at(place, -1))
+        return np.where(row < 0, -1, self.key[row] + place - begin[row])
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """Stored messages that the log does not have where an inspection found them.
+
+    Attributes:
+        key, pos: The messages, and where they are stored.
+        begun_ns: When the inspection began.
+        held: The message that the log has at this position instead, -1 for none.
+    """
+
+    key: Column
+    pos: Column
+    begun_ns: Column
+    held: Column
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
@@ -412,6 +438,46 @@ class Facts:
     def stored_distinct(self) -> list[StoredTable]:
         """The same per inbox, what several inspections found alike only once."""
         return distinct(self.stored)
+
+    @cached_property
+    def misplaced(self) -> Misplaced:
+        """What inspections found where the log has another message, or none that is known."""
+        found = [(column([]),) * 4]
+        for table in self.stored:
+            inbox = np.broadcast_to(np.int64(self.index.inbox(table.inbox)), table.pos.shape)
+            held = self.log.holders(inbox, table.pos)
+            other = np.flatnonzero(held != table.key)
+            begun_ns = self.index.snapshots[table.inspection].begun_ns
+            found.append(
+                (table.key[other], table.pos[other], np.full(len(other), begun_ns), held[other])
+            )
+        return Misplaced(*map(np.concatenate, zip(*found, strict=True)))
+
+    @cached_property
+    def elsewhere(self) -> Mask:
+        """Which of `misplaced` had taken effect before the inspection began.
+
+        An inspection beside the system may see a commit that is not durable yet, and a crash may
+        undo it. What was acknowledged or delivered before lies where it will stay.
+        """
+        return self.until_of(self.misplaced.key) < self.misplaced.begun_ns
+
+    @cached_property
+    def places(self) -> Lines:
+        """The log, and the other places at which messages are stored."""
+        return self.log_and(self.elsewhere)
+
+    def log_and(self, stored: Mask) -> Lines:
+        """Return the log and, as more of it, the marked ones of `misplaced`."""
+        if not stored.any():
+            return self.log
+        key, pos = self.misplaced.key[stored], self.misplaced.pos[stored]
+        log = self.log
+        return self.merge_lines(
+            np.concatenate((log.key, key)),
+            np.concatenate((log.end, key + 1)),
+            np.concatenate((log.pos, pos)) - (np.concatenate((log.key, key)) & (NUMBER_LIMIT - 1)),
+        )
 
     # Reading
 

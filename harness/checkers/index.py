@@ -135,12 +135,16 @@ class Session:
 
 
 class Snapshot:
-    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found."""
+    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found.
 
-    __slots__ = ("complete", "inbox", "messages")
+    `begun_ns` is when the first row was recorded.
+    """
 
-    def __init__(self, inbox: int) -> None:
+    __slots__ = ("begun_ns", "complete", "inbox", "messages")
+
+    def __init__(self, inbox: int, begun_ns: int) -> None:
         self.inbox = inbox
+        self.begun_ns = begun_ns
         self.messages = 0
         self.complete = False
 
@@ -516,15 +520,15 @@ class Index:
         if {size, len(record.producers), len(record.ns)} != {8 * record.count}:
             self.misnumbered.add(1, record)
             return
-        self._snapshot(record.inbox).messages += size // 8
+        self._snapshot(record).messages += size // 8
         self._stored_waiting.append(record)
         self._passed += size // 8
 
-    def _snapshot(self, inbox: str) -> Snapshot:
-        number = self._open_snapshot.get(inbox)
+    def _snapshot(self, record: Stored | StoredEnd) -> Snapshot:
+        number = self._open_snapshot.get(record.inbox)
         if number is None:
-            number = self._open_snapshot[inbox] = len(self.snapshots)
-            self.snapshots.append(Snapshot(self.inbox(inbox)))
+            number = self._open_snapshot[record.inbox] = len(self.snapshots)
+            self.snapshots.append(Snapshot(self.inbox(record.inbox), record.t_ns))
         return self.snapshots[number]
 
     def _put_stored(self) -> None:
@@ -587,7 +591,7 @@ class Index:
 
     def _stored_end(self, record: StoredEnd) -> None:
         self._put_stored()
-        self._snapshot(record.inbox).complete = True
+        self._snapshot(record).complete = True
         del self._open_snapshot[record.inbox]
 
     def _ack_invoked(self, record: AckInvoked) -> None:

@@ -73,7 +73,7 @@ _ANOMALIES = (
     ),
     _anomaly(
         "A6", "DIVERGENT", "Two different messages were seen at one position of one inbox.",
-        "Over all readers, re-reads and acknowledgements.",
+        "Over all readers, re-reads, acknowledgements and inspections of the store.",
     ),
     _anomaly(
         "A7", "DUP-LOG", "One message lies at two positions: it is in the log twice.",

@@ -81,11 +81,13 @@ class Scribbler:
             self._tick()
             step = self.rng.choices(list(steps), list(steps.values()))[0]
             step(self.rng.choice(self.inboxes))
+        inspected = self.rng.choice(("no", "no", "no", "before", "after"))
+        if inspected == "before":
+            self._inspect()
         if self.rng.random() < 0.7:
             self._finish()
-        if self.rng.random() < 0.4:
-            for inbox in self.inboxes:
-                self._store(inbox)
+        if inspected == "after":
+            self._inspect()
         return in_order(self.records)
 
     def _bad(self) -> bool:
@@ -222,6 +224,10 @@ class Scribbler:
             for _ in range(3):
                 self._deliver(inbox)
 
+    def _inspect(self) -> None:
+        for inbox in self.inboxes:
+            self._store(inbox)
+
     def _store(self, inbox: _Inbox) -> None:
         if self.rng.random() < 0.5:
             asked = ResizeInvoked(self._tick(), inbox.name, 0, 2)
@@ -238,6 +244,7 @@ class Scribbler:
             bucket = (producer + n) % (epoch + 1)
             bpos = next_bpos.get((epoch, bucket), 0)
             next_bpos[epoch, bucket] = bpos + (not self._bad())
+            place = max(0, pos + self.rng.choice((-1, 0, 1, 3))) if self._bad() else pos
             self.records.append(
                 Stored(
                     self.t_ns,
@@ -247,7 +254,7 @@ class Scribbler:
                     epoch + 1,
                     1,
                     bpos,
-                    np.array([pos], "<u8").tobytes(),
+                    np.array([place], "<u8").tobytes(),
                     np.array([producer], "<u8").tobytes(),
                     np.array([n], "<u8").tobytes(),
                 )

@@ -89,6 +89,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
         if m[1] in drained
     )
     found |= _log_order(world)
+    found |= _places(records, world)
     found |= _resumption(records, world, run)
     found |= _stored(records, world)
     return found
@@ -227,11 +228,6 @@ def _disagreements(world: _World) -> int:
 
 
 def _log_order(world: _World) -> dict[str, int]:
-    at: dict[tuple[str, int], set[Message]] = defaultdict(set)
-    positions: dict[Message, set[int]] = defaultdict(set)
-    for pos, m in world.log:
-        at[m[1], pos].add(m)
-        positions[m].add(pos)
     sent = [(pos, m) for pos, m in world.log if m in world.invoked]
     infinity = math.inf
 
@@ -239,8 +235,6 @@ def _log_order(world: _World) -> dict[str, int]:
         return [(pos, o) for pos, o in sent if o[1] == m[1]]
 
     found = {
-        "A6": sum(len(held) > 1 for held in at.values()),
-        "A7": sum(len(where) > 1 for where in positions.values()),
         "B1": sum(
             any(
                 o[0] == m[0] and world.ok.get(o, infinity) < world.invoked[m] and there > pos
@@ -329,9 +323,8 @@ class _Entry:
     bucket: int
 
 
-def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
-    """Judge one inspection; the random histories hold no second one."""
-    entries = [
+def _entries(records: Sequence[Record]) -> list[_Entry]:
+    return [
         _Entry((int(p), row.inbox, int(n)), int(pos), row.bpos_first + i, row.epoch, row.bucket)
         for row in records
         if isinstance(row, Stored)
@@ -344,6 +337,36 @@ def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
             )
         )
     ]
+
+
+def _places(records: Sequence[Record], world: _World) -> dict[str, int]:
+    """A6 and A7: over the log, and over what one inspection found of what was settled before it."""
+    begun: dict[str, float] = {}
+    for row in records:
+        if isinstance(row, Stored):
+            begun.setdefault(row.inbox, row.t_ns)
+    at: dict[tuple[str, int], set[Message]] = defaultdict(set)
+    positions: dict[Message, set[int]] = defaultdict(set)
+    for pos, m in world.log:
+        at[m[1], pos].add(m)
+        positions[m].add(pos)
+    settled = {m for m in {*world.ok, *world.first} if world.until(m) < begun.get(m[1], 0)}
+    logged = {place: set(held) for place, held in at.items()}
+    for entry in _entries(records):
+        held = logged.get((entry.m[1], entry.pos), set())
+        if entry.m in settled or held & settled:
+            at[entry.m[1], entry.pos].add(entry.m)
+        if entry.m in settled:
+            positions[entry.m].add(entry.pos)
+    return {
+        "A6": sum(len(held) > 1 for held in at.values()),
+        "A7": sum(len(where) > 1 for where in positions.values()),
+    }
+
+
+def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
+    """Judge one inspection; the random histories hold no second one."""
+    entries = _entries(records)
     proofs: list[tuple[str, int, float]] = [
         (e.m[1], e.epoch, world.until(e.m)) for e in entries if e.m in world.invoked
     ]
