@@ -127,7 +127,7 @@ def run(
     for one in systems:
         under_test = load_system(one)
         if lack := lack_of(loaded.scenario, under_test):
-            raise UsageError(f"{loaded.scenario.name} {lack}; {cannot(one)}")
+            raise UsageError(f"{loaded.scenario.name} {lack}; {cannot(one, under_test.name)}")
         fit_scenario(loaded.scenario, parameters, under_test)
     if dry_run:
         _show_plan(loaded, parameters, profile, chosen)

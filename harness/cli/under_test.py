@@ -86,9 +86,9 @@ def place_of(
     return f"{system}{'&' if '?' in system else '?'}{query}"
 
 
-def cannot(place: str) -> str:
+def cannot(place: str, name: str) -> str:
     """Return that a system cannot have something done to it, and why if it is at an endpoint."""
-    name, _, query = place.partition("?")
+    _, _, query = place.partition("?")
     if "endpoint" in dict(parse_qsl(query)):
         return f"{name} at an endpoint cannot: its processes are somebody else's, and left alone"
     return f"{name} cannot"
