@@ -25,6 +25,7 @@ from harness.report.html_parts import (
     failures,
     faults_table,
     limits_table,
+    lines_of,
     status_word,
     table,
 )
@@ -36,6 +37,9 @@ REPORT_NAME = "report.html"
 
 BUCKET_CHARTS_MAX = 12
 """Bar charts of buckets per run; the tables of `result.json` have all."""
+
+FAULT_NAMES_MAX = 12
+"""More bands than this are not named in the charts (`page.js`), nor below them."""
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -149,12 +153,13 @@ def _run(page: Page, number: int) -> Iterator[str]:
             yield _chart(number, chart)
         yield (
             f'<p class="legend-note">In bins of {page.series.bin_ms} ms. Latency counts from when '
-            "a message was due, to within 3 %. Shaded: a fault held; dotted: a single blow.</p>"
+            "a message was due, to within 3 %. Shaded: a fault held, or a node was down; dotted: "
+            f"a single blow. {escape(_fault_names(result.faults))}</p>"
             "<noscript>The charts need scripts; all other figures stand in the tables.</noscript>"
         )
     yield from faults_table(result.faults)
     yield "<h2>Processes</h2>"
-    yield "".join(f"<div>{escape(line)}</div>" for line in words.processes(result.processes))
+    yield from lines_of(words.processes(result.processes))
     if result.processes:
         yield _chart(number, "processes")
     if page.series is not None and page.series.processes:
@@ -162,7 +167,8 @@ def _run(page: Page, number: int) -> Iterator[str]:
     buckets = _buckets(result)
     if buckets:
         yield "<h2>Buckets</h2>"
-        for index in range(len(buckets)):
+        for index, bucket in enumerate(buckets):
+            yield f'<p class="chart-name">{escape(bucket["title"])}</p>'
             yield _chart(number, "bucket", small=True, index=index)
     yield from checks_table(result.checks)
     yield "<h2>Repeat and look</h2>"
@@ -177,6 +183,11 @@ def _chart(number: int, kind: str, *, small: bool = False, index: int = -1) -> s
         f'<div class="chart{" small" if small else ""}" data-run="{number}" '
         f'data-chart="{kind}"{more}></div>'
     )
+
+
+def _fault_names(faults: Sequence[Fault]) -> str:
+    names = dict.fromkeys(f"{one.id} {one.kind}" for one in faults)
+    return f"{', '.join(names)}." if names and len(names) <= FAULT_NAMES_MAX else ""
 
 
 def _buckets(result: Result) -> list[dict[str, Any]]:

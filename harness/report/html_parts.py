@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -18,17 +18,20 @@ from harness.run.verdict import failed_in_order, in_trust_order
 WITNESSES_MAX = 8
 """Witnesses drawn per check; the result file holds more."""
 
-WITNESSES_OPEN = 3
-"""Of them so many are open from the start."""
+WITNESSES_OPEN = 1
+"""Of them so many are open from the start: the next ones mostly tell the same again."""
+
+WITNESSES_TOLD = 3
+"""Of so many the whole way of the message is drawn, of the others their records."""
 
 
 def told_messages(result: Result) -> list[str]:
-    """Return the messages whose whole way should be drawn: those of the open witnesses."""
+    """Return the messages whose whole way should be drawn."""
     explained, _ = failed_in_order(result.checks)
     return [
         witness.message
         for check in explained
-        for witness in check.witnesses[:WITNESSES_OPEN]
+        for witness in check.witnesses[:WITNESSES_TOLD]
         if witness.message
     ]
 
@@ -44,7 +47,8 @@ def failures(result: Result, run_dir: str, stories: Mapping[str, Story]) -> Iter
     explained, doubtful = failed_in_order(result.checks)
     for check in explained:
         yield f'<section class="box broken"><h2>{escape(check.id)} {escape(check.name)}</h2>'
-        yield f"<p>{escape(words.anomaly(check))}</p>"
+        yield f"<p>{escape(words.meaning(check))}</p>"
+        yield f'<p class="dim">{escape(words.instances(check))}</p>'
         for witness in check.witnesses[:WITNESSES_OPEN]:
             yield from _witness(witness, run_dir, stories)
         more = check.witnesses[WITNESSES_OPEN:WITNESSES_MAX]
@@ -116,7 +120,12 @@ def counts_tiles(result: Result) -> Iterator[str]:
         words.latency("delivery", result.latency_ms.delivery),
         f"per second: {words.throughput(result.throughput_per_s)}",
     ]
-    yield "".join(f"<div>{escape(line)}</div>" for line in lines if line is not None)
+    yield from lines_of(line for line in lines if line is not None)
+
+
+def lines_of(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines that belong together."""
+    yield f'<p class="lines">{"<br>".join(escape(line) for line in lines)}</p>'
 
 
 def limits_table(limits: Sequence[Limit]) -> Iterator[str]:
@@ -175,7 +184,7 @@ def checks_table(checks: Sequence[Check]) -> Iterator[str]:
     )
     yield "<h2>Checks</h2>"
     yield from table(
-        ["check", "status", "examined", "instances", "reason"],
+        ["check", "status", "examined", "found", "reason"],
         [
             [
                 f"{escape(one.id)} {escape(one.name)}",
@@ -218,13 +227,16 @@ def table(
 ) -> Iterator[str]:
     """Yield a table of cells that are HTML already; columns in `numbers` stand to the right."""
     kinds = [' class="n"' if index in numbers else "" for index in range(len(heads))]
+    # On a phone a row is a paragraph, in which these cells need no name.
+    plain = ("", heads[0], "status", "verdict", "reason")
+    labels = ["" if head in plain else f' data-head="{head}"' for head in heads]
     yield '<div class="scroll"><table>'
     if any(heads):
         cells = zip(kinds, heads, strict=True)
-        yield f"<tr>{''.join(f'<th{kind}>{head}</th>' for kind, head in cells)}</tr>"
+        yield f"<thead><tr>{''.join(f'<th{kind}>{head}</th>' for kind, head in cells)}</tr></thead>"
     for row in rows:
-        cells = zip(kinds, row, strict=True)
-        yield f"<tr>{''.join(f'<td{kind}>{cell}</td>' for kind, cell in cells)}</tr>"
+        fields = zip(kinds, labels, row, strict=True)
+        yield f"<tr>{''.join(f'<td{kind}{label}>{cell}</td>' for kind, label, cell in fields)}</tr>"
     yield "</table></div>"
 
 

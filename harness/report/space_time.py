@@ -8,12 +8,17 @@ colours come from the page's style sheet, so that it is readable in light and in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from harness.report.story import Story, reader_lane
+
+PAGE_PX = 1_000
+"""As wide as the page has room for; a diagram grows beyond it only where it must."""
 
 LANE_PX = 104
 ROW_PX = 34
@@ -24,8 +29,13 @@ NAME_CHARACTERS_MAX = 15
 """Longer names of lanes are cut in the middle; the full name is the lane's tooltip."""
 
 TEXT_PX = 330
-CHARACTER_PX = 7
-"""Room for the words to the right of the last lane, and for each character of them."""
+CHARACTER_PX = 6.5
+"""Least room for the words to the right of the last lane, and for each character of them."""
+
+LINES_MAX = 2
+"""Lines of words that fit into a row; longer words make the diagram wider instead."""
+
+LINE_PX = 14
 
 ROWS_MAX = 60
 """Rows drawn of one message's way; `tallystick history` tells all."""
@@ -68,14 +78,17 @@ def _drawn(events: Sequence[_Event]) -> str:
     lanes = list(dict.fromkeys(event.lane for event in events))
     # Senders to the left, the store in the middle, readers to the right: as messages travel.
     lanes.sort(key=_place)
-    text_px = max(TEXT_PX, CHARACTER_PX * max(len(event.text) for event in events))
-    width = LEFT_PX + LANE_PX * len(lanes) + text_px
+    right = LEFT_PX + LANE_PX * len(lanes)
+    characters = int(max(TEXT_PX, PAGE_PX - right) / CHARACTER_PX)
+    while any(len(wrap(event.text, characters)) > LINES_MAX for event in events):
+        characters += 1
+    width = right + math.ceil(CHARACTER_PX * characters)
     height = TOP_PX + ROW_PX * (len(events) + 1)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [f'<svg class="space-time" {size} role="img" aria-label="space-time diagram">']
     parts += _lanes(lanes, height)
     parts += _arrows(events, lanes)
-    parts += _rows(events, lanes)
+    parts += _rows(events, lanes, characters)
     parts.append("</svg>")
     parts += _list(events)
     return "".join(parts)
@@ -136,7 +149,7 @@ def _meet(one: _Event, other: _Event) -> bool:
     )
 
 
-def _rows(events: Sequence[_Event], lanes: Sequence[str]) -> Iterator[str]:
+def _rows(events: Sequence[_Event], lanes: Sequence[str], characters: int) -> Iterator[str]:
     right = LEFT_PX + LANE_PX * len(lanes) + 6
     for row, event in enumerate(events):
         x, y = _x(lanes, event.lane), _y(row)
@@ -144,7 +157,10 @@ def _rows(events: Sequence[_Event], lanes: Sequence[str]) -> Iterator[str]:
         yield f"{event.t_ns / 1e9:.6f} s</text>"
         yield f'<line class="guide" x1="{x}" y1="{y}" x2="{right - 4}" y2="{y}"/>'
         yield f'<circle class="dot {event.kind}" cx="{x}" cy="{y}" r="6"/>'
-        yield f'<text class="what" x="{right}" y="{y + 4}">{escape(event.text)}</text>'
+        lines = wrap(event.text, characters)
+        for index, line in enumerate(lines):
+            at = y + 4 + LINE_PX * (index - (len(lines) - 1) / 2)
+            yield f'<text class="what" x="{right}" y="{at}">{escape(line)}</text>'
 
 
 def _short(name: str) -> str:

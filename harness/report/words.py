@@ -201,9 +201,13 @@ def history_command(run_dir: str, message: str) -> str:
 
 def anomaly(check: Check) -> str:
     """Return what a failed check found, in one sentence."""
+    return f"{check.id} {check.name}, {instances(check)}: {meaning(check)}"
+
+
+def meaning(check: Check) -> str:
+    """Return what it means that a check failed."""
     entry = ENTRIES.get(check.id)
-    told = entry.meaning if entry is not None else check.reason
-    return f"{check.id} {check.name}, {instances(check)}: {told}"
+    return entry.meaning if entry is not None else check.reason
 
 
 def instances(check: Check) -> str:

@@ -231,6 +231,16 @@ def test_a_diagram_joins_a_send_with_what_came_of_it() -> None:
     assert space_time.of_records([]) == ""
 
 
+def test_words_too_long_for_a_diagram_go_on_in_a_second_line() -> None:
+    said = "one two three " * 8
+    drawn = space_time.of_records([{"record": "closed", "t_ns": 1, "session": 1, "cause": said}])
+    texts = re.findall(r'class="what"[^>]*>([^<]+)<', drawn)
+    assert len(texts) == 2
+    assert " ".join(texts) == f"session 1 ended: {said}".strip()
+    width = int(re.search(r'viewBox="0 0 (\d+) ', drawn)[1])
+    assert width <= space_time.PAGE_PX
+
+
 def test_without_plotly_it_is_said_before_a_run(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(html, "find_spec", lambda name: None)

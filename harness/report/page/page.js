@@ -7,23 +7,27 @@
 
   const bands = (run, labels) => {
     const shapes = [], annotations = [];
-    run.faults.forEach((fault) => {
-      const [x0, x1] = [fault.begin_s, fault.end_s];
+    const band = ({ begin_s: x0, end_s: x1 }) => {
       const shape = { xref: "x", yref: "paper", y0: 0, y1: 1, x0, x1, layer: "below" };
       const single = x1 - x0 < 0.02 * run.duration_s / 10;
       shapes.push(single
         ? { ...shape, type: "line", x1: x0, line: { color: css("--fail"), width: 1, dash: "dot" } }
         : { ...shape, type: "rect", fillcolor: css("--fault"), line: { width: 0 } });
+    };
+    run.faults.forEach((fault) => {
+      band(fault);
       if (labels && run.faults.length <= 12) {
-        annotations.push({ x: x0, y: 1, xref: "x", yref: "paper", text: fault.id, showarrow: false,
+        annotations.push({ x: fault.begin_s, y: 1, xref: "x", yref: "paper", text: fault.id, showarrow: false,
           xanchor: "left", yanchor: "bottom", font: { size: 10, color: css("--fail") } });
       }
     });
     run.phases.forEach((phase) => {
+      if (["restart", "kill"].includes(phase.name)) band(phase);
       const share = (phase.end_s - phase.begin_s) / run.duration_s;
       if (share < (narrow() ? 0.15 : 0.04)) return;
       annotations.push({ x: (phase.begin_s + phase.end_s) / 2, y: 0, xref: "x", yref: "paper",
         text: phase.name.replaceAll("_", " "), showarrow: false, yanchor: "bottom",
+        bgcolor: css("--bg"), opacity: 0.85, borderpad: 1,
         font: { size: 10, color: css("--dim") } });
     });
     return { shapes, annotations };
@@ -48,7 +52,10 @@
   const config = { responsive: true, displayModeBar: false };
 
   const over = (div, run, title, traces, yaxis) => {
+    const alone = traces.length < 2;
+    if (alone) div.classList.add("alone");
     Plotly.react(div, traces, layout(title, { ...bands(run, true),
+      ...(alone ? { margin: { l: 52, r: 8, t: 44, b: 34 } } : {}),
       xaxis: axis({ range: [0, run.duration_s], ticksuffix: " s" }), yaxis: axis(yaxis) }), config);
   };
   const line = (x, y, name, color, more) => ({ x, y, name, type: "scatter", mode: "lines",
@@ -111,9 +118,9 @@
       const expected = bucket.messages / bucket.bucket_count;
       Plotly.react(div, [{ type: "bar", y: bucket.loads, name: "messages",
         marker: { color: css("--a") } }],
-      layout(bucket.title, { hovermode: "closest", showlegend: false,
+      layout("", { hovermode: "closest", showlegend: false,
         xaxis: axis({ title: { text: "bucket" } }), yaxis: axis({ rangemode: "tozero" }),
-        margin: { l: 52, r: 8, t: 34, b: 40 },
+        margin: { l: 52, r: 8, t: 8, b: 40 },
         shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: expected, y1: expected,
           line: { color: css("--dim"), width: 1, dash: "dash" } }] }), config);
     },
