@@ -38,7 +38,8 @@ def plan(p: Parameters) -> Plan:
         ),
         # Less than this, and the run proves nothing: it ends UNKNOWN.
         requires=Requires(sends_ok=100, delivered=100, fault_effects=1),
-        limits=("ack_p99_ms <= 2000",),
+        # Counted from when a message was due: the cut is in it, and the client's way back.
+        limits=("ack_p99_ms <= 10000",),
     )
 
 

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.integration
 
 BUILD_TIMEOUT_S = 120.0
 
+NATS_SERVER = "nats-server"
+
 OURS = ("global_fan_in", "hotkey_bucketing", "offline_messaging")
 
 
@@ -73,6 +75,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Folders named in a .pth file come last, and .pth files inside them (such as that of an
     # editable install of this checkout) are not read.
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # A package's program lies beside Python, which a .pth file does not bring.
+    (home / "bin" / NATS_SERVER).symlink_to(Path(sysconfig.get_path("scripts")) / NATS_SERVER)
     return home
 
 
@@ -230,6 +234,26 @@ def test_a_scenario_of_ones_own_from_nothing(
     )
     assert "1 passed" in told
     assert f"results in {tmp_path}/results/pytest/" in told
+
+
+def test_a_scenario_of_ones_own_runs_on_a_broker(
+    installed: Path, tmp_path: Path, toxiproxy_binary: Path
+) -> None:
+    """In a new folder: make a scenario, edit it, run it on NATS, with the limit it came with."""
+    tallystick = installed / "bin" / "tallystick"
+    call(tallystick, "new", "scenario", "late_login", cwd=tmp_path)
+    path = tmp_path / "late_login.py"
+    text = path.read_text()
+    assert 'to=("bob",), producers=2' in text
+    path.write_text(text.replace('to=("bob",), producers=2', 'to=("bob",), producers=3'))
+    words = ("run", "./late_login.py", "--system", "nats", "--profile", "smoke", "--out", "kept")
+    environment = {**os.environ, "TALLYSTICK_TOXIPROXY": str(toxiproxy_binary)}
+    call(tallystick, *words, cwd=tmp_path, environment=environment)
+    result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
+    assert (result["system"]["name"], result["verdict"]["limits"]) == ("nats", "MET")
+    assert result["counts"]["delivered"] == result["counts"]["sends"]["ok"] == 1_000
+    cut = {one["target"] for one in result["faults"] if one["effective"]}
+    assert cut == {f"client-edge:here:sender-{number}" for number in range(3)}
 
 
 def test_doctor_and_clean_work_from_the_wheel(installed: Path, user_folder: Path) -> None:
