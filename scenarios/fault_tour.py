@@ -83,7 +83,7 @@ def on_links(hold_s: float) -> list[Stop]:
         (at(0, LinkCutOneWay(direction="downstream", duration_s=hold_s), on=UPLINK),
          at(0, LinkLimitData(limit_bytes=8_192, duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkReset(wait_s=WAIT_S), on=UPLINK),
-         at(0, LinkLatency(latency_ms=100, jitter_ms=50, duration_s=hold_s), on=CLIENTS)),
+         at(0, LinkLatency(latency_ms=200, jitter_ms=50, duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkSlowClose(direction="upstream", duration_s=hold_s), on=UPLINK),
          at(0, LinkCutOneWay(direction="downstream", duration_s=hold_s), on=CLIENTS)),
         (at(0, LinkLimitData(duration_s=hold_s), on=UPLINK),

@@ -22,6 +22,9 @@ EFFECT_SHARE_MIN = 0.8
 PROBES_BEFORE = 3
 """Round trips measured on a link before it is made slower."""
 
+PROBES_BEFORE_MAX = 10
+"""That many where a busy server answers so late that what is added would not stand out."""
+
 _NAME = "fault-latency"
 
 
@@ -34,7 +37,7 @@ class LinkLatency:
     throughput too.
 
     Observed: the round trip of a greeting on a fresh connection, before (the quickest of
-    `PROBES_BEFORE`, since a busy server answers late now and then) and after.
+    some, since a busy server answers late now and then) and after.
 
     Attributes:
         latency_ms: Added to each direction that is named.
@@ -60,7 +63,7 @@ class LinkLatency:
     async def inject(self, target: Target) -> Effect:
         """Add it; observe the round trip of a probe before and after (-1: no probe came back)."""
         link = as_link(target)
-        before_ms = await _quickest_ms(link) if link.can_probe else None
+        before_ms = await self._quickest_ms(link) if link.can_probe else None
         attributes = {"latency": self.latency_ms, "jitter": self.jitter_ms}
         await link.impose(_NAME, "latency", attributes, ways(self.direction))
         effect = {"added_rtt_min_ms": self._added_rtt_min_ms}
@@ -74,6 +77,20 @@ class LinkLatency:
     def _added_rtt_min_ms(self) -> float:
         return len(ways(self.direction)) * (self.latency_ms - self.jitter_ms)
 
+    async def _quickest_ms(self, link: Link) -> float | None:
+        """Return the shortest of some round trips; None when no probe came back at first."""
+        quickest_ms: float | None = None
+        for probe in range(PROBES_BEFORE_MAX):
+            quick = quickest_ms is not None and quickest_ms <= self._added_rtt_min_ms / 2
+            if quick and probe >= PROBES_BEFORE:
+                break
+            trip_ms = await link.round_trip_ms()
+            if trip_ms is None:
+                # Each attempt waits for the server to be back.
+                break
+            quickest_ms = trip_ms if quickest_ms is None else min(trip_ms, quickest_ms)
+        return quickest_ms
+
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A probe took longer by nearly what was added; never so on a link without a probe."""
         before_ms = effect.get("rtt_before_ms", -1)
@@ -86,15 +103,3 @@ class LinkLatency:
         """Remove it."""
         await as_link(target).lift(_NAME)
         return {}
-
-
-async def _quickest_ms(link: Link) -> float | None:
-    """Return the shortest of some round trips; None when no probe came back at first."""
-    quickest_ms: float | None = None
-    for _ in range(PROBES_BEFORE):
-        trip_ms = await link.round_trip_ms()
-        if trip_ms is None:
-            # Each attempt waits for the server to be back.
-            break
-        quickest_ms = trip_ms if quickest_ms is None else min(trip_ms, quickest_ms)
-    return quickest_ms
