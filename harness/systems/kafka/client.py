@@ -21,6 +21,7 @@ from harness.systems.broker.line import Ears, Memory, Unavailable
 from harness.systems.kafka.door import Door
 from harness.systems.kafka.names import security, topic_of
 from harness.systems.kafka.producer import MESSAGE_BYTES_MAX, Producer
+from harness.systems.kafka.trouble import as_unavailable
 from harness.systems.port import Batch
 
 IN_FLIGHT_MAX = 8_192
@@ -66,6 +67,10 @@ class ProducerLine:
     async def publish(self, batch: Batch, index_first: int) -> None:
         """Hand over what the producer does not have already."""
         await self._producer.publish(batch, index_first)
+
+    async def ping(self) -> None:
+        """Ask the broker for what it knows of itself."""
+        await self._producer.ping()
 
     def abort(self) -> None:
         """Cut the connections; the producer keeps what is unanswered."""
@@ -114,22 +119,18 @@ class ConsumerLine:
 
     async def open(self) -> None:
         """Connect."""
-        try:
+        with as_unavailable():
             await self._consumer.start()
-        except (kafka_errors.KafkaError, OSError) as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
 
     async def open_inbox(self, inbox: str) -> int:
         """Take the inbox's partition and return its committed offset as a cursor."""
         self._partition = TopicPartition(topic_of(self._prefix, inbox), 0)
-        try:
+        with as_unavailable():
             await self._consumer._client._wait_on_metadata(self._partition.topic)
             self._consumer.assign([self._partition])
             if self._checks_cursor:
                 return await self._read_cursor()
             offset = await self._consumer.committed(self._partition)
-        except kafka_errors.KafkaError as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
         return -1 if offset is None else int(offset) - 1
 
     async def _read_cursor(self) -> int:
@@ -150,32 +151,26 @@ class ConsumerLine:
 
     async def fetch(self, next_pos: int) -> list[tuple[int, bytes]]:
         """Return what the consumer has fetched; it fetches ahead by itself."""
-        try:
+        with as_unavailable():
             if not self._sought:
                 self._consumer.seek(self._partition, next_pos)
                 self._sought = True
             found = await self._consumer.getmany(
                 self._partition, timeout_ms=FETCH_WITHIN_MS, max_records=FETCH_MESSAGES
             )
-        except kafka_errors.KafkaError as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
         return [(one.offset, one.value or b"") for one in found.get(self._partition, ())]
 
     async def end(self) -> int:
         """Return the offset before the high watermark."""
-        try:
+        with as_unavailable():
             ends = await self._consumer.end_offsets([self._partition])
-        except kafka_errors.KafkaError as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
         return int(ends[self._partition]) - 1
 
     async def commit(self, pos: int) -> None:
         """Commit the offset behind the cursor."""
         async with self._committing:
-            try:
+            with as_unavailable():
                 await self._consumer.commit({self._partition: pos + 1})
-            except kafka_errors.KafkaError as error:
-                raise Unavailable(str(error) or type(error).__name__) from error
 
     async def ping(self) -> None:
         """Ask for the end of the inbox."""
@@ -188,8 +183,11 @@ class ConsumerLine:
 
     async def close(self) -> None:
         """Close the connections; every commit was waited for."""
-        await asyncio.shield(self._end())
-        self._door.forget()
+        try:
+            with as_unavailable():
+                await asyncio.shield(self._end())
+        finally:
+            self._door.forget()
 
     def _end(self) -> asyncio.Task[None]:
         if self._ending is None:
@@ -252,12 +250,12 @@ async def remove_topics(connect: Mapping[str, Any], port: int) -> None:
         bootstrap_servers=f"127.0.0.1:{port}", client_id=door.client_id, **security(connect)
     )
     try:
-        await admin.start()
-        ours = [name for name in await admin.list_topics() if name.startswith(connect["prefix"])]
-        if ours:
-            await admin.delete_topics(ours)
-    except kafka_errors.KafkaError as error:
-        raise Unavailable(str(error) or type(error).__name__) from error
+        with as_unavailable():
+            await admin.start()
+            topics = await admin.list_topics()
+            ours = [name for name in topics if name.startswith(connect["prefix"])]
+            if ours:
+                await admin.delete_topics(ours)
     finally:
         await admin.close()
         door.forget()
@@ -274,11 +272,10 @@ async def ask_version(connect: Mapping[str, Any], port: int) -> str:
         bootstrap_servers=f"127.0.0.1:{port}", client_id=door.client_id, **security(connect)
     )
     try:
-        await admin.start()
-        cluster = await admin.describe_cluster()
+        with as_unavailable():
+            await admin.start()
+            cluster = await admin.describe_cluster()
         return f"Kafka, cluster {cluster.get('cluster_id')}, {len(cluster['brokers'])} broker(s)"
-    except kafka_errors.KafkaError as error:
-        raise Unavailable(str(error) or type(error).__name__) from error
     finally:
         await admin.close()
         door.forget()

@@ -19,6 +19,7 @@ from harness.systems.broker.codec import pack
 from harness.systems.broker.line import Ears, Unavailable
 from harness.systems.kafka.door import Door
 from harness.systems.kafka.names import security, topic_of
+from harness.systems.kafka.trouble import as_unavailable
 from harness.systems.port import Batch
 
 REQUEST_WITHIN_MS = 120_000
@@ -75,10 +76,8 @@ class Producer:
         Raises:
             Unavailable: There was no broker.
         """
-        try:
+        with as_unavailable():
             await self._producer.start()
-        except (kafka_errors.KafkaError, OSError) as error:
-            raise Unavailable(str(error) or type(error).__name__) from error
 
     async def resume(self, port: int, ears: Ears) -> None:
         """Let it through to a proxy and tell its answers there.
@@ -92,7 +91,17 @@ class Producer:
         late, self._late = self._late, []
         for ear, about in late:
             self._tell(ear, *about)
-        if not await self._producer.client.force_metadata_update():
+        await self.ping()
+
+    async def ping(self) -> None:
+        """Make a round trip.
+
+        Raises:
+            Unavailable: The broker does not answer.
+        """
+        with as_unavailable():
+            told = await self._producer.client.force_metadata_update()
+        if not told:
             raise Unavailable("the broker tells nothing of itself")
 
     def leave(self) -> None:
@@ -106,14 +115,12 @@ class Producer:
         whose = (batch.producer, batch.inbox)
         # One at a time: whoever published on the connection before may still wait for room.
         async with self._publishing:
-            try:
+            with as_unavailable():
                 await self._producer.client._wait_on_metadata(topic)
                 for n, message in pack(batch, index_first):
                     if n > self._handed.get(whose, -1):
                         await self._send(topic, batch.inbox, n, message)
                         self._handed[whose] = n
-            except kafka_errors.KafkaError as error:
-                raise Unavailable(str(error) or type(error).__name__) from error
 
     async def _send(self, topic: str, inbox: str, n: int, message: bytes) -> None:
         try:
