@@ -13,7 +13,12 @@ from typing import Protocol
 from harness.systems.port import Batch
 
 ANSWER_WITHIN_S = 5.0
-"""A connection on which an answer is owed and nothing comes for so long is given up."""
+"""A connection on which an answer is owed and nothing comes for so long, not even an answer to a
+ping, is given up."""
+
+STORED_WITHIN_S = 60.0
+"""How long a broker that answers pings may take for a message. Giving up earlier on one that is
+merely busy would send everything again, and make it busier still."""
 
 CONNECT_WITHIN_S = 5.0
 """How long one edge is tried before the harness may choose another."""
@@ -75,6 +80,9 @@ class Line(Protocol):
     def bytes_read(self) -> int:
         """How many bytes it has read so far; never more than went through the proxy."""
 
+    async def ping(self) -> None:
+        """Return when the broker has answered."""
+
     def abort(self) -> None:
         """Cut its connections now, whatever is under way; nothing is told any more. Idempotent."""
 
@@ -110,9 +118,6 @@ class ReaderLine(Line, Protocol):
 
     async def commit(self, pos: int) -> None:
         """Store the inbox's durable cursor."""
-
-    async def ping(self) -> None:
-        """Return when the broker has answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

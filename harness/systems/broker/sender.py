@@ -8,13 +8,23 @@ from collections.abc import Callable
 
 import anyio
 
-from harness.systems.broker.line import ANSWER_WITHIN_S, Ears, Memory, SenderLine, Unavailable
+from harness.systems.broker.line import (
+    ANSWER_WITHIN_S,
+    STORED_WITHIN_S,
+    Ears,
+    Memory,
+    SenderLine,
+    Unavailable,
+)
 from harness.systems.broker.lines import Lines
 from harness.systems.broker.outbox import Outbox
 from harness.systems.port import Batch, Outcome
 
 LOOK_EVERY_S = 0.25
 """How often a sender looks whether an answer is overdue."""
+
+PING_AFTER_S = ANSWER_WITHIN_S / 2
+"""After this long without an answer a sender asks for a sign of life."""
 
 
 class BrokerSender:
@@ -37,6 +47,8 @@ class BrokerSender:
         """Rises with every connect and cut, so that a line that was left is not listened to."""
         self._work = anyio.Event()
         self._heard_s = 0.0
+        self._alive_s = 0.0
+        """When the last ping was answered."""
 
     async def connect(self, edge: str) -> None:
         """Open a line and publish what is unanswered."""
@@ -102,11 +114,26 @@ class BrokerSender:
                         self._heard_s = time.monotonic()
                     with anyio.fail_after(ANSWER_WITHIN_S):
                         await line.publish(*unsent)
-                silent_s = time.monotonic() - self._heard_s
-                if self._outbox.in_flight and silent_s > ANSWER_WITHIN_S:
-                    raise Unavailable(f"no answer for {ANSWER_WITHIN_S:g} s")
+                if self._outbox.in_flight:
+                    await self._see_that_it_lives(line)
         except OSError as error:
             self._ended(life, str(error) or "the broker does not read")
+
+    async def _see_that_it_lives(self, line: SenderLine) -> None:
+        """Ping a broker that owes an answer and is silent.
+
+        Raises:
+            Unavailable: It does not answer that either, or has answered nothing else for too long.
+        """
+        now_s = time.monotonic()
+        if now_s - self._heard_s > STORED_WITHIN_S:
+            raise Unavailable(f"pings are answered, and no message for {STORED_WITHIN_S:g} s")
+        if now_s - max(self._heard_s, self._alive_s) > PING_AFTER_S:
+            with anyio.move_on_after(ANSWER_WITHIN_S - PING_AFTER_S):
+                await line.ping()
+                self._alive_s = time.monotonic()
+            if max(self._heard_s, self._alive_s) < now_s:
+                raise Unavailable(f"no answer for {ANSWER_WITHIN_S:g} s, to a ping neither")
 
     def _ended(self, life: int, cause: str) -> None:
         if life == self._life and self._line is not None:
