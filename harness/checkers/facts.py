@@ -101,7 +101,7 @@ class RunFacts:
             asked for one by one.
         route: Name of the published bucket route, "" for none.
         presence_bound_ns: Within this time after a change presence is right.
-        fault_count: Faults that were planned.
+        planned: The faults of the schedule, as (kind, name or pattern of the targets).
         trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
         torn: A recorder was killed, so sends without an outcome are unknown, not miscounted.
         trims: The store drops what is acknowledged; False under retention `run`.
@@ -113,7 +113,7 @@ class RunFacts:
     expected_digests: Callable[[str, Sequence[int], Sequence[int]], list[int]] | None = None
     route: str = ""
     presence_bound_ns: int = 4_000_000_000
-    fault_count: int = 0
+    planned: tuple[tuple[str, str], ...] = ()
     trouble: tuple[tuple[str, str], ...] = ()
     torn: bool = False
     trims: bool = False

@@ -7,12 +7,19 @@ operation of some kind is not valid) and TigerBeetle's (assert that what should 
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from fnmatch import fnmatchcase
+
 from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import QUIET, Facts, RunFacts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NEVER
 from harness.history.records import BY_PHASE, OK, Completed, missed
 from harness.report.result import CheckStatus
+from harness.systems.topology import CLIENT_LINKS
+
+ANY_CLIENT = f"{CLIENT_LINKS}*"
+"""Stands for all client links."""
 
 
 @check(
@@ -53,10 +60,6 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
         ),
-        "planned faults": (
-            sum(not fault.startswith(BY_PHASE) for fault in struck(facts)),
-            facts.run.fault_count,
-        ),
         "faults with an effect": (len(effective(facts)), needs.fault_effects),
         "messages acknowledged after more than one attempt": (resent, needs.resent),
         "messages waiting in one inbox": (
@@ -69,17 +72,47 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         for what, (have, need) in happened.items()
         if have < need
     ]
+    short += _not_carried_out(facts)
     short += [
         f"fault {fault} ({kind} on {target}) had no observed effect"
         for fault, (kind, target) in struck(facts).items()
         if fault not in effective(facts)
     ]
     return Found(
-        examined=len(happened) + len(struck(facts)),
+        examined=len(happened) + len(facts.run.planned) + len(struck(facts)),
         instances=len(short),
         clues=[Clue(summary=text) for text in short],
         note="; ".join(short),
     )
+
+
+def _not_carried_out(facts: Facts) -> list[str]:
+    """Return what was planned more often than it was done.
+
+    What is planned for a pattern strikes each link and process that fits, so each of them has to
+    be struck as often as something planned fits it; one may not stand in for another. Of client
+    links those are struck that are in use, all at once, so there only how often is known.
+    """
+    done: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for mark in facts.index.faults:
+        if not mark.fault.startswith(BY_PHASE):
+            done[mark.kind, _place(mark.target)].add(mark.fault)
+    wanted: Counter[tuple[str, str]] = Counter()
+    for kind, on in facts.run.planned:
+        places = [
+            place for struck_by, place in done if struck_by == kind and fnmatchcase(place, on)
+        ]
+        wanted.update((kind, place) for place in places or [_place(on)])
+    return [
+        f"{kind} on {place} was planned {times:,} times and done {len(done[kind, place]):,} times"
+        for (kind, place), times in sorted(wanted.items())
+        if len(done[kind, place]) < times
+    ]
+
+
+def _place(target: str) -> str:
+    """Return where a fault strikes: a target, or client links as a whole."""
+    return ANY_CLIENT if target.startswith(CLIENT_LINKS) else target
 
 
 def _least(facts: Facts, role: str) -> int:

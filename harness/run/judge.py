@@ -114,7 +114,10 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
             brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
         )  # fmt: skip
         promises = frozenset(Promise(word) for word in brief.promises)
-    except (UsageError, ValueError) as error:
+        planned = tuple(
+            (str(one["kind"]), str(one["on"])) for phase in brief.faults for one in phase
+        )
+    except (UsageError, ValueError, KeyError) as error:
         raise DamagedHistory(f"{SCHEDULE_NAME}: {error}") from error
     return RunFacts(
         promises=promises,
@@ -123,7 +126,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         expected_digests=made.expected_digests,
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),
-        fault_count=sum(len(phase) for phase in brief.faults),
+        planned=planned,
         trouble=tuple(
             (one.reason_code, one.reason)
             for one in aftermath.findings

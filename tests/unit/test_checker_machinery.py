@@ -239,12 +239,47 @@ def test_more_required_than_happened_is_vacuous() -> None:
     ]
     for requires in needs:
         assert statuses(sound(), requires=requires)["D5"] is CheckStatus.UNKNOWN
-    assert statuses(sound(), fault_count=1)["D5"] is CheckStatus.UNKNOWN
-    # What a phase struck by itself does not stand in for a fault of the schedule.
-    for fault, status in {"p1": CheckStatus.UNKNOWN, "f1": CheckStatus.PASS}.items():
-        mark = FaultMarked(9, fault, "process_kill", "core", "healed", True, {"gone": 1.0})
-        assert statuses(in_order([*sound(), mark]), fault_count=1)["D5"] is status
     assert statuses(sound())["D5"] is CheckStatus.PASS
+
+
+def struck(fault: str, kind: str, target: str) -> Record:
+    return FaultMarked(9, fault, kind, target, "healed", True, {"gone": 1.0})
+
+
+CUT_EVERYWHERE = [struck(f"f{i}", "link_cut", f"edge-core:{name}") for i, name in enumerate("abc")]
+"""What one fault on a pattern of three links leaves."""
+
+RESET_OF_CLIENTS = [struck("f9", "link_reset", f"client-edge:a:{name}") for name in "xy"]
+"""What one fault on a pattern of client links leaves."""
+
+
+@pytest.mark.parametrize(
+    ("marks", "planned", "missing"),
+    [
+        ([], [("process_kill", "core")], 1),
+        ([struck("f1", "process_kill", "core")], [("process_kill", "core")], 0),
+        # What a phase struck by itself does not stand in for a fault of the schedule.
+        ([struck("p1", "process_kill", "core")], [("process_kill", "core")], 1),
+        ([struck("f1", "process_pause", "core")], [("process_kill", "core")], 1),
+        (CUT_EVERYWHERE, [("link_cut", "edge-core:*")], 0),
+        # Three links that were struck at once are no three faults.
+        (CUT_EVERYWHERE, [("link_cut", "edge-core:*"), ("process_kill", "core")], 1),
+        (CUT_EVERYWHERE, [("link_cut", "edge-core:*"), ("link_cut", "edge-core:b")], 1),
+        (CUT_EVERYWHERE, 2 * [("link_cut", "edge-core:*")], 3),
+        (RESET_OF_CLIENTS, [("link_reset", "client-edge:a:*")], 0),
+        (RESET_OF_CLIENTS, 2 * [("link_reset", "client-edge:*")], 1),
+    ],
+)
+def test_each_planned_fault_has_to_be_carried_out(
+    marks: list[Record], planned: list[tuple[str, str]], missing: int
+) -> None:
+    records = in_order([*sound(), *marks])
+    checks = fold(records, run_facts(planned=tuple(planned))).checks
+    vacuous = next(c for c in checks if c.id == "D5")
+    assert (vacuous.status, vacuous.instances) == (
+        CheckStatus.UNKNOWN if missing else CheckStatus.PASS,
+        missing,
+    )
 
 
 # Content
