@@ -103,7 +103,9 @@ class RunFacts:
         presence_bound_ns: Within this time after a change presence is right.
         planned: The faults of the schedule, as (kind, name or pattern of the targets).
         trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
-        torn: A recorder was killed, so sends without an outcome are unknown, not miscounted.
+        torn: The history was cut off: what is not in it may have happened all the same.
+        killed: Load processes that were killed: their sends without an outcome are unknown, not
+            miscounted.
         trims: The store drops what is acknowledged; False under retention `run`.
     """
 
@@ -116,6 +118,7 @@ class RunFacts:
     planned: tuple[tuple[str, str], ...] = ()
     trouble: tuple[tuple[str, str], ...] = ()
     torn: bool = False
+    killed: frozenset[int] = frozenset()
     trims: bool = False
 
 
@@ -309,6 +312,15 @@ class Facts:
     def without_outcome(self) -> Spans:
         """Messages of which nothing was ever heard."""
         return self.unknown.minus(self._with_outcome(2))
+
+    @cached_property
+    def silent(self) -> Spans:
+        """The same of senders whose process could have recorded an outcome to the end."""
+        if self.run.torn:
+            return Spans.empty()
+        killed = self.run.killed
+        heard = np.array([s.process not in killed for s in self.index.streams], dtype=np.bool_)
+        return self.without_outcome.where(heard[self.without_outcome.begins >> KEY_BITS])
 
     @cached_property
     def ok_at(self) -> Steps:

@@ -75,9 +75,12 @@ OUTCOMES = {OK: 0, FAIL: 1}
 
 
 class Stream:
-    """The messages of one producer to one inbox. `invoked_upto`: ids below it were handed over."""
+    """The messages of one producer to one inbox.
 
-    __slots__ = ("base", "delivered", "inbox", "index", "invoked_upto", "producer")
+    `invoked_upto`: ids below it were handed over, by load process `process`; -1 before any was.
+    """
+
+    __slots__ = ("base", "delivered", "inbox", "index", "invoked_upto", "process", "producer")
 
     def __init__(self, index: int, producer: int, inbox: int) -> None:
         self.index = index
@@ -85,6 +88,7 @@ class Stream:
         self.inbox = inbox
         self.base = index << KEY_BITS
         self.invoked_upto = 0
+        self.process = -1
         self.delivered = GrowingSet()
 
     @property
@@ -386,6 +390,7 @@ class Index:
             if record.n_first < stream.invoked_upto or record.count < 1 or n_end > NUMBER_LIMIT:
                 return
         stream.invoked_upto = n_end
+        stream.process = record.process
         self.busy_ns[stream.inbox] = record.t_ns
         self._passed += record.count
         self._invoked_rows(

@@ -45,7 +45,8 @@ def presence(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     bound_ns = facts.run.presence_bound_ns + 2 * facts.index.lag_ns_max
-    known_until_ns = facts.index.last_ns - (bound_ns if facts.run.torn else 0)
+    ends_early = facts.run.torn or facts.run.killed
+    known_until_ns = facts.index.last_ns - (bound_ns if ends_early else 0)
     for seen in facts.index.presence:
         settled_ns = seen.t_invoked_ns - bound_ns
         if seen.t_ns > known_until_ns:

@@ -75,8 +75,8 @@ def stuck(facts: Facts) -> Found:
         return Found(examined=examined, unknown=f"{code}: {reason}")
     if not any(mark.name == DRAINED and mark.begins for mark in facts.index.phases):
         return Found(examined=examined, unknown="the drain did not reach its end")
-    silent = facts.without_outcome
-    if silent and not facts.run.torn:
+    silent = facts.silent
+    if silent:
         producer, inbox, n = facts.message(int(silent.begins[0]))
         clue = Clue(
             summary=f"{facts.describe(int(silent.begins[0]))} never got an outcome",

@@ -6,6 +6,8 @@ end of a run and `tallystick check`. Pure but for reading those files.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ import msgspec
 from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold, with_evidence
 from harness.errors import DamagedHistory, UsageError
-from harness.history.index import read_index
+from harness.history.index import SEGMENT_GLOB, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
 from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
@@ -44,11 +46,21 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     """
     brief = read_brief(run_dir)
     history = run_dir / HISTORY_FOLDER
-    torn = any(segment.closed == "killed" for segment in read_index(history).segments)
-    judgement = fold(read_folder(history), facts_of(brief, aftermath, torn=torn))
+    run = replace(facts_of(brief, aftermath, torn=False), killed=_killed(history))
+    judgement = fold(read_folder(history), run)
     if judgement.needs_evidence:
         judgement = with_evidence(judgement, read_folder_placed(history))
     return _result(ended, brief, judgement, aftermath)
+
+
+def _killed(history: Path) -> frozenset[int]:
+    """Return the load processes that were killed; a process and its segment have one number."""
+    return frozenset(
+        int(Path(one.file).stem)
+        for one in read_index(history).segments
+        # What else an altered index names is found when the files are read.
+        if one.closed == "killed" and fnmatchcase(one.file, SEGMENT_GLOB)
+    )
 
 
 def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:

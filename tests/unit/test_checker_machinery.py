@@ -218,12 +218,27 @@ def test_trouble_leaves_loss_unknown_and_says_why() -> None:
         assert by_id[check_id].reason.startswith("stuck: ")
 
 
-def test_a_killed_recorder_excuses_missing_outcomes_only() -> None:
+KILLED: list[dict[str, Any]] = [{"torn": True}, {"killed": frozenset({0})}]
+
+
+@pytest.mark.parametrize("how", KILLED)
+def test_a_killed_recorder_excuses_missing_outcomes_only(how: dict[str, Any]) -> None:
     records = [r for r in sound() if not (isinstance(r, Completed) and r.n_first == 0)]
     assert statuses(records)["D4"] is CheckStatus.ERROR
-    assert statuses(records, torn=True)["D4"] is CheckStatus.PASS
+    assert statuses(records)["D3"] is CheckStatus.UNKNOWN
+    assert statuses(records, **how)["D4"] is CheckStatus.PASS
+    assert statuses(records, **how)["D3"] is CheckStatus.PASS
     twice = [*sound(), *[r for r in sound() if isinstance(r, Completed)]]
-    assert statuses(in_order(twice), torn=True)["D4"] is CheckStatus.ERROR
+    assert statuses(in_order(twice), **how)["D4"] is CheckStatus.ERROR
+
+
+def test_a_killed_recorder_excuses_nobody_else() -> None:
+    records = [r for r in sound() if not (isinstance(r, Completed) and r.n_first == 0)]
+    other = msgspec.structs.replace(
+        next(r for r in sound() if isinstance(r, Invoked)), process=1, producer=99, n_first=0
+    )
+    said = statuses(in_order([*records, other]), killed=frozenset({1}))
+    assert (said["D3"], said["D4"]) == (CheckStatus.UNKNOWN, CheckStatus.ERROR)
 
 
 def test_more_required_than_happened_is_vacuous() -> None:
