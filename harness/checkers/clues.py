@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue
-from harness.checkers.facts import Facts, Lines
+from harness.checkers.facts import Facts, Lines, held_at, place_of
 from harness.checkers.index import Oddity
 from harness.checkers.intervals import Column, Spans
 
@@ -55,6 +55,11 @@ def of_counts(
             for i in range(min(count, WITNESSES_MAX - len(clues)))
         ]
     return clues
+
+
+def holders(lines: Lines, inbox: Column, pos: Column) -> Column:
+    """Return the key of the message at each position of an inbox; -1 where none is known."""
+    return held_at(lines.holders(), place_of(inbox, pos))
 
 
 def _clue(facts: Facts, key: int, pos: int, told: str, other: int = -1) -> Clue:

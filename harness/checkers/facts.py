@@ -143,15 +143,21 @@ class Lines:
         """Messages of each run."""
         return self.end - self.key
 
-    def holders(self, inbox: Column, pos: Column) -> Column:
-        """Return the key of a message at each position of an inbox; -1 where none is known."""
-        if not len(self.key):
-            return np.full(len(pos), -1, dtype=np.int64)
-        begin = self.inbox << KEY_BITS | self.pos
-        held = Steps.of(begin, begin + self.count, np.arange(len(begin)))
-        place = inbox << KEY_BITS | np.maximum(pos, 0)
-        row = np.where(pos < 0, -1, held.at(place, -1))
-        return np.where(row < 0, -1, self.key[row] + place - begin[row])
+    def holders(self) -> Steps:
+        """Return by place (`place_of`) how far the key of the message there is from the place."""
+        begin = place_of(self.inbox, self.pos)
+        return Steps.of(begin, begin + self.count, self.key - begin)
+
+
+def place_of(inbox: Column | int, pos: Column) -> Column:
+    """Return positions of inboxes as numbers on one line."""
+    return inbox << KEY_BITS | pos
+
+
+def held_at(holders: Steps, place: Column) -> Column:
+    """Return the key of the message at each place, -1 where none is known."""
+    apart = holders.at(place, NEVER)
+    return np.where(apart == NEVER, -1 - place, apart) + place
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,9 +461,11 @@ class Facts:
     def misplaced(self) -> Misplaced:
         """What inspections found where the log has another message, or none that is known."""
         found = [(column([]),) * 4]
+        if not self.stored:
+            return Misplaced(*found[0])
+        holders = self.log.holders()
         for table in self.stored:
-            inbox = np.broadcast_to(np.int64(self.index.inbox(table.inbox)), table.pos.shape)
-            held = self.log.holders(inbox, table.pos)
+            held = held_at(holders, place_of(self.index.inbox(table.inbox), table.pos))
             other = np.flatnonzero(held != table.key)
             begun_ns = self.index.snapshots[table.inspection].begun_ns
             found.append(

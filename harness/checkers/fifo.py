@@ -54,7 +54,7 @@ def fifo_sync(facts: Facts) -> Found:
             lines,
             wrong,
             lambda _key: "lies before one of its sender that was acknowledged before it was sent",
-            lambda rows: lines.holders(lines.inbox[rows], floor[rows]),
+            lambda rows: clues.holders(lines, lines.inbox[rows], floor[rows]),
         ),
     )
 

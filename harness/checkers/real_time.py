@@ -78,7 +78,7 @@ def realtime(facts: Facts) -> Found:
             lines,
             wrong,
             lambda _key: "lies before one that was complete when it was sent",
-            lambda rows: lines.holders(lines.inbox[rows], floor[rows]),
+            lambda rows: clues.holders(lines, lines.inbox[rows], floor[rows]),
         ),
     )
 
