@@ -81,7 +81,7 @@ def _spread(found: Sequence[float | None], places: int) -> str:
     middle, low, high = (
         f"{value:,.{places}f}" for value in (median(values), min(values), max(values))
     )
-    return middle if len(values) == 1 else f"{middle} ({low}..{high})"
+    return middle if low == high else f"{middle} ({low}..{high})"
 
 
 def as_markdown(runs: Mapping[str, Ran]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,13 @@ def test_what_the_command_line_refuses_is_refused_in_its_words(session, pytester
     assert "no fault of this scenario applies to queue" in words[0]
     assert all(f"tallystick: {one}" in text for one in words)
     assert not Path("results").exists()
+
+
+def test_the_example_of_the_readme_runs(session, pytester: pytest.Pytester) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"(def test_nobody_loses_messages.*?)\n\n\n", readme, re.DOTALL)
+    pytester.makeconftest(STAND_IN)
+    session(example).assert_outcomes(passed=1)
 
 
 SLOW = """
