@@ -153,8 +153,8 @@ def _run(page: Page, number: int) -> Iterator[str]:
             yield _chart(number, chart)
         yield (
             f'<p class="legend-note">In bins of {page.series.bin_ms} ms. Latency counts from when '
-            "a message was due, to within 3 %. Shaded: a fault held, or a node was down; dotted: "
-            f"a single blow. {escape(_fault_names(result.faults))}</p>"
+            "a message was due, to within 3 %. Shaded: a fault held; dotted: a single blow. "
+            f"{escape(_fault_names(result.faults))}</p>"
             "<noscript>The charts need scripts; all other figures stand in the tables.</noscript>"
         )
     yield from faults_table(result.faults)

@@ -20,7 +20,7 @@ from harness.report.story import Story, reader_lane
 PAGE_PX = 1_000
 """As wide as the page has room for; a diagram grows beyond it only where it must."""
 
-LANE_PX = 104
+LANE_PX = 128
 ROW_PX = 34
 LEFT_PX = 96
 TOP_PX = 34
@@ -99,7 +99,7 @@ def _list(events: Sequence[_Event]) -> Iterator[str]:
     for event in events:
         yield (
             f'<li class="{event.kind}"><span class="time">{event.t_ns / 1e9:.6f} s</span> '
-            f"<b>{escape(_short(event.lane))}</b> {escape(event.text)}</li>"
+            f"<b>{escape(event.lane)}</b> {escape(event.text)}</li>"
         )
     yield "</ol>"
 

@@ -22,7 +22,6 @@
       }
     });
     run.phases.forEach((phase) => {
-      if (["restart", "kill"].includes(phase.name)) band(phase);
       const share = (phase.end_s - phase.begin_s) / run.duration_s;
       if (share < (narrow() ? 0.15 : 0.04)) return;
       annotations.push({ x: (phase.begin_s + phase.end_s) / 2, y: 0, xref: "x", yref: "paper",
