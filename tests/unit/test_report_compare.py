@@ -271,6 +271,36 @@ def test_a_changed_parameter_is_compared_and_told() -> None:
     assert (pair.scenario, pair.differences) == ("fan", ["parameter rate: 5 / 6"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'port: {port}\nauth {{ token: "{secret}" }}\njet {{\n dir: "x/{run}"\n sync: {sync}\n}}\n',
+        'port {port}\ndir "/x/{run}/valkey"\nrequirepass {secret}\nsave ""\nsync {sync}\n',
+        "listeners=A://127.0.0.1:{port},B://127.0.0.1:{port}\nlog.dirs=/x/{run}/kafka\nsync={sync}\n",
+    ],
+)
+def test_of_a_servers_configuration_only_what_was_chosen_is_told(text: str) -> None:
+    def run(name: str, port: int, secret: str, sync: str) -> Result:
+        base = examples.passed()
+        config = {"server_config": text.format(run=name, port=port, secret=secret, sync=sync)}
+        return msgspec.structs.replace(
+            base,
+            run=msgspec.structs.replace(base.run, id=name),
+            system=msgspec.structs.replace(base.system, config=config),
+        )
+
+    one = run("first-1", 24354, "d3ca7465eb53f1af018331c130254359", "always")
+    other = run("second-2", 9092, "456776b464ce6a6d1f502f84991f44b9", "always")
+    changed = run("second-2", 9092, "456776b464ce6a6d1f502f84991f44b9", "2m")
+    assert compare([one], [other], NO_LIMIT).pairs[0].differences == []
+    (told,) = compare([one], [changed], NO_LIMIT).pairs[0].differences
+    assert told == "setting server_config sync: always / 2m"
+    renamed = msgspec.structs.replace(changed.system, name="nats")
+    elsewhere = msgspec.structs.replace(changed, system=renamed)
+    (told,) = compare([one], [elsewhere], NO_LIMIT).pairs[0].differences
+    assert told == "system: reference 0.1.0 / nats 0.1.0"
+
+
 def test_what_has_several_counterparts_has_none() -> None:
     found = compare([about()], [about(system="nats"), about(system="kafka")], NO_LIMIT)
     assert (names(found), found.only_a) == ([], ["fan (reference)"])
