@@ -207,6 +207,7 @@ def facts_lists(result: Result) -> Iterator[str]:
         "System": {
             "name": result.system.name,
             "version": result.system.version,
+            "place": result.system.place,
             "promises": ", ".join(result.system.promises),
             **result.system.config,
         },

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.1"
+RESULT_SCHEMA = "tallystick.result/1.2"
 SUITE_SCHEMA = "tallystick.suite/1.1"
 
 INTEGER_LIMIT = 2**53
@@ -89,11 +89,14 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class SystemInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The system under test, what it promises and how it was set up.
 
-    `planted_bug` names a bug that was put in on purpose; null in every honest run.
+    `place` is how it was asked for, its options included, as in ``nats?sync_interval=2m``; empty in
+    results before 1.2. `planted_bug` names a bug that was put in on purpose; null in every honest
+    run.
     """
 
     name: str
     version: str
+    place: str = ""
     promises: list[str]
     abilities: list[str]
     config: dict[str, Any] = {}
@@ -360,7 +363,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the end: a run that was cut off says so, and can never be read as a pass.
     """
 
-    schema: Literal["tallystick.result/1.0", "tallystick.result/1.1"] = "tallystick.result/1.1"
+    schema: Literal["tallystick.result/1.0", "tallystick.result/1.1", "tallystick.result/1.2"] = (
+        "tallystick.result/1.2"
+    )
     complete: bool
     verdict: Verdict
     run: RunInfo

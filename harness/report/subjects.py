@@ -39,15 +39,19 @@ class Matching:
 
 def subject_of(result: Result) -> Subject:
     """Return what a result is about."""
-    run = result.run
-    words = shlex.split(run.repeat_command)
-    asked = [after for word, after in pairwise(words) if word == "--system"]
     return Subject(
-        scenario=run.scenario,
-        system=asked[-1] if asked else result.system.name,
-        profile=run.profile,
-        parameters=tuple(sorted(run.parameters.items())),
+        scenario=result.run.scenario,
+        system=result.system.place or _asked_for(result) or result.system.name,
+        profile=result.run.profile,
+        parameters=tuple(sorted(result.run.parameters.items())),
     )
+
+
+def _asked_for(result: Result) -> str:
+    """Return the system of a result before 1.2: what its command to repeat says, if anything."""
+    words = shlex.split(result.run.repeat_command)
+    asked = [after for word, after in pairwise(words) if word == "--system"]
+    return asked[-1] if asked else ""
 
 
 def by_subject(results: Iterable[Result]) -> dict[Subject, list[Result]]:

@@ -207,6 +207,7 @@ def _first_result(
         system=SystemInfo(
             name=system.name,
             version=system.version,
+            place=request.system,
             promises=sorted(system.promises),
             abilities=sorted(system.abilities),
         ),

@@ -250,8 +250,10 @@ def test_a_scenario_of_ones_own_runs_on_a_broker(
     environment = {**os.environ, "TALLYSTICK_TOXIPROXY": str(toxiproxy_binary)}
     call(tallystick, *words, cwd=tmp_path, environment=environment)
     result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
-    assert (result["system"]["name"], result["verdict"]["limits"]) == ("nats", "MET")
-    assert result["counts"]["delivered"] == result["counts"]["sends"]["ok"] == 1_000
+    assert (result["system"]["place"], result["verdict"]["limits"]) == ("nats", "MET")
+    assert result["counts"]["delivered"] == result["counts"]["sends"]["ok"]
+    # 500 a second for 2 s, in three rhythms.
+    assert 997 <= result["counts"]["delivered"] <= 1_003
     cut = {one["target"] for one in result["faults"] if one["effective"]}
     assert cut == {f"client-edge:here:sender-{number}" for number in range(3)}
 

@@ -223,9 +223,17 @@ def about(
         scenario=scenario,
         profile=profile,
         parameters=parameters,
-        repeat_command=f"tallystick run {scenario} --system '{system}' --seed 1",
+        repeat_command=f"tallystick run {scenario} --seed 1",
     )
-    return msgspec.structs.replace(base, run=run)
+    place = msgspec.structs.replace(base.system, place=system)
+    return msgspec.structs.replace(base, run=run, system=place)
+
+
+def without_place(result: Result, repeat_command: str) -> Result:
+    """Return a result as it was written before 1.2."""
+    run = msgspec.structs.replace(result.run, repeat_command=repeat_command)
+    system = msgspec.structs.replace(result.system, place="")
+    return msgspec.structs.replace(result, run=run, system=system)
 
 
 def names(found: Comparison) -> list[tuple[str, int, int]]:
@@ -247,6 +255,18 @@ def test_other_systems_options_profiles_and_parameters_are_no_repeats() -> None:
         ("other", 1, 1),
     ]
     assert (found.only_a, found.only_b) == ([], [])
+
+
+def test_a_replay_and_an_older_result_are_repeats_of_their_run() -> None:
+    run = about(system="kafka?acks=1")
+    replay = msgspec.structs.replace(
+        run, run=msgspec.structs.replace(run.run, repeat_command="tallystick replay results/x")
+    )
+    older = without_place(run, "tallystick run fan --system 'kafka?acks=1'")
+    found = compare([run, replay, older], [run, about(system="kafka")], NO_LIMIT)
+    assert names(found) == [("fan (kafka?acks=1)", 3, 1)]
+    oldest = without_place(about(), "tallystick run fan")
+    assert names(compare([oldest], [about()], NO_LIMIT)) == [("fan", 1, 1)]
 
 
 def test_one_system_is_held_against_another() -> None:
