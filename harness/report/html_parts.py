@@ -91,7 +91,9 @@ def _unproven(result: Result) -> Iterator[str]:
     ]
     lines += [(trouble.status.value, trouble.reason) for trouble in result.findings]
     for status, text in lines:
-        yield f'<p class="box">{status_word(status)} {escape(text)}</p>'
+        # The reason of the verdict stands above already.
+        if text != result.verdict.reason:
+            yield f'<p class="box">{status_word(status)} {escape(text)}</p>'
 
 
 def counts_tiles(result: Result) -> Iterator[str]:
@@ -146,7 +148,7 @@ def faults_table(faults: Sequence[Fault]) -> Iterator[str]:
     if not faults:
         return
     yield f"<h2>Faults</h2><details{' open' if len(faults) <= 8 else ''}>"
-    yield f"<summary>{len(faults)} faults</summary>"
+    yield f"<summary>{len(faults)} fault{'' if len(faults) == 1 else 's'}</summary>"
     yield from table(
         ["", "fault", "on", "time", "effect"],
         [
