@@ -244,7 +244,9 @@ def merge_runs(runs: Sequence[tuple[str, Verdict]]) -> Verdict:
     if status is Status.PASS:
         missed = [name for name, v in runs if v.limits is Limits.MISSED]
         behind = f"; limits missed in {', '.join(missed)}" if missed else ""
-        code, reason = "all_scenarios_passed", f"all {len(runs)} scenarios passed{behind}"
+        # Runs and not scenarios: one may have been repeated, or run on several systems.
+        passed = "the run" if len(runs) == 1 else f"all {len(runs)} runs"
+        code, reason = "all_scenarios_passed", f"{passed} passed{behind}"
     else:
         code, reason = first.reason_code, f"{name}: {first.reason}"
     return Verdict(
