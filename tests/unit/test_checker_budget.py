@@ -100,6 +100,40 @@ def isolated(count: int) -> Iterator[Record]:
         yield AckInvoked(20 * i + 6, "r", "x", 1, i)
 
 
+def of_ids(count: int) -> Iterator[Record]:
+    """Only the ids are isolated: positions are read one after the other, nothing is confirmed."""
+    for record in isolated(count):
+        if not isinstance(record, AckInvoked):
+            yield record
+
+
+def of_positions(count: int) -> Iterator[Record]:
+    """Only the positions are isolated, and lie below the highest: no session jumps over any."""
+    yield Opened(1, 0, "r", "x", 1, -1, 0, "eu")
+    yield Invoked(2, 0, 7, "x", 0, count)
+    for i in range(count):
+        run = DeliveredRun(7, i, 1, 0, 1, plain_digest(7, "x", i, 1))
+        yield Delivered(10 * i + 5, "r", "x", 1, 2 * (count - i), True, (run,))
+
+
+def of_acks(count: int) -> Iterator[Record]:
+    """Nothing but acknowledgements."""
+    yield Opened(1, 0, "r", "x", 1, -1, 0, "eu")
+    for i in range(count):
+        yield AckInvoked(10 * i + 5, "r", "x", 1, i)
+
+
+@pytest.mark.parametrize("kind", [of_ids, of_positions, of_acks])
+def test_each_thing_that_grows_is_weighed(kind, monkeypatch) -> None:
+    monkeypatch.setattr(index, "KEPT_BYTES_MAX", 100_000)
+    monkeypatch.setattr(index, "WEIGH_EVERY", 8)
+    folding = Fold(RUN, None, Ranges(*SMALL))
+    for record in kind(6_000):
+        folding.take(record)
+    assert folding.index.stopped
+    assert folding.index.kept_bytes < 105_000
+
+
 def test_what_is_kept_stays_bounded_whatever_comes(monkeypatch) -> None:
     monkeypatch.setattr(index, "KEPT_BYTES_MAX", 100_000)
     monkeypatch.setattr(index, "WEIGH_EVERY", 8)
