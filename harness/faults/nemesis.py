@@ -14,6 +14,7 @@ from harness.errors import HarnessError, UsageError
 from harness.faults.fault import Effect, Fault, Target, takes_process
 from harness.faults.schedule import Planned
 from harness.faults.targets import Targets, check_target
+from harness.faults.waiting import hold
 from harness.history.records import BY_PHASE, FaultMarked, Record
 from harness.report.result import Fault as JournalEntry
 from harness.systems.topology import CLIENT_LINKS
@@ -200,7 +201,7 @@ class Nemesis:
         kind = "" if takes_process(fault) else fault.kind
         async with self._turns.setdefault((kind, target.name), anyio.Lock()):
             await self._inject(strike)
-            await anyio.sleep(fault.duration_s)
+            await hold(fault.duration_s)
             await self._heal(strike)
 
     async def _inject(self, strike: _Strike) -> None:

@@ -1,4 +1,4 @@
-"""Striking when there is something to strike.
+"""Striking when there is something to strike, and holding for as long as was planned.
 
 With clients and faults that come and go, a link may be empty or a process away at the planned
 moment, and a fault on nothing shows nothing. So a fault waits a little before it strikes.
@@ -67,3 +67,14 @@ async def _until(condition: Callable[[], bool], within_s: float) -> None:
         if time.monotonic() > deadline:
             return
         await anyio.sleep(POLL_S)
+
+
+async def hold(duration_s: float) -> None:
+    """Return once so much time has passed, never earlier.
+
+    Timers of the event loop count in whole milliseconds from when it last looked at the clock, so
+    a plain sleep may end up to one early, and a fault would hold for less than was planned.
+    """
+    end_s = time.monotonic() + duration_s
+    while (left_s := end_s - time.monotonic()) > 0:
+        await anyio.sleep(left_s)

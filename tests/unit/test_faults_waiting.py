@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import pytest
 
-from harness.faults.waiting import strike_connected
+from harness.faults.waiting import hold, strike_connected
 from harness.links.link import Cut
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +60,15 @@ async def test_where_the_kernel_does_not_tell_there_is_one_blow() -> None:
     link = ScriptedLink([0, 2], open_now=None)
     assert await strike(link, 5.0) == 0
     assert link.log == ["cut"]
+
+
+async def test_a_timer_that_wakes_early_shortens_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = anyio.sleep
+
+    async def early(delay_s: float) -> None:
+        await sleep(0.5 * delay_s)
+
+    monkeypatch.setattr(anyio, "sleep", early)
+    begun_s = time.monotonic()
+    await hold(0.05)
+    assert time.monotonic() - begun_s >= 0.05
