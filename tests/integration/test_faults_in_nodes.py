@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,17 +61,23 @@ class Core:
     async def promote_for_ever(self) -> None:
         async with AdminClient(LOOPBACK, self.port, ADMIN_TOKEN) as admin:
             while True:
-                try:
-                    count = 2 + self.epoch % 5
-                    self.epoch = (await admin.promote(INBOX, self.epoch, count)).epoch
-                except Refusal as refusal:
-                    self.refused.add(refusal.code)
-                    if refusal.code is ErrorCode.EPOCH_MISMATCH:
-                        # One that was not answered was stored all the same.
-                        self.epoch = await self.stored_epoch(admin)
-                    await asyncio.sleep(RETRY_S)
-                except ConnectionError:
-                    await asyncio.sleep(RETRY_S)
+                # The core may die under any question, the one after a refusal too.
+                with suppress(ConnectionError):
+                    if await self.promoted(admin):
+                        continue
+                await asyncio.sleep(RETRY_S)
+
+    async def promoted(self, admin: AdminClient) -> bool:
+        """Promote once; return whether that was acknowledged."""
+        try:
+            self.epoch = (await admin.promote(INBOX, self.epoch, 2 + self.epoch % 5)).epoch
+        except Refusal as refusal:
+            self.refused.add(refusal.code)
+            if refusal.code is ErrorCode.EPOCH_MISMATCH:
+                # One that was not answered was stored all the same.
+                self.epoch = await self.stored_epoch(admin)
+            return False
+        return True
 
     async def stored_epoch(self, admin: AdminClient) -> int:
         epochs = (await admin.inspect(INBOX)).epochs
