@@ -16,10 +16,11 @@ import numpy as np
 import xxhash
 
 from harness.checkers.check import Clue, Found, Reach, check
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import Facts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NUMBER_LIMIT, GrowingSet, Mask, Spans, depths
 from harness.checkers.route import U64Column
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import FAIL, OK, Completed, Delivered, Invoked
 from harness.report.result import CheckStatus
 

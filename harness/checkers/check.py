@@ -16,8 +16,9 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast
 
 import harness.checkers
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import Facts
 from harness.checkers.index import Index
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import Record
 from harness.report.result import Check as CheckResult
 from harness.report.result import CheckStatus

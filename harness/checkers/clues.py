@@ -8,9 +8,10 @@ from itertools import islice
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue
-from harness.checkers.facts import Facts, Lines, held_at, place_of
-from harness.checkers.index import Oddity
+from harness.checkers.entries import Oddity
+from harness.checkers.facts import Facts
 from harness.checkers.intervals import Column, Spans
+from harness.checkers.lines import Lines, held_at, place_of
 
 
 def seconds(t_ns: int) -> str:

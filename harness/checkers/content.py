@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import Facts
 from harness.checkers.index import Index
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import Delivered, DeliveredRun
 
 TOGETHER_MIN = 8

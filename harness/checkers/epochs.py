@@ -31,7 +31,7 @@ def epoch_overlap(facts: Facts) -> Found:
     examined = instances = 0
     found: list[Clue] = []
     for table in facts.stored_distinct:
-        known = sorted(facts.index.lowest[facts.index.inbox(table.inbox)].items())
+        known = sorted(facts.index.inspections.lowest[facts.index.inbox(table.inbox)].items())
         examined += len(table.pos)
         if len(known) == 1:
             continue

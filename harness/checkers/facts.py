@@ -7,14 +7,13 @@ from ok replies. Each property is computed when a check first asks for it, in O(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.checkers.index import Index, Session
+from harness.checkers.entries import Session
+from harness.checkers.index import Index
 from harness.checkers.intervals import (
     KEY_BITS,
     NEVER,
@@ -28,8 +27,10 @@ from harness.checkers.intervals import (
     split,
 )
 from harness.checkers.later import Later
+from harness.checkers.lines import Lines, Misplaced, Pieces, held_at, place_of
 from harness.checkers.ranges import Part, columns_of
 from harness.checkers.route import U64Column
+from harness.checkers.run_facts import RunFacts
 from harness.checkers.stored import StoredTable, distinct, tables
 from harness.history.records import Opened
 from harness.systems.promises import Promise
@@ -42,153 +43,6 @@ QUIET = "quiet"
 
 DRAINED = "drained"
 """The phase mark after which every inbox was read to its confirmed end."""
-
-
-class Requirements(Protocol):
-    """What must have happened for a run to count; `harness.scenario.scenario.Requires` fits."""
-
-    @property
-    def sends_ok(self) -> int:
-        """Acknowledged messages."""
-
-    @property
-    def delivered(self) -> int:
-        """Distinct delivered messages."""
-
-    @property
-    def sender_reconnects(self) -> int:
-        """Times a sender came back."""
-
-    @property
-    def receiver_reconnects(self) -> int:
-        """Times a receiver came back."""
-
-    @property
-    def sender_reconnects_each(self) -> int:
-        """Times that every sender came back."""
-
-    @property
-    def receiver_reconnects_each(self) -> int:
-        """Times that every receiver came back that was there before the senders were quiet."""
-
-    @property
-    def resizes(self) -> int:
-        """Confirmed promotions and demotions."""
-
-    @property
-    def fault_effects(self) -> int:
-        """Faults with an observed effect."""
-
-    @property
-    def resent(self) -> int:
-        """Messages that were acknowledged after more than one attempt."""
-
-    @property
-    def backlog(self) -> int:
-        """Messages that one inbox held at some moment, acknowledged and not yet delivered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What a judge knows about a run beside its history.
-
-    Attributes:
-        promises: What the system under test promises.
-        requires: What must have happened for the run to count.
-        expected_digest: Digest of a range (producer, inbox, n_first, count) as it was sent, e.g.
-            `Payloads.expected_digest`; None: content cannot be judged.
-        expected_digests: The same of many single messages (inbox, producers, ns); None: they are
-            asked for one by one.
-        route: Name of the published bucket route, "" for none.
-        presence_bound_ns: Within this time after a change presence is right.
-        planned: The faults of the schedule, as (kind, name or pattern of the targets).
-        trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
-        torn: The history was cut off: what is not in it may have happened all the same.
-        killed: Load processes that were killed: their sends without an outcome are unknown, not
-            miscounted.
-        trims: The store drops what is acknowledged; False under retention `run`.
-    """
-
-    promises: frozenset[Promise]
-    requires: Requirements
-    expected_digest: Callable[[int, str, int, int], int] | None = None
-    expected_digests: Callable[[str, Sequence[int], Sequence[int]], list[int]] | None = None
-    route: str = ""
-    presence_bound_ns: int = 4_000_000_000
-    planned: tuple[tuple[str, str], ...] = ()
-    trouble: tuple[tuple[str, str], ...] = ()
-    torn: bool = False
-    killed: frozenset[int] = frozenset()
-    trims: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Runs of messages at known positions: key and position rise together, by one.
-
-    Attributes:
-        key, end: The messages [key, end).
-        pos: The position of `key`.
-        inbox, stream: Whose they are.
-    """
-
-    key: Column
-    end: Column
-    pos: Column
-    inbox: Column
-    stream: Column
-
-    @property
-    def count(self) -> Column:
-        """Messages of each run."""
-        return self.end - self.key
-
-    def holders(self) -> Steps:
-        """Return by place (`place_of`) how far the key of the message there is from the place."""
-        begin = place_of(self.inbox, self.pos)
-        return Steps.of(begin, begin + self.count, self.key - begin)
-
-
-def place_of(inbox: Column | int, pos: Column) -> Column:
-    """Return positions of inboxes as numbers on one line."""
-    return inbox << KEY_BITS | pos
-
-
-def held_at(holders: Steps, place: Column) -> Column:
-    """Return the key of the message at each place, -1 where none is known."""
-    apart = holders.at(place, NEVER)
-    return np.where(apart == NEVER, -1 - place, apart) + place
-
-
-@dataclass(frozen=True, slots=True)
-class Misplaced:
-    """Stored messages that the log does not have where an inspection found them.
-
-    Attributes:
-        key, pos: The messages, and where they are stored.
-        begun_ns: When the inspection began.
-        held: The message that the log has at this position instead, -1 for none.
-    """
-
-    key: Column
-    pos: Column
-    begun_ns: Column
-    held: Column
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """The log cut so fine that each piece has one I, C, D and U. NEVER stands for infinity."""
-
-    lines: Lines
-    invoked: Column
-    ok: Column
-    first: Column
-
-    @property
-    def until(self) -> Column:
-        """U: the effect had happened by then."""
-        return np.minimum(self.ok, self.first)
 
 
 class Facts:
@@ -467,7 +321,7 @@ class Facts:
         for table in self.stored:
             held = held_at(holders, place_of(self.index.inbox(table.inbox), table.pos))
             other = np.flatnonzero(held != table.key)
-            begun_ns = self.index.snapshots[table.inspection].begun_ns
+            begun_ns = self.index.inspections.snapshots[table.inspection].begun_ns
             found.append(
                 (table.key[other], table.pos[other], np.full(len(other), begun_ns), held[other])
             )

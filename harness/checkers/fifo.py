@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import Found, Reach, check
-from harness.checkers.facts import Facts, Lines
+from harness.checkers.facts import Facts
 from harness.checkers.intervals import (
     KEY_BITS,
     NEVER,
@@ -23,6 +23,7 @@ from harness.checkers.intervals import (
     highest_before,
     split,
 )
+from harness.checkers.lines import Lines
 from harness.systems.promises import Promise
 
 

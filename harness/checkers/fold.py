@@ -26,11 +26,12 @@ from harness.checkers.check import (
     conclude,
 )
 from harness.checkers.evidence import Placed, find_evidence, witness_of
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import Facts
 from harness.checkers.index import Index
 from harness.checkers.later import Later
 from harness.checkers.noisy_neighbour import by_label
 from harness.checkers.ranges import PART_ROWS_MAX, Part, Ranges, whole
+from harness.checkers.run_facts import RunFacts
 from harness.checkers.totals import Totals
 from harness.history.records import Record
 from harness.report.result import Check as CheckResult
@@ -126,7 +127,7 @@ class Fold:
             load_latency_ms=by_label(facts),
             throughput_per_s=measures.throughput(facts),
             buckets=measures.bucket_loads(facts),
-            commits=self.index.commits,
+            commits=self.index.gauges.commits,
             kills=measures.kills(facts),
         )
 

@@ -13,13 +13,12 @@ that was cut off where it passed the bound: what was found stays found, and noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from harness.checkers.entries import Oddity, Session, Stream, Visits
+from harness.checkers.gauges import Gauges
+from harness.checkers.inspections import Inspections
 from harness.checkers.intervals import (
-    KEY_BITS,
     NUMBER_LIMIT,
     STREAMS_MAX,
     Column,
@@ -27,7 +26,6 @@ from harness.checkers.intervals import (
     column,
 )
 from harness.checkers.ranges import Ranges, Table
-from harness.checkers.route import U64Column
 from harness.history.records import (
     FAIL,
     OK,
@@ -64,111 +62,8 @@ INTERVAL_BYTES = 80
 WEIGH_EVERY = 1 << 16
 """So many records and delivered runs may pass until what is kept is weighed again."""
 
-COMMITS_GAUGE = "commits"
-"""The gauge that counts a core's commits since its start."""
-
-LAG_GAUGE = "tick_lag_us_max"
-"""The gauge that says how late a node was woken at the worst: the machine did not let it run."""
-
 OUTCOMES = {OK: 0, FAIL: 1}
 """Outcomes as numbers; everything else is unknown, 2."""
-
-
-class Stream:
-    """The messages of one producer to one inbox.
-
-    `invoked_upto`: ids below it were handed over, by load process `process`; -1 before any was.
-    """
-
-    __slots__ = ("base", "delivered", "inbox", "index", "invoked_upto", "process", "producer")
-
-    def __init__(self, index: int, producer: int, inbox: int) -> None:
-        self.index = index
-        self.producer = producer
-        self.inbox = inbox
-        self.base = index << KEY_BITS
-        self.invoked_upto = 0
-        self.process = -1
-        self.delivered = GrowingSet()
-
-    @property
-    def delivered_first(self) -> int:
-        """Key delivered first of all by its n, 0 if none was: then nothing is a prefix."""
-        return self.base | self.delivered.begins[0] if self.delivered.begins else 0
-
-    @property
-    def delivered_end(self) -> int:
-        """Key behind the highest that was delivered, 0 if none was."""
-        return self.base | self.delivered.ends[-1] if self.delivered.ends else 0
-
-
-@dataclass(slots=True)
-class Visits:
-    """When a sender or receiver first connected, and how often it came back."""
-
-    first_ns: int
-    reconnects: int = 0
-
-
-class Session:
-    """One login of a consumer and what it delivered.
-
-    Attributes:
-        opened: Its `Opened`, once that is known: deliveries may be recorded before.
-        first_pos: Position delivered first, -1 for none.
-        top_pos: Highest position delivered so far.
-        delivered: Positions delivered.
-        jumps: Stretches [first, end) of positions that it jumped over.
-        count: Delivered messages, repetitions counted.
-    """
-
-    __slots__ = (
-        "count", "delivered", "first_pos", "inbox", "jumps", "number", "opened", "reader", "top_pos"
-    )  # fmt: skip
-
-    def __init__(self, reader: int, inbox: int, number: int) -> None:
-        self.reader = reader
-        self.inbox = inbox
-        self.number = number
-        self.opened: Opened | None = None
-        self.first_pos = -1
-        self.top_pos = -1
-        self.delivered = GrowingSet()
-        self.jumps: list[tuple[int, int]] = []
-        self.count = 0
-
-
-class Snapshot:
-    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found.
-
-    `begun_ns` is when the first row was recorded.
-    """
-
-    __slots__ = ("begun_ns", "complete", "inbox", "messages")
-
-    def __init__(self, inbox: int, begun_ns: int) -> None:
-        self.inbox = inbox
-        self.begun_ns = begun_ns
-        self.messages = 0
-        self.complete = False
-
-
-class Oddity:
-    """Something decided while the records passed: how often, and its first records."""
-
-    __slots__ = ("count", "records")
-
-    KEPT_MAX = 32
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.records: list[Record] = []
-
-    def add(self, count: int, record: Record) -> None:
-        """Count instances, all shown by `record`."""
-        self.count += count
-        if len(self.records) < self.KEPT_MAX:
-            self.records.append(record)
 
 
 class Index:
@@ -180,13 +75,8 @@ class Index:
         self.inboxes: list[str] = []
         self.readers: list[tuple[str, int]] = []
         self.sessions: list[Session] = []
-        self.snapshots: list[Snapshot] = []
         self.busy_ns: list[int] = []
         """Per inbox: the last invocation or ok."""
-        self.lowest: dict[int, dict[int, int]] = {}
-        """Lowest stored position per inbox and epoch."""
-        self.highest: dict[int, dict[int, int]] = {}
-        """Highest stored position per inbox and epoch."""
         self.ends = Table(5)
         """inbox, t_invoked, t, pos, lineage"""
         self.acks_invoked = Table(4)
@@ -200,9 +90,6 @@ class Index:
         self.session_events: dict[str, list[Opened | Closed]] = {}
         self.presence: list[PresenceSeen] = []
         self.last_ns = 0
-        self.gauge_count = 0
-        self.commits: int | None = None
-        self.lag_ns_max = 0
         self.reconnects = {"sender": 0, "receiver": 0}
         self.visits: dict[tuple[str, str], Visits] = {}
         """Every sender and receiver, by role and name."""
@@ -213,22 +100,21 @@ class Index:
         self.steps_back = Oddity()
         self.late = Oddity()
         self.misnumbered = Oddity()
-        self.over_limit = Oddity()
+        self.gauges = Gauges()
+        self.inspections = Inspections(
+            self.ranges, self.misnumbered, inbox=self.inbox, stream=self.stream
+        )
         self._stream_of: dict[tuple[int, str], Stream] = {}
         self._inbox_of: dict[str, int] = {}
         self._reader_of: dict[tuple[str, str], int] = {}
         self.lineage_delivered: list[GrowingSet] = []
         self.lineage_top: list[int] = []
         self._session_of: dict[tuple[str, str, int], Session] = {}
-        self._open_snapshot: dict[str, int] = {}
-        self._stored_waiting: list[Stored] = []
-        self._producers: dict[str, tuple[U64Column, Column]] = {}
         self._look_in = self.ranges.look_records
         self._passed = 0
         self._weighed_at = 0
         self._looks = 0
         self._stopped = ""
-        self._commit_gauges: dict[tuple[str, int], int] = {}
         self._delivered_number = 0
         self._invoked_rows = self.ranges.invoked.rows.extend
         self._completed_rows = self.ranges.completed.rows.extend
@@ -242,9 +128,9 @@ class Index:
             Closed: self._closed,
             EndRead: self._end_read,
             Stored: self._stored,
-            StoredEnd: self._stored_end,
+            StoredEnd: self.inspections.ended,
             Connected: self._connected,
-            GaugeSeen: self._gauge,
+            GaugeSeen: self.gauges.see,
             Offered: self._offered,
             AckInvoked: self._ack_invoked,
             AckCompleted: self._ack_completed,
@@ -273,8 +159,8 @@ class Index:
     def _look(self) -> None:
         self._look_in = self.ranges.look_records
         self._looks += 1
-        if self._stored_waiting:
-            self._put_stored()
+        if self.inspections.waiting:
+            self.inspections.put()
         passed = self._looks * self.ranges.look_records + self._delivered_number
         if passed - self._weighed_at >= WEIGH_EVERY:
             self._weighed_at = passed
@@ -287,14 +173,9 @@ class Index:
 
     def settle(self) -> None:
         """Bring the ranges up to date with what was seen; to be called before they are read."""
-        self._put_stored()
-        eras = self.ranges.eras
-        eras.places.grow(len(self.inboxes))
-        for inbox, lowest in self.lowest.items():
-            for epoch, high in self.highest[inbox].items():
-                beyond = [low for other, low in lowest.items() if other > epoch and low < high]
-                if beyond:
-                    eras.glue_places(inbox, min(beyond), high)
+        self.inspections.put()
+        self.ranges.eras.places.grow(len(self.inboxes))
+        self.inspections.glue()
 
     def invoked_upto(self) -> Column:
         """Return `invoked_upto` of each stream."""
@@ -521,83 +402,7 @@ class Index:
         self.ends.rows.extend((inbox, record.t_invoked_ns, record.t_ns, record.pos, lineage))
 
     def _stored(self, record: Stored) -> None:
-        size = len(record.positions)
-        if {size, len(record.producers), len(record.ns)} != {8 * record.count}:
-            self.misnumbered.add(1, record)
-            return
-        self._snapshot(record).messages += size // 8
-        self._stored_waiting.append(record)
-        self._passed += size // 8
-
-    def _snapshot(self, record: Stored | StoredEnd) -> Snapshot:
-        number = self._open_snapshot.get(record.inbox)
-        if number is None:
-            number = self._open_snapshot[record.inbox] = len(self.snapshots)
-            self.snapshots.append(Snapshot(self.inbox(record.inbox), record.t_ns))
-        return self.snapshots[number]
-
-    def _put_stored(self) -> None:
-        """Make rows of the inspected records that wait, inbox by inbox."""
-        waiting, self._stored_waiting = self._stored_waiting, []
-        begin = 0
-        for end in range(1, len(waiting) + 1):
-            if end == len(waiting) or waiting[end].inbox != waiting[begin].inbox:
-                self._put_stored_of(waiting[begin].inbox, waiting[begin:end])
-                begin = end
-
-    def _put_stored_of(self, inbox: str, records: list[Stored]) -> None:
-        producers = np.frombuffer(b"".join(r.producers for r in records), dtype="<u8")
-        ns = np.frombuffer(b"".join(r.ns for r in records), dtype="<u8")
-        positions = np.frombuffer(b"".join(r.positions for r in records), dtype="<u8")
-        limit = np.uint64(NUMBER_LIMIT)
-        if (ns >= limit).any() or (positions >= limit).any():
-            for record in records:
-                self.misnumbered.add(1, record)
-            return
-        message = np.empty((len(ns), 2), dtype=np.int64)
-        message[:, 0] = self._bases(inbox, producers)
-        message[:, 0] += ns.view("<i8")
-        message[:, 1] = positions.view("<i8")
-        self.ranges.stored.rows.frombytes(message.tobytes())
-        number = self._open_snapshot.get(inbox, -1)
-        lowest = self.lowest.setdefault(self.inbox(inbox), {})
-        highest = self.highest.setdefault(self.inbox(inbox), {})
-        at = 0
-        for record in records:
-            count = len(record.positions) // 8
-            if not count:
-                continue
-            self.ranges.stored_rows.rows.extend(
-                (
-                    number,
-                    record.epoch,
-                    record.bucket,
-                    record.bucket_count,
-                    record.bpos_first,
-                    count,
-                )
-            )
-            low = int(message[at : at + count, 1].min())
-            lowest[record.epoch] = min(low, lowest.get(record.epoch, low))
-            high = int(message[at : at + count, 1].max())
-            highest[record.epoch] = max(high, highest.get(record.epoch, high))
-            at += count
-
-    def _bases(self, inbox: str, producers: U64Column) -> Column:
-        """Return the base of the stream of each of these producers to an inbox."""
-        known, bases = self._producers.get(inbox, (producers[:0], column([])))
-        at = np.minimum(np.searchsorted(known, producers), max(len(known) - 1, 0))
-        if not len(known) or not bool((known[at] == producers).all()):
-            known = np.unique(np.concatenate((known, producers)))
-            bases = column([self.stream(int(producer), inbox).base for producer in known])
-            self._producers[inbox] = (known, bases)
-            at = np.searchsorted(known, producers)
-        return bases[at]
-
-    def _stored_end(self, record: StoredEnd) -> None:
-        self._put_stored()
-        self._snapshot(record).complete = True
-        del self._open_snapshot[record.inbox]
+        self._passed += self.inspections.stored(record)
 
     def _ack_invoked(self, record: AckInvoked) -> None:
         lineage = self.lineage(record.reader, record.inbox)
@@ -615,21 +420,6 @@ class Index:
         if record.cause != "open":
             visits.reconnects += 1
             self.reconnects[record.role] = self.reconnects.get(record.role, 0) + 1
-
-    def _gauge(self, record: GaugeSeen) -> None:
-        if record.limit >= 0:
-            self.gauge_count += 1
-            if record.value > record.limit:
-                self.over_limit.add(1, record)
-        if record.name == LAG_GAUGE:
-            self.lag_ns_max = max(self.lag_ns_max, record.value * 1_000)
-        if record.name == COMMITS_GAUGE:
-            node = (record.role, record.index)
-            before = self._commit_gauges.get(node, 0)
-            # A restarted node counts from zero again.
-            gained = record.value - before if record.value >= before else record.value
-            self._commit_gauges[node] = record.value
-            self.commits = (self.commits or 0) + gained
 
     def _offered(self, record: Offered) -> None:
         self.offered[0] += record.due

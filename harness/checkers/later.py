@@ -104,7 +104,7 @@ class Later:
             self._take_proofs(facts, table)
 
     def _take_proofs(self, facts: Facts, table: StoredTable) -> None:
-        if len(facts.index.lowest[facts.index.inbox(table.inbox)]) == 1:
+        if len(facts.index.inspections.lowest[facts.index.inbox(table.inbox)]) == 1:
             return
         until = facts.until_of(table.key)
         proofs = self.proofs.setdefault(table.inbox, {})

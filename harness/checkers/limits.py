@@ -25,10 +25,10 @@ def limit_exceeded(facts: Facts) -> Found:
             f"{record.limit:,}"
         )
 
-    over = facts.index.over_limit
+    over = facts.index.gauges.over_limit
     return Found(
-        examined=facts.index.gauge_count,
+        examined=facts.index.gauges.count,
         instances=over.count,
         clues=clues.of_oddity(over, tell),
-        unknown="" if facts.index.gauge_count else "no gauge was read",
+        unknown="" if facts.index.gauges.count else "no gauge was read",
     )

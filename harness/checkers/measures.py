@@ -72,7 +72,9 @@ def throughput(facts: Facts) -> Throughput:
 def bucket_loads(facts: Facts) -> list[InboxBuckets]:
     """Return the loads of the buckets as the last complete inspection of each inbox found them."""
     index = facts.index
-    last = {one.inbox: number for number, one in enumerate(index.snapshots) if one.complete}
+    last = {
+        one.inbox: number for number, one in enumerate(index.inspections.snapshots) if one.complete
+    }
     return [
         InboxBuckets(
             inbox=index.inboxes[inbox],

@@ -44,7 +44,7 @@ def presence(facts: Facts) -> Found:
     disturbances = _disturbances(facts)
     examined = instances = 0
     found: list[Clue] = []
-    bound_ns = facts.run.presence_bound_ns + 2 * facts.index.lag_ns_max
+    bound_ns = facts.run.presence_bound_ns + 2 * facts.index.gauges.lag_ns_max
     ends_early = facts.run.torn or facts.run.killed
     known_until_ns = facts.index.last_ns - (bound_ns if ends_early else 0)
     for seen in facts.index.presence:

@@ -14,8 +14,9 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
-from harness.checkers.facts import Facts, Pieces
+from harness.checkers.facts import Facts
 from harness.checkers.intervals import NEVER, Column, highest_before, marks
+from harness.checkers.lines import Pieces
 from harness.systems.promises import Promise
 
 

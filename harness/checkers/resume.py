@@ -15,8 +15,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.entries import Session
 from harness.checkers.facts import Facts
-from harness.checkers.index import Session
 from harness.checkers.sessions import skipped
 from harness.history.records import Opened
 from harness.systems.promises import Promise

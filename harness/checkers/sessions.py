@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from harness.checkers import clues
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.entries import Oddity, Session
 from harness.checkers.facts import Facts
-from harness.checkers.index import Oddity, Session
 from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Spans, column
 from harness.history.records import Delivered
 from harness.systems.promises import Promise

@@ -144,7 +144,7 @@ def tables(
         _, epoch, bucket, bucket_count, bpos, count = (values[mine] for values in rows)
         found.append(
             StoredTable(
-                index.inboxes[index.snapshots[number].inbox],
+                index.inboxes[index.inspections.snapshots[number].inbox],
                 number,
                 key[its],
                 pos[its],
@@ -169,7 +169,7 @@ def distinct(found: Sequence[StoredTable]) -> list[StoredTable]:
 
 def why_unknown(index: Index) -> str:
     """Return why nothing can be said of the store, "" if something can."""
-    snapshots = index.snapshots
+    snapshots = index.inspections.snapshots
     if not snapshots:
         return "the store was not inspected"
     if not all(snapshot.complete for snapshot in snapshots):

@@ -11,9 +11,10 @@ from collections import Counter, defaultdict
 from fnmatch import fnmatchcase
 
 from harness.checkers.check import Clue, Found, Reach, check
-from harness.checkers.facts import QUIET, Facts, RunFacts
+from harness.checkers.facts import QUIET, Facts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NEVER
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import BY_PHASE, OK, Completed, missed
 from harness.report.result import CheckStatus
 from harness.systems.topology import CLIENT_LINKS

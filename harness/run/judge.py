@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold, with_evidence
+from harness.checkers.run_facts import RunFacts
 from harness.errors import DamagedHistory, UsageError
 from harness.history.index import SEGMENT_GLOB, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from harness.checkers.index import LAG_GAUGE
+from harness.checkers.gauges import LAG_GAUGE
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.checkers.facts import RunFacts
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import (
     AckCompleted,
     AckInvoked,

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from harness.checkers.check import Spec, all_checks
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import fold
 from harness.checkers.ranges import Ranges
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import Record
 from harness.report.result import Check, CheckStatus
 from harness.systems.promises import Promise

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from harness.checkers.check import Spec, all_checks
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import fold, with_evidence
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import Record
 from harness.report.result import CheckStatus
 from harness.systems.promises import Promise

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from harness.checkers.check import Check, Clue, Found, Spec, all_checks, check
-from harness.checkers.facts import Facts, RunFacts
+from harness.checkers.facts import Facts
 from harness.checkers.fold import Fold, fold
 from harness.checkers.imbalance import chi_square_above
 from harness.checkers.index import Index
 from harness.checkers.intervals import GrowingSet, Spans, Steps, column, depths, split
 from harness.checkers.route import splitmix64_xxh3
+from harness.checkers.run_facts import RunFacts
 from harness.errors import DamagedHistory
 from harness.history.index import write_index
 from harness.history.reader import read_folder

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from harness.checkers.check import all_checks
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Judgement, fold
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import Completed, Delivered, DeliveredRun, Invoked, PhaseMarked, Record
 from harness.report.result import CheckStatus
 from harness.scenario.scenario import Requires

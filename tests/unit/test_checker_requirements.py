@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from harness.checkers.check import all_checks
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import fold
+from harness.checkers.run_facts import RunFacts
 from harness.history.records import (
     Completed,
     Connected,

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import Fold
+from harness.checkers.run_facts import RunFacts
 from harness.history.recorder import Recorder
 from harness.history.records import Invoked, Offered
 from harness.load.payloads import Payloads

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.checkers.facts import RunFacts
 from harness.checkers.fold import fold
+from harness.checkers.run_facts import RunFacts
 from harness.load.payloads import Payloads
 from harness.report.result import CheckStatus
 from harness.scenario.scenario import Requires

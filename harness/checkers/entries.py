@@ -1,0 +1,105 @@
+"""What the index keeps one of: a stream, a login, an inspection, something odd that was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checkers.intervals import KEY_BITS, GrowingSet
+from harness.history.records import Opened, Record
+
+
+class Stream:
+    """The messages of one producer to one inbox.
+
+    `invoked_upto`: ids below it were handed over, by load process `process`; -1 before any was.
+    """
+
+    __slots__ = ("base", "delivered", "inbox", "index", "invoked_upto", "process", "producer")
+
+    def __init__(self, index: int, producer: int, inbox: int) -> None:
+        self.index = index
+        self.producer = producer
+        self.inbox = inbox
+        self.base = index << KEY_BITS
+        self.invoked_upto = 0
+        self.process = -1
+        self.delivered = GrowingSet()
+
+    @property
+    def delivered_first(self) -> int:
+        """Key delivered first of all by its n, 0 if none was: then nothing is a prefix."""
+        return self.base | self.delivered.begins[0] if self.delivered.begins else 0
+
+    @property
+    def delivered_end(self) -> int:
+        """Key behind the highest that was delivered, 0 if none was."""
+        return self.base | self.delivered.ends[-1] if self.delivered.ends else 0
+
+
+@dataclass(slots=True)
+class Visits:
+    """When a sender or receiver first connected, and how often it came back."""
+
+    first_ns: int
+    reconnects: int = 0
+
+
+class Session:
+    """One login of a consumer and what it delivered.
+
+    Attributes:
+        opened: Its `Opened`, once that is known: deliveries may be recorded before.
+        first_pos: Position delivered first, -1 for none.
+        top_pos: Highest position delivered so far.
+        delivered: Positions delivered.
+        jumps: Stretches [first, end) of positions that it jumped over.
+        count: Delivered messages, repetitions counted.
+    """
+
+    __slots__ = (
+        "count", "delivered", "first_pos", "inbox", "jumps", "number", "opened", "reader", "top_pos"
+    )  # fmt: skip
+
+    def __init__(self, reader: int, inbox: int, number: int) -> None:
+        self.reader = reader
+        self.inbox = inbox
+        self.number = number
+        self.opened: Opened | None = None
+        self.first_pos = -1
+        self.top_pos = -1
+        self.delivered = GrowingSet()
+        self.jumps: list[tuple[int, int]] = []
+        self.count = 0
+
+
+class Snapshot:
+    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found.
+
+    `begun_ns` is when the first row was recorded.
+    """
+
+    __slots__ = ("begun_ns", "complete", "inbox", "messages")
+
+    def __init__(self, inbox: int, begun_ns: int) -> None:
+        self.inbox = inbox
+        self.begun_ns = begun_ns
+        self.messages = 0
+        self.complete = False
+
+
+class Oddity:
+    """Something decided while the records passed: how often, and its first records."""
+
+    __slots__ = ("count", "records")
+
+    KEPT_MAX = 32
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.records: list[Record] = []
+
+    def add(self, count: int, record: Record) -> None:
+        """Count instances, all shown by `record`."""
+        self.count += count
+        if len(self.records) < self.KEPT_MAX:
+            self.records.append(record)
