@@ -22,13 +22,12 @@ from harness.systems.broker.deployment import (
 )
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
+from harness.systems.kafka.admin import ask_version, remove_topics
 from harness.systems.kafka.client import (
     ConsumerLine,
     ProducerLine,
-    ask_version,
     dial_reader,
     dial_sender,
-    remove_topics,
 )
 from harness.systems.kafka.probe import GREETING, learn_ping
 from harness.systems.kafka.server import (

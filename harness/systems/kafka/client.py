@@ -13,7 +13,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import CoordinationType
 from aiokafka.protocol.commit import OffsetFetchRequest
 
@@ -237,45 +236,3 @@ async def dial_reader(connect: Mapping[str, Any], port: int, ears: Ears) -> Cons
         line.abort()
         raise
     return line
-
-
-async def remove_topics(connect: Mapping[str, Any], port: int) -> None:
-    """Remove every topic of a run from a server that others use too; its group stays, unused.
-
-    Raises:
-        Unavailable: It did not work; the topics begin with the run's prefix.
-    """
-    door = Door(port)
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=f"127.0.0.1:{port}", client_id=door.client_id, **security(connect)
-    )
-    try:
-        with as_unavailable():
-            await admin.start()
-            topics = await admin.list_topics()
-            ours = [name for name in topics if name.startswith(connect["prefix"])]
-            if ours:
-                await admin.delete_topics(ours)
-    finally:
-        await admin.close()
-        door.forget()
-
-
-async def ask_version(connect: Mapping[str, Any], port: int) -> str:
-    """Log in and return what the server is: a Kafka broker tells its cluster, and no version.
-
-    Raises:
-        Unavailable: It does not take us in.
-    """
-    door = Door(port)
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=f"127.0.0.1:{port}", client_id=door.client_id, **security(connect)
-    )
-    try:
-        with as_unavailable():
-            await admin.start()
-            cluster = await admin.describe_cluster()
-        return f"Kafka, cluster {cluster.get('cluster_id')}, {len(cluster['brokers'])} broker(s)"
-    finally:
-        await admin.close()
-        door.forget()
