@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import numpy as np
 
-from harness.conform.case import Broken
+from harness.conform.broken import Broken
 from harness.links.links import Links
 from harness.load.payloads import Payloads
 from harness.processes.table import ProcessTable

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from harness.conform.bench import Bench
 from harness.systems.promises import Ability, Promise
 
-if TYPE_CHECKING:
-    from harness.conform.bench import Bench
-
-Body: TypeAlias = "Callable[[Bench], Awaitable[None]]"
-
-
-class Broken(Exception):
-    """Raised by a case when the adapter does not do what the case protects; says what it saw."""
+Body: TypeAlias = Callable[[Bench], Awaitable[None]]
 
 
 class Ended(StrEnum):
@@ -69,9 +63,3 @@ def case(
         return body
 
     return register
-
-
-def confirm(holds: bool, told: str) -> None:
-    """Raise `Broken` with what was seen unless something holds."""
-    if not holds:
-        raise Broken(told)

@@ -14,7 +14,8 @@ from harness.conform.bench import (
     Writer,
     until,
 )
-from harness.conform.case import Broken, case, confirm
+from harness.conform.broken import Broken, confirm
+from harness.conform.case import case
 from harness.links.links import Links
 from harness.systems.port import as_restartable
 from harness.systems.promises import Ability, Promise

@@ -10,7 +10,8 @@ from pathlib import Path
 import anyio
 
 from harness.conform.bench import Bench, on_bench
-from harness.conform.case import Broken, Case, Ended
+from harness.conform.broken import Broken
+from harness.conform.case import Case, Ended
 from harness.systems.port import System
 
 CASE_WITHIN_S = 90.0
