@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -79,7 +78,7 @@ def show(
         _paragraph(f"{parameter.help} Allowed: {parameter.describe_allowed()}.", 6)
     if one.checks:
         typer.echo("\nChecks that carry the claim (all others are made too):")
-        _paragraph(", ".join(f"{i} {ENTRIES[i].name}" for i in _known(one.checks)), 2)
+        _paragraph(", ".join(map(_check_name, one.checks)), 2)
     if one.needs:
         typer.echo(f"\nNeeds a system that can: {', '.join(sorted(one.needs))}")
     for profile in PROFILES:
@@ -89,8 +88,10 @@ def show(
             _paragraph(f"Limits ({profile}): {'; '.join(limits)}", 0)
 
 
-def _known(ids: Iterable[str]) -> list[str]:
-    return [check_id for check_id in ids if check_id in ENTRIES]
+def _check_name(check_id: str) -> str:
+    """Return a check's id and name; one of a user's own is known when its file is loaded."""
+    entry = ENTRIES.get(check_id)
+    return f"{check_id} {entry.name}" if entry else f"{check_id} (of your own: --load its file)"
 
 
 def _paragraph(text: str, indent: int) -> None:

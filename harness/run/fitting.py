@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.faults.fault import SWITCHED
 from harness.faults.schedule import Planned
 from harness.run.planted import refuse_planted
+from harness.run.unsound import absent_checks, refuse_unsound
 from harness.scenario.parameters import Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -187,10 +188,13 @@ def fit_scenario(
 
     Raises:
         UsageError: The system lacks an ability that the scenario needs, nothing of the plan is
-            left (`fit`), or there is a bug that was not asked for (`refuse_planted`).
+            left (`fit`), there is a bug that was not asked for (`refuse_planted`), or the plan
+            cannot be carried out as it is written (`refuse_unsound`).
     """
     plan = scenario.plan_for(parameters)
     refuse_planted(system, plan, planted_bug)
     if lack := lack_of(scenario, system):
         raise UsageError(f"{scenario.name} {lack}; {system.name} cannot")
-    return fit(plan, system)
+    fitted, left_out = fit(plan, system)
+    refuse_unsound(scenario, fitted, system)
+    return fitted, (*left_out, *absent_checks(scenario, system))

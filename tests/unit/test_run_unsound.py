@@ -1,0 +1,158 @@
+"""A plan that cannot be carried out as it is written is refused before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import run_cli
+from harness.errors import UsageError
+from harness.run.fitting import fit_scenario
+from harness.scenario.loader import find
+from harness.scenario.parameters import Parameters
+from harness.systems.reference.adapter import SYSTEM as REFERENCE
+from harness.testing.queue_system import SYSTEM as QUEUE
+from tallystick import (
+    CatchUp,
+    ClockJump,
+    Drain,
+    LinkCut,
+    Load,
+    Login,
+    Plan,
+    Planned,
+    ProcessKill,
+    Promote,
+    Scenario,
+    Send,
+    Storm,
+    Stream,
+    Topology,
+    at,
+)
+
+STREAM = Stream(to=("ann",), rate_per_s=10.0)
+
+
+def load(**changed: object) -> Load:
+    return Load(**{"duration_s": 1.0, "streams": (STREAM,), **changed})
+
+
+def scenario(
+    *phases: object,
+    name: str = "mine",
+    checks: tuple[str, ...] = (),
+    edges: tuple[str, ...] = ("near", "far"),
+) -> Scenario:
+    return Scenario(
+        name=name,
+        claim="c",
+        plan=Plan(topology=Topology(edges=edges), phases=phases or (load(),)),
+        checks=checks,
+    )
+
+
+def fitted(one: Scenario, system: object = REFERENCE) -> tuple[str, ...]:
+    return fit_scenario(one, Parameters({}), system)[1]
+
+
+def struck(fault: object, on: str, at_s: float = 0.5) -> Load:
+    return load(faults=(at(at_s, fault, on=on),))
+
+
+SOUND = (
+    load(),
+    load(during=((0.0, Storm()), (1.0, Promote(inbox="ann", bucket_count=1)))),
+    struck(LinkCut(), "client-edge:near:sender-0"),
+    struck(LinkCut(), "client-edge:*:reader-ann"),
+    struck(LinkCut(), "client-edge:far:load-1"),
+    struck(LinkCut(), "*"),
+    struck(LinkCut(), "edge-core:far", at_s=1.0),
+    struck(ProcessKill(), "core"),
+    struck(ProcessKill(), "edge:*"),
+    struck(ClockJump(), "edge:far"),
+    # Only a running system knows all of its processes.
+    struck(ProcessKill(), "a-node-of-its-own"),
+    Send(stream=Stream(to=("ann",), count=1)),
+    Login(inboxes=("ann",)),
+)
+
+UNSOUND = (
+    (load(duration_s=0.0), "duration_s=0.0: more than 0"),
+    (load(duration_s=-1.0), "duration_s=-1.0"),
+    (load(duration_s=float("nan")), "duration_s=nan"),
+    (load(duration_s=float("inf")), "duration_s=inf"),
+    (load(streams=()), "streams: there is none"),
+    (load(streams=(Stream(to=()),)), "needs an inbox"),
+    (load(streams=(Stream(to=("ann",), producers=0),)), "producers=0"),
+    (load(streams=(Stream(to=("ann",), rate_per_s=-1.0),)), "rate_per_s=-1.0: 0 or more"),
+    (load(presence_every_s=-1.0), "presence_every_s"),
+    (load(during=((1.5, Storm()),)), "at 1.5 s of a load of 1 s"),
+    (load(during=((0.5, Promote(inbox="ann", bucket_count=0)),)), "bucket_count=0"),
+    (struck(LinkCut(), "core"), "no such link; nearest are: edge-core"),
+    (struck(LinkCut(), "client-edge:there:*"), "no such link"),
+    (struck(LinkCut(), "client-edge:near:sender-7"), "nearest are: client-edge:near:sender-"),
+    (struck(LinkCut(), "edge-core:there"), "no such link"),
+    (struck(LinkCut(), "edge-core:near", at_s=50.0), "at 50 s of a load of 1 s"),
+    (load(faults=(Planned(at_s=-1.0, fault=LinkCut(), on="*"),)), "at -1 s"),
+    (struck(ProcessKill(), "edge-core:near"), "is done to a process"),
+    (struck(ProcessKill(), "edge:there"), "there are: edge:near, edge:far"),
+    (Send(stream=Stream(to=("ann",))), "count=0"),
+    (Promote(inbox="ann", bucket_count=0), "bucket_count=0"),
+    (Login(inboxes=()), "it names nobody"),
+    (CatchUp(inboxes=("ann",), within_s=0.0), "within_s=0.0"),
+    (Drain(stuck_after_s=0.0), "stuck_after_s"),
+)
+
+
+@pytest.mark.parametrize("phase", SOUND, ids=repr)
+def test_what_can_be_carried_out_is_taken(phase: object) -> None:
+    fitted(scenario(load(), phase))
+
+
+@pytest.mark.parametrize(("phase", "told"), UNSOUND, ids=[told for _, told in UNSOUND])
+def test_what_cannot_is_refused_with_its_place(phase: object, told: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        fitted(scenario(load(), phase))
+    assert f"mine, phase 2 ({type(phase).__name__}): " in str(refusal.value)
+    assert told in str(refusal.value)
+
+
+def test_a_claim_rests_on_checks_that_there_are() -> None:
+    assert fitted(scenario(checks=("A1", "B2"))) == ()
+    with pytest.raises(UsageError, match=r"rests on check 'Z1', which there is not; .* --load"):
+        fitted(scenario(checks=("A1", "Z1")))
+
+
+def test_a_claim_without_a_check_that_applies_is_refused() -> None:
+    assert fitted(scenario(checks=("A1", "C1")), QUEUE) == (
+        "not applicable: C1, which carries the claim: queue does not promise 'buckets'",
+    )
+    with pytest.raises(UsageError, match="no check of its claim applies to queue: C1, C2"):
+        fitted(scenario(checks=("C1", "C2")), QUEUE)
+
+
+@pytest.mark.parametrize("name", ["", "bad name!", "../up", "a_", "_a", "a__b"])
+def test_a_name_that_is_no_word_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="joined by _"):
+        fitted(scenario(name=name))
+
+
+def test_a_topology_without_an_edge_is_refused() -> None:
+    with pytest.raises(UsageError, match="names no edge"):
+        fitted(scenario(edges=()))
+
+
+def test_a_dry_run_refuses_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "late.py"
+    file.write_text(
+        "from tallystick import LinkCut, Load, Plan, Scenario, Stream, Topology, at\n"
+        "FAULTS = (at(0.5, LinkCut(), on='client-edge:there:*'),)\n"
+        "LOAD = Load(duration_s=1.0, streams=(Stream(to=('ann',)),), faults=FAULTS)\n"
+        "PLAN = Plan(topology=Topology(edges=('near',)), phases=(LOAD,))\n"
+        "SCENARIO = Scenario(name='late', claim='c', plan=PLAN)\n"
+    )
+    assert find(str(file)).scenario.name == "late"
+    assert run_cli(["run", str(file), "--dry-run"]) == 2
+    assert "no such link; nearest are: client-edge:near:" in capsys.readouterr().err
