@@ -23,7 +23,7 @@ import msgspec
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.codec import decode_result
 from harness.report.junit import write_junit
-from harness.report.result import INTEGER_LIMIT, Result
+from harness.report.result import INTEGER_LIMIT, Result, Verdict
 from harness.report.summary import write_summary
 from harness.report.writer import RESULT_NAME, describe_artifacts, write_result
 from harness.run import verdict
@@ -231,13 +231,24 @@ async def carry_out(request: RunRequest, observer: Observer) -> RunOutcome:
 
     try:
         return await run(request, observer)
-    except (UsageError, HarnessError):
+    except (UsageError, HarnessError) as error:
+        _mark_broken(request.run_dir, str(error))
         raise
     except Exception as error:
         log = request.run_dir / "logs" / "harness.log"
         log.parent.mkdir(exist_ok=True)
         log.write_text(traceback.format_exc())
-        raise HarnessError(f"{type(error).__name__}; the traceback lies in {log}") from error
+        told = f"{_cause(error)}; the traceback lies in {log}"
+        _mark_broken(request.run_dir, told)
+        raise HarnessError(told) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first trouble of a group, or the one there is, in a line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    told = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {told[0]}" if told else type(error).__name__
 
 
 def mark_interrupted(run_dir: Path, code: int) -> Result | None:
@@ -245,17 +256,33 @@ def mark_interrupted(run_dir: Path, code: int) -> Result | None:
 
     Returns None where there is no result, and a result that was complete already as it is.
     """
+    found = _result_in(run_dir)
+    if found is None or found.complete:
+        return found
+    partial = _judge_part(run_dir, found)
+    return _close(run_dir, partial, verdict.interrupted(partial.verdict, code))
+
+
+def _mark_broken(run_dir: Path, reason: str) -> None:
+    """Write into a result, if there is one, why its run broke."""
+    found = _result_in(run_dir)
+    if found is not None and not found.complete:
+        _close(run_dir, found, verdict.broken(reason))
+
+
+def _result_in(run_dir: Path) -> Result | None:
     path = run_dir / RESULT_NAME
     if not path.is_file():
         return None
     try:
-        found = decode_result(path.read_bytes())
+        return decode_result(path.read_bytes())
     except msgspec.DecodeError as error:
         raise HarnessError(f"{path}: {error}") from error
-    if found.complete:
-        return found
-    partial = _judge_part(run_dir, found)
-    marked = msgspec.structs.replace(partial, verdict=verdict.interrupted(partial.verdict, code))
+
+
+def _close(run_dir: Path, partial: Result, final: Verdict) -> Result:
+    """Write what there is of a run that did not reach its end, under its verdict."""
+    marked = msgspec.structs.replace(partial, verdict=final)
     write_summary(run_dir, marked)
     write_junit(run_dir, marked)
     marked = msgspec.structs.replace(marked, artifacts=describe_artifacts(run_dir))

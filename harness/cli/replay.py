@@ -40,7 +40,8 @@ def replay(
     Ends as `run` does: 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 limits missed, 70 ERROR.
     """
     check_keep_history(keep_history)
-    folder = run_folder(result)
+    # `latest` points elsewhere as soon as another run begins, this one included.
+    folder = _real(run_folder(result))
     stored, brief = load_result(folder / RESULT_NAME), read_brief(folder)
     if stored.system.planted_bug:
         raise UsageError(
@@ -83,3 +84,9 @@ def replay(
         notes=notes,
     )
     raise typer.Exit(run_and_report(request, Reports(junit=None, markdown=None).check()))
+
+
+def _real(folder: Path) -> Path:
+    """Return a folder without links, from here if it lies below."""
+    real, here = folder.resolve(), Path.cwd().resolve()
+    return real.relative_to(here) if real.is_relative_to(here) else real

@@ -15,6 +15,23 @@ from harness.report.result import Result, Suite, Verdict
 from harness.report.writer import write_atomically
 
 
+def see_writable(option: str, path: Path | None) -> None:
+    """See that a file can be written before a run is spent on it, and make its folder.
+
+    Raises:
+        UsageError: It cannot; names the option.
+    """
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error}") from error
+    beside = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(beside, os.W_OK):
+        raise UsageError(f"{option} {path}: cannot be written")
+
+
 @dataclass(slots=True, kw_only=True)
 class Reports:
     """Collects what ran and writes it where the user wants it.
@@ -39,15 +56,7 @@ class Reports:
         if self.html:
             require_plotly()
         for option, path in (("--junit", self.junit), ("--markdown", self.markdown)):
-            if path is None:
-                continue
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"{option} {path}: {error}") from error
-            beside = path if path.exists() else path.parent
-            if path.is_dir() or not os.access(beside, os.W_OK):
-                raise UsageError(f"{option} {path}: cannot be written")
+            see_writable(option, path)
         return self
 
     def add(self, label: str, result: Result, run_dir: Path) -> None:

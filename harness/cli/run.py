@@ -206,7 +206,7 @@ def run_and_report(request: RunRequest, reports: Reports) -> int:
     with watching(sys.stderr, f"{name}, seed {request.seed}") as observer:
         try:
             ended = under_signals(work)
-        except HarnessError as error:
+        except (UsageError, HarnessError) as error:
             reports.add_broken(name, name, broken(str(error)), 0.0)
             reports.write_run()
             raise

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from harness.cli.carry_out import check_seed, under_signals
+from harness.cli.reports import see_writable
 from harness.cli.run import folder_for
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure
@@ -98,6 +99,7 @@ def selftest(
             typer.echo(f"    {bug.trial}, {bug.medium}")
         return
     check_seed(seed)
+    see_writable("--json", json)
     ensure(_say)
     folder = folder_for(f"{stamp()}-selftest-{seed}", out)
     sys.stderr.write(f"seed {seed}, {len(bugs)} bugs, results in {folder}\n")

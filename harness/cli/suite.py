@@ -18,7 +18,7 @@ from rich.console import Console
 from harness.cli.carry_out import carry_out, make_request, mark_interrupted, under_signals
 from harness.cli.reports import Reports
 from harness.cli.under_test import shown_command
-from harness.errors import HarnessError, SetupError
+from harness.errors import HarnessError, SetupError, UsageError
 from harness.provision.environment import environment
 from harness.report.live import watching
 from harness.report.result import NotApplicable, Result, Status, Suite, SuiteScenario, Verdict
@@ -90,22 +90,29 @@ class SuiteJob:
     def run_all(self, planned: Iterable[Planned]) -> int:
         """Carry out the runs, in order, and return the exit code.
 
+        A run that breaks, for whatever reason, is an ERROR, and the others are carried out.
+
         Raises:
             SetupError: Something that every run needs is missing.
         """
         write_suite(self.suite_dir, self.suite)
+        rest = iter(planned)
 
         async def work() -> bool:
-            rest = iter(planned)
             for one in rest:
                 await self._run_one(one)
                 if self.stop_at_failure and self._verdicts[-1][1].status in STOPPING:
                     break
-            self._leave_out(rest)
+            self._leave_out(rest, "an earlier one failed")
             return True
 
-        ended = under_signals(work)
+        try:
+            ended = under_signals(work)
+        except Exception as error:
+            self._give_up(rest, str(error))
+            raise
         if ended.interrupted_by is not None:
+            self._leave_out(rest, "the suite was interrupted")
             return self._interrupt(ended.interrupted_by)
         self.suite = msgspec.structs.replace(
             self.suite, complete=True, verdict=verdicts.merge_runs(self._verdicts)
@@ -117,6 +124,7 @@ class SuiteJob:
         name = planned.loaded.scenario.name
         run_dir = self.suite_dir / planned.folder
         run_dir.mkdir()
+        self._under_way = planned
         request = make_request(
             planned.loaded,
             planned.place,
@@ -131,7 +139,6 @@ class SuiteJob:
             files=self.files,
             charts=self.reports.html,
         )
-        self._under_way = planned
         begun_s = time.monotonic()
         with watching(sys.stderr, f"{name}, seed {planned.seed}") as observer:
             observer.note(f"scenario {name}")
@@ -140,7 +147,7 @@ class SuiteJob:
             except SetupError:
                 # Without its prerequisites no scenario can run: not one line for each of them.
                 raise
-            except HarnessError as error:
+            except (UsageError, HarnessError) as error:
                 self._add_broken(planned, str(error), time.monotonic() - begun_s, observer)
                 return
         result = outcome.result
@@ -176,11 +183,17 @@ class SuiteJob:
         self.suite = msgspec.structs.replace(self.suite, scenarios=[*self.suite.scenarios, entry])
         write_suite(self.suite_dir, self.suite)
 
-    def _leave_out(self, rest: Iterable[Planned]) -> None:
-        left = [
-            NotApplicable(name=one.folder, reason="not run: an earlier one failed") for one in rest
-        ]
+    def _leave_out(self, rest: Iterable[Planned], why: str) -> None:
+        left = [NotApplicable(name=one.folder, reason=f"not run: {why}") for one in rest]
         self.suite = msgspec.structs.replace(self.suite, not_run=left)
+
+    def _give_up(self, rest: Iterable[Planned], reason: str) -> None:
+        """Close a suite that cannot go on with the reason, and with what has not run."""
+        under_way = [] if self._under_way is None else [self._under_way]
+        self._leave_out([*under_way, *rest], reason)
+        verdict = verdicts.merge_runs([*self._verdicts, ("the suite", verdicts.broken(reason))])
+        self.suite = msgspec.structs.replace(self.suite, verdict=verdict)
+        self._close()
 
     def _interrupt(self, code: int) -> int:
         """Close the suite with what a signal left of it, and return its exit code."""

@@ -91,6 +91,9 @@ def verify(
     chosen = [(place, find(place)) for place in places] or [
         (loaded.scenario.name, loaded) for loaded in suite_of(profile, load_all())
     ]
+    names = [loaded.scenario.name for _, loaded in chosen]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"two scenarios are named {twice[0]!r}: each has a folder of its own")
     under_test = load_system(system)
     for _, loaded in chosen:
         parameters = checked_parameters(loaded, profile, {})

@@ -71,6 +71,10 @@ class RunRequest:
     @property
     def repeat_command(self) -> str:
         """The command that repeats this run's schedule of load and faults."""
+        if self.planted_bug:
+            # Nothing else may plant it; without --keep its folder would go.
+            words = ["tallystick", "selftest", "--only", self.planted_bug]
+            return shlex.join([*words, "--seed", str(self.seed), "--keep"])
         if self.replays:
             return shlex.join(["tallystick", "replay", self.replays])
         words = ["tallystick", "run", self.place]

@@ -98,8 +98,6 @@ def _wrong_in(phase: Phase) -> Iterator[str]:
     match phase:
         case Load():
             yield from _not_positive(duration_s=phase.duration_s)
-            if not phase.streams:
-                yield "streams: there is none"
             for stream in phase.streams:
                 yield from _wrong_stream(stream)
             churn = phase.churn

@@ -2,7 +2,7 @@
 
 Installed in place of `harness.run.runner` before the command line is called. What it does is said
 by the environment variable `TALLYSTICK_STAND_IN`: the name of an example result, "wait" (until it
-is cancelled), "crash" or "trouble".
+is cancelled), "crash", "group" (the same from within tasks), "trouble", "usage" or "setup".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import types
 import anyio
 import msgspec
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SetupError, UsageError
 from harness.report.result import Result
 from harness.report.writer import write_result
 from harness.run.observer import Observer
@@ -45,8 +45,14 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
             await anyio.sleep_forever()
         case "crash":
             raise ZeroDivisionError("deep inside")
+        case "group":
+            raise ExceptionGroup("tasks", [ZeroDivisionError("deep inside")])
         case "trouble":
             raise HarnessError("the proxy did not come up")
+        case "usage":
+            raise UsageError("no target 'there'")
+        case "setup":
+            raise SetupError("there is no Toxiproxy")
     result = _named(getattr(examples, step)(), request)
     write_result(request.run_dir, result)
     return RunOutcome(run_dir=request.run_dir, result=result)

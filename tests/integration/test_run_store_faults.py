@@ -72,12 +72,15 @@ def test_a_core_outlives_its_disk_and_its_clock_and_a_replay_strikes_alike(tmp_p
     }  # fmt: skip
     # The scenario draws another schedule now; a replay keeps to the stored one, and says so.
     file.write_text(SCENARIO.replace("delay_ms=40", "delay_ms=9"))
-    told = tallystick("replay", str(first), "--out", str(again))
+    # A link that will point elsewhere does not get into the command that repeats the run.
+    (tmp_path / "latest").symlink_to("first")
+    told = tallystick("replay", str(tmp_path / "latest"), "--out", str(again))
     assert "not the interleaving" in told
     assert "source has changed" in told
     assert read_brief(again).faults == read_brief(first).faults
     replayed = decode_result((again / "result.json").read_bytes())
     assert replayed.run.seed == 11
+    assert replayed.run.repeat_command == f"tallystick replay {first}"
     assert any("source has changed" in note for note in replayed.notes)
     assert [fault.parameters for fault in replayed.faults if fault.kind == "store_slow_sync"] == [
         msgspec.to_builtins(fault.parameters)

@@ -86,6 +86,8 @@ def test_a_result_with_a_bug_says_so_and_cannot_deny_it(
     assert "had the bug wrong-bucket" in capsys.readouterr().out
     assert "wrong-bucket" in (place.parent / "summary.md").read_text()
     stored = json.loads(place.read_text())
+    repeat = f"tallystick selftest --only wrong-bucket --seed {SEED} --keep"
+    assert stored["run"]["repeat_command"] == repeat
     stored["system"]["planted_bug"] = None
     place.write_text(json.dumps(stored))
     with pytest.raises(HarnessError, match="says something else"):

@@ -75,6 +75,61 @@ def test_a_run_that_broke_is_an_error_in_junit_and_told_on_the_page(monkeypatch)
     assert "# ERROR: offline" in Path("a.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("step", "code", "told"),
+    [
+        ("trouble", 70, "the proxy did not come up"),
+        ("usage", 2, "no target 'there'"),
+        ("setup", 70, "there is no Toxiproxy"),
+        ("crash", 70, "ZeroDivisionError: deep inside; the traceback lies in x/logs/harness.log"),
+        ("group", 70, "ZeroDivisionError: deep inside; the traceback lies in x/logs/harness.log"),
+    ],
+)
+def test_a_run_that_broke_says_why_wherever_one_looks(
+    monkeypatch, capsys, step: str, code: int, told: str
+) -> None:
+    say(monkeypatch, step)
+    assert run_cli(["run", "offline_messaging", "--junit", "a.xml", "--out", "x"]) == code
+    assert told in capsys.readouterr().err
+    (suite,) = suites("a.xml").values()
+    assert suite.find("testcase/error").attrib["message"] == told  # type: ignore[union-attr]
+    result = decode_result(Path("x/result.json").read_bytes())
+    assert (result.complete, result.verdict.reason) == (False, told)
+    assert told in Path("x/summary.md").read_text()
+
+
+def test_a_scenario_that_broke_leaves_the_others_to_run(monkeypatch) -> None:
+    say(monkeypatch, "usage,passed")
+    assert run_cli(["verify", *TWO, "--out", "x", "--junit", "a.xml"]) == 70
+    suite = decode_suite(Path("x/suite.json").read_bytes())
+    assert suite.complete
+    assert [(one.name, one.status.value) for one in suite.scenarios] == [
+        ("offline_messaging", "ERROR"),
+        ("hotkey_bucketing", "PASS"),
+    ]
+    assert suite.scenarios[0].reason == "no target 'there'"
+    assert len(suites("a.xml")) == 2
+
+
+def test_a_suite_that_cannot_go_on_says_why_and_what_has_not_run(monkeypatch) -> None:
+    say(monkeypatch, "passed,setup")
+    three = ("--only", "offline_messaging,hotkey_bucketing,core_crash")
+    assert run_cli(["verify", *three, "--out", "x", "--junit", "a.xml"]) == 70
+    suite = decode_suite(Path("x/suite.json").read_bytes())
+    assert not suite.complete
+    assert suite.verdict.status.value == "ERROR"
+    assert "there is no Toxiproxy" in suite.verdict.reason
+    assert [one.name for one in suite.scenarios] == ["offline_messaging"]
+    assert [one.name for one in suite.not_run] == ["hotkey_bucketing", "core_crash"]
+    assert len(suites("a.xml")) == 3
+
+
+def test_two_scenarios_of_one_name_are_refused(capsys) -> None:
+    assert run_cli(["verify", "--only", "core_crash,core-crash", "--out", "x"]) == 2
+    assert "two scenarios are named 'core_crash'" in capsys.readouterr().err
+    assert not Path("x").exists()
+
+
 def test_what_was_not_run_is_skipped_and_listed(monkeypatch, capsys) -> None:
     say(monkeypatch, "failed,passed")
     assert run_cli(["verify", *TWO, "--out", "x", "--fail-fast", "--junit", "a.xml"]) == 1

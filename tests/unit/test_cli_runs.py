@@ -13,6 +13,8 @@ import pytest
 
 from harness.cli.main import run_cli
 from harness.report.codec import decode_result, decode_suite
+from harness.scenario.loader import load_all
+from harness.scenario.suites import suite_of
 from harness.testing import stand_in_runner
 
 
@@ -107,6 +109,8 @@ def test_a_signal_ends_a_run_with_its_code_and_marks_the_result(
         assert suite.complete is False
         assert suite.verdict.exit_code == code
         assert [one.status.value for one in suite.scenarios] == ["PASS", "UNKNOWN"]
+        assert {one.reason for one in suite.not_run} == {"not run: the suite was interrupted"}
+        assert len(suite.not_run) == len(list(suite_of("smoke", load_all()))) - 2
 
 
 def test_a_suite_merges_and_goes_on_behind_a_broken_run(monkeypatch, capsys) -> None:
