@@ -42,14 +42,21 @@ def compare(
 ) -> None:
     """Compare two results: verdicts, checks, counts, latency, throughput, CPU per message.
 
-    With repeats on a side a change counts only where the ranges of both sides do not meet. Ends
-    with 4 if a limit of --worse-by is passed (a worse verdict, or a scenario of A that B lacks,
-    passes any), else with 0.
+    With repeats on a side a change counts only where the ranges of both sides do not meet; with one
+    run each a limit counts only beyond a factor of 2, since nothing is known of the spread. Ends
+    with 4 if a limit of --worse-by is exceeded (a worse verdict, or a scenario of A that B lacks,
+    exceeds any), else with 0.
     """
     allowed = parse_allowed(worse_by or [])
     Reports(markdown=markdown_).check()
+    of_a, of_b = load_set(a), load_set(b)
+    if allowed.any and not _scenarios(of_a) & _scenarios(of_b):
+        raise UsageError(
+            "a limit needs a scenario that is on both sides: "
+            f"{', '.join(sorted(_scenarios(of_a)))} / {', '.join(sorted(_scenarios(of_b)))}"
+        )
     found = compare_sets(
-        load_set(a), load_set(b), allowed,
+        of_a, of_b, allowed,
         names=(str(a), str(b)), broken=(broken_runs(a), broken_runs(b)),
     )  # fmt: skip
     if not found.pairs:
@@ -65,6 +72,10 @@ def compare(
     if markdown_ is not None:
         append_page(markdown_, markdown(found))
     raise typer.Exit(found.exit_code)
+
+
+def _scenarios(results: list[Result]) -> set[str]:
+    return {result.run.scenario for result in results}
 
 
 def parse_allowed(texts: list[str]) -> Allowed:

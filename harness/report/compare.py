@@ -18,7 +18,7 @@ from harness.report.result import Check, CheckStatus, Limits, Result, Status
 from harness.report.subjects import match
 from harness.run import limits, verdict
 
-COMPARISON_SCHEMA = "tallystick.comparison/1.1"
+COMPARISON_SCHEMA = "tallystick.comparison/2.0"
 
 HEADLINES = ("ack_p99_ms", "delivery_p99_ms", "delivered_per_s", "cpu_us_per_message")
 """What a bare ``--worse-by 10%`` is about."""
@@ -29,6 +29,10 @@ METRICS = (
     "core_rss_max_bytes", "edge_rss_max_bytes", "duration_s",
 )  # fmt: skip
 """Figures that are compared, in this order."""
+
+ALONE_FACTOR = 2.0
+"""Where neither side was repeated nothing is known of the spread; two runs of the same code, of a
+few seconds each, differed by up to 75 %: then a limit counts only beyond this factor."""
 
 ANOMALIES = frozenset({"lost", "duplicated", "reordered"})
 """Counts that are summed over the runs of a side: one in ten runs must not vanish in a median."""
@@ -58,7 +62,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     `change_percent` is that of the medians, null where A's is 0. `beyond_spread` is null where
     neither side was repeated, since nothing is known of the spread then. `worse` says which way a
     change beyond the spread (or of unknown spread) goes. `allowed_percent` is the limit that was
-    given, and `passed` says that it was passed for the worse, and not within the spread.
+    given, and `exceeded` says that it was passed for the worse, and not within the spread; of a
+    spread that is not known, by more than `ALONE_FACTOR`.
     """
 
     metric: str
@@ -68,7 +73,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     beyond_spread: bool | None
     worse: bool
     allowed_percent: float | None
-    passed: bool
+    exceeded: bool
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +123,9 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything side by side. `exit_code` is 4 where a limit was passed, else 0.
+    """Everything side by side. `exit_code` is 4 where a limit was exceeded, else 0.
+
+    `exceeded` names those limits; a worse verdict and a missing scenario exceed any.
 
     `broken_a` and `broken_b` name the runs of a suite that broke before they had a result.
     """
@@ -131,7 +138,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     only_b: list[str]
     broken_a: list[str] = []
     broken_b: list[str] = []
-    passed: list[str]
+    exceeded: list[str]
     exit_code: int
 
 
@@ -173,12 +180,12 @@ def compare(
     """
     matched = match(a, b)
     pairs = [_pair(name, of_a, of_b, allowed) for name, of_a, of_b in matched.pairs]
-    passed = [line for pair in pairs for line in _passed(pair, allowed)]
+    exceeded = [line for pair in pairs for line in _exceeded(pair, allowed)]
     if allowed.any:
         # A run that broke at once leaves no result, and none is no better than a bad one.
-        passed += [f"{name}: has a result in A and none in B" for name in matched.only_a]
+        exceeded += [f"{name}: has a result in A and none in B" for name in matched.only_a]
         if len(broken[1]) > len(broken[0]):
-            passed.append(f"broke before they had a result: {', '.join(broken[1])}")
+            exceeded.append(f"broke before they had a result: {', '.join(broken[1])}")
     return Comparison(
         a=names[0],
         b=names[1],
@@ -187,16 +194,16 @@ def compare(
         only_b=matched.only_b,
         broken_a=list(broken[0]),
         broken_b=list(broken[1]),
-        passed=passed,
-        exit_code=verdict.EXIT_LIMITS_MISSED if passed else verdict.EXIT_PASS,
+        exceeded=exceeded,
+        exit_code=verdict.EXIT_LIMITS_MISSED if exceeded else verdict.EXIT_PASS,
     )
 
 
-def _passed(pair: Pair, allowed: Allowed) -> Iterable[str]:
+def _exceeded(pair: Pair, allowed: Allowed) -> Iterable[str]:
     if allowed.any and pair.verdicts.worse:
         yield f"{pair.scenario}: the verdict became worse"
     for figure in pair.figures:
-        if figure.passed:
+        if figure.exceeded:
             yield (
                 f"{pair.scenario}: {figure.metric} {_how(figure)}, "
                 f"allowed {figure.allowed_percent:g} %"
@@ -333,7 +340,7 @@ def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | No
         return Figure(
             metric=metric, a=a, b=b, change_percent=None, beyond_spread=None,
             # What was measured before and is no more cannot be said to keep its limit.
-            worse=b is None, allowed_percent=allowed, passed=b is None and allowed is not None,
+            worse=b is None, allowed_percent=allowed, exceeded=b is None and allowed is not None,
         )  # fmt: skip
     delta = b.median - a.median
     change = delta / a.median * 100 if a.median else None
@@ -342,6 +349,9 @@ def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | No
     for_the_worse = delta < 0 if metric in limits.MORE_IS_BETTER else delta > 0
     worse = for_the_worse and (apart or not known)
     too_far = change is None or (allowed is not None and abs(change) > allowed)
+    if not known:
+        least, most = sorted((a.median, b.median))
+        too_far = too_far and most >= ALONE_FACTOR * least
     return Figure(
         metric=metric,
         a=a,
@@ -350,5 +360,5 @@ def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | No
         beyond_spread=apart if known else None,
         worse=worse,
         allowed_percent=allowed,
-        passed=worse and allowed is not None and too_far,
+        exceeded=worse and allowed is not None and too_far,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from harness.report.compare import Comparison, Figure, Pair, Spread
+from harness.report.compare import ALONE_FACTOR, Comparison, Figure, Pair, Spread
 from harness.report.summary import escape
 
 WIDTH = 80
@@ -52,7 +52,8 @@ def _pair_lines(pair: Pair) -> Iterator[str]:
             f"{_change(figure):>9} {_note(figure)}"
         ).rstrip()
     if pair.whole_a == pair.whole_b == 1:
-        yield "  One run each: nothing is known of the spread, so small changes mean nothing."
+        yield "  One run each: nothing is known of the spread, so small changes mean nothing, and a"
+        yield f"  limit counts only beyond a factor of {ALONE_FACTOR:g}. Repeat runs for more."
 
 
 def _behind(comparison: Comparison) -> Iterator[str]:
@@ -62,15 +63,15 @@ def _behind(comparison: Comparison) -> Iterator[str]:
     for side, names in (("A", comparison.broken_a), ("B", comparison.broken_b)):
         if names:
             yield f"\nERROR, without a result, in {side}: {', '.join(names)}"
-    if comparison.passed:
+    if comparison.exceeded:
         yield ""
-        yield from (f"WORSE  {line}" for line in comparison.passed)
+        yield from (f"WORSE  {line}" for line in comparison.exceeded)
 
 
 def markdown(comparison: Comparison) -> str:
     """Return the comparison as a Markdown page."""
     parts = [f"# Comparison\n\nA: `{comparison.a}`  \nB: `{comparison.b}`\n"]
-    parts += [f"**Worse: {escape(line)}**\n" for line in comparison.passed]
+    parts += [f"**Worse: {escape(line)}**\n" for line in comparison.exceeded]
     for pair in comparison.pairs:
         parts.append("\n".join(_pair_markdown(pair)))
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
@@ -151,7 +152,7 @@ def _change(figure: Figure) -> str:
 
 
 def _note(figure: Figure) -> str:
-    if figure.passed:
+    if figure.exceeded:
         return "WORSE"
     if figure.a is None or figure.b is None:
         return "missing"

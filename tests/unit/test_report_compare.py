@@ -61,7 +61,19 @@ def test_a_change_counts_only_where_the_ranges_do_not_meet(a, b, beyond, worse) 
 def test_a_limit_is_passed_for_the_worse_and_beyond_the_spread_alone(b, percent, code) -> None:
     figure, found = ack_p99([100, 100], b, Allowed(by_metric={"ack_p99_ms": percent}))
     assert found.exit_code == code
-    assert figure.passed == (code == 4)
+    assert figure.exceeded == (code == 4)
+
+
+@pytest.mark.parametrize(("b", "code"), [(199, 0), (200, 4), (51, 0), (10, 0)])
+def test_with_one_run_each_a_limit_counts_only_beyond_a_factor(b, code) -> None:
+    figure, found = ack_p99([100], [b], Allowed(by_metric={"ack_p99_ms": 10}))
+    assert figure.beyond_spread is None
+    assert found.exit_code == code
+    assert ack_p99([b], [100], Allowed(by_metric={"ack_p99_ms": 10}))[1].exit_code == (
+        4 if b == 10 else 0
+    )
+    # Two runs on one side are enough to tell a range.
+    assert ack_p99([100, 100], [120], Allowed(by_metric={"ack_p99_ms": 10}))[1].exit_code == 4
 
 
 def test_a_throughput_gets_worse_by_falling() -> None:
@@ -71,11 +83,11 @@ def test_a_throughput_gets_worse_by_falling() -> None:
         return msgspec.structs.replace(base, throughput_per_s=rates)
 
     bare = Allowed(by_metric={}, headlines=10)
-    before = [delivering(1000)]
+    before = [delivering(1000), delivering(1000)]
     assert compare(before, [delivering(1200)], bare).exit_code == 0
     fallen = compare(before, [delivering(880)], bare)
     assert fallen.exit_code == 4
-    assert fallen.passed == ["global_fan_in: delivered_per_s -12.0 %, allowed 10 %"]
+    assert fallen.exceeded == ["global_fan_in: delivered_per_s -12.0 %, allowed 10 %"]
 
 
 def test_a_worse_verdict_passes_any_limit_and_none_without_one() -> None:
@@ -83,7 +95,7 @@ def test_a_worse_verdict_passes_any_limit_and_none_without_one() -> None:
     assert compare(a, b, NO_LIMIT).exit_code == 0
     found = compare(a, b, Allowed(by_metric={}, headlines=1000))
     assert found.exit_code == 4
-    assert found.passed[0] == "global_fan_in: the verdict became worse"
+    assert found.exceeded[0] == "global_fan_in: the verdict became worse"
     (pair,) = found.pairs
     assert pair.verdicts.b == {"PASS": 1, "FAIL": 1}
     changed = {one.id: (one.a, one.b, one.instances_b) for one in pair.checks}
@@ -100,7 +112,7 @@ def test_a_figure_that_is_measured_no_more_is_worse() -> None:
     )
     a, b = [examples.passed()], [silent]
     found = compare(a, b, Allowed(by_metric={"ack_p99_ms": 50}))
-    assert found.passed == ["global_fan_in: ack_p99_ms is not measured any more, allowed 50 %"]
+    assert found.exceeded == ["global_fan_in: ack_p99_ms is not measured any more, allowed 50 %"]
     assert compare(b, a, Allowed(by_metric={"ack_p99_ms": 50})).exit_code == 0
 
 
@@ -167,7 +179,7 @@ def test_suites_and_folders_of_repeats_are_matched_by_scenario(two_places, capsy
     (pair,) = found["pairs"]
     assert (pair["scenario"], pair["runs_a"], pair["runs_b"]) == ("fan", 1, 2)
     assert found["only_a"] == ["offline_messaging"]
-    assert found["schema"] == "tallystick.comparison/1.1"
+    assert found["schema"] == "tallystick.comparison/2.0"
     assert run_cli(["compare", a, f"{a}/suite.json"]) == 0
 
 
@@ -332,5 +344,19 @@ def test_a_scenario_that_has_no_result_any_more_is_worse() -> None:
     assert compare(both, left, NO_LIMIT).exit_code == 0
     found = compare(both, left, Allowed(by_metric={}, headlines=10.0))
     assert (found.exit_code, found.only_a) == (4, ["y"])
-    assert "y: has a result in A and none in B" in found.passed
+    assert "y: has a result in A and none in B" in found.exceeded
     assert compare(left, both, Allowed(by_metric={}, headlines=10.0)).exit_code == 0
+
+
+def test_a_limit_is_not_held_against_another_scenario(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = examples.passed()
+    other = msgspec.structs.replace(base, run=msgspec.structs.replace(base.run, scenario="other"))
+    for name, result in (("a", base), ("b", other)):
+        (tmp_path / name).mkdir()
+        write_result(tmp_path / name, result)
+    words = ["compare", str(tmp_path / "a"), str(tmp_path / "b")]
+    assert run_cli(words) == 0
+    assert run_cli([*words, "--worse-by", "10%"]) == 2
+    assert "a limit needs a scenario that is on both sides" in capsys.readouterr().err
