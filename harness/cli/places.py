@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +12,8 @@ from harness.errors import DamagedHistory, UsageError
 from harness.report.codec import decode_result, decode_suite
 from harness.report.result import Result, Suite
 from harness.report.writer import RESULT_NAME, SUITE_NAME
+
+Read = TypeVar("Read", Result, Suite)
 
 
 def run_folder(place: Path) -> Path:
@@ -31,21 +35,28 @@ def load_result(path: Path) -> Result:
     """Return the result in a file.
 
     Raises:
-        DamagedHistory: It cannot be read or is no result of a version that is known.
+        DamagedHistory: It is no result.
+        UsageError: It cannot be read, or a newer Tallystick has written it.
     """
-    try:
-        return decode_result(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise DamagedHistory(f"{path} is damaged: {error}") from error
+    return _load(path, decode_result)
 
 
 def load_suite(path: Path) -> Suite:
     """Return the suite in a file.
 
     Raises:
-        DamagedHistory: It cannot be read or is no suite of a version that is known.
+        DamagedHistory: It is no suite.
+        UsageError: It cannot be read, or a newer Tallystick has written it.
     """
+    return _load(path, decode_suite)
+
+
+def _load(path: Path, decode: Callable[[bytes], Read]) -> Read:
     try:
-        return decode_suite(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except msgspec.DecodeError as error:
         raise DamagedHistory(f"{path} is damaged: {error}") from error

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 
 from harness.errors import HarnessError, UsageError
 from harness.faults.fault import Effect, Fault, Target, takes_process
@@ -302,8 +300,3 @@ async def _within(strike: _Strike, work: Awaitable[Effect]) -> Effect:
 def _parameters(fault: Fault) -> dict[str, Any]:
     # The protocol cannot say that every fault is a dataclass; the registry sees to it.
     return asdict(fault)  # type: ignore[call-overload, no-any-return]
-
-
-def write_journal(path: Path, entries: Sequence[JournalEntry]) -> None:
-    """Write the journal, one JSON object per line."""
-    path.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))

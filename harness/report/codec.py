@@ -8,9 +8,14 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from harness.errors import UsageError
 from harness.report.result import INTEGER_LIMIT, RESULT_SCHEMA, SUITE_SCHEMA, Result, Suite
 
 Read = TypeVar("Read", Result, Suite)
+
+
+class _Tagged(msgspec.Struct):
+    schema: str = ""
 
 
 def encode(value: Result | Suite) -> bytes:
@@ -33,6 +38,7 @@ def decode_result(data: bytes) -> Result:
 
     Raises:
         msgspec.DecodeError: It is not JSON, or not a result of this schema version.
+        UsageError: A newer Tallystick has written it.
     """
     return _decode(data, Result)
 
@@ -42,15 +48,33 @@ def decode_suite(data: bytes) -> Suite:
 
     Raises:
         msgspec.DecodeError: It is not JSON, or not a suite of this schema version.
+        UsageError: A newer Tallystick has written it.
     """
     return _decode(data, Suite)
 
 
 def _decode(data: bytes, kind: type[Read]) -> Read:
     try:
+        newer = _newer_schema(data, kind)
+        if newer:
+            ours = RESULT_SCHEMA if kind is Result else SUITE_SCHEMA
+            raise UsageError(f"written by a newer Tallystick, as {newer}; this one reads {ours}")
         return msgspec.json.decode(data, type=kind)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from error
+
+
+def _newer_schema(data: bytes, kind: type[Read]) -> str:
+    """Return the schema that a file names, if it is a later version than ours, else ""."""
+    named = msgspec.json.decode(data, type=_Tagged).schema
+    ours = RESULT_SCHEMA if kind is Result else SUITE_SCHEMA
+    name, _, version = named.partition("/")
+    our_name, _, our_version = ours.partition("/")
+    numbers = [part.split(".") for part in (version, our_version)]
+    if name != our_name or not all(word.isdecimal() for part in numbers for word in part):
+        return ""
+    theirs, mine = ([int(word) for word in part] for part in numbers)
+    return named if theirs > mine else ""
 
 
 def schema(kind: Literal["result", "suite"] = "result") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.2"
+RESULT_SCHEMA = "tallystick.result/1.3"
 SUITE_SCHEMA = "tallystick.suite/1.1"
 
 INTEGER_LIMIT = 2**53
@@ -343,16 +343,34 @@ class InboxBuckets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class LinkCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What went through a proxy against what its clients counted themselves.
+    """What went through a proxy against what those behind it counted themselves.
 
-    `covered` is false if a client went around the proxy; that makes the run UNKNOWN.
+    `covered` is false if somebody went around the proxy; that makes the run UNKNOWN. A link is
+    covered where `forwarded` is at least `connections_counted` and `bytes_down` at least
+    `bytes_counted`: what was written to a client that was cut it need not have read.
+
+    Attributes:
+        link: Its name.
+        connections: Connections that the proxy accepted, without those of the harness's probes.
+        forwarded: Those among them for which the upstream answered; None before 1.3.
+        connections_counted: Answered connections, as those who opened them counted.
+        bytes: `bytes_up` and `bytes_down` together.
+        bytes_up: Bytes written to the upstream, told and not compared; None before 1.3.
+        bytes_down: Bytes written to those who connected; None before 1.3.
+        bytes_counted: Bytes that those who connected have read, as they counted.
+        counted: Whether anybody counted; where nobody did, something must have gone through.
+        covered: Nobody went around the proxy.
     """
 
     link: str
     connections: Count
+    forwarded: int | None = None
     connections_counted: Count
     bytes: Count
+    bytes_up: Count | None = None
+    bytes_down: int | None = None
     bytes_counted: Count
+    counted: bool = True
     covered: bool
 
 
@@ -363,9 +381,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the end: a run that was cut off says so, and can never be read as a pass.
     """
 
-    schema: Literal["tallystick.result/1.0", "tallystick.result/1.1", "tallystick.result/1.2"] = (
-        "tallystick.result/1.2"
-    )
+    schema: Literal[
+        "tallystick.result/1.0",
+        "tallystick.result/1.1",
+        "tallystick.result/1.2",
+        "tallystick.result/1.3",
+    ] = "tallystick.result/1.3"
     complete: bool
     verdict: Verdict
     run: RunInfo

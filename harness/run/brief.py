@@ -47,7 +47,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
     in which presence becomes right; `trims`: the store may drop what was acknowledged. `place`,
     `files` and `source_sha256` say where the scenario came from, for `tallystick replay`.
-    `planted_bug` is what the self-test put into the system, "" in every other run.
+    `parameters` are the scenario's, None in a run before they were written here. `planted_bug` is
+    what the self-test put into the system, "" in every other run.
     """
 
     schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
@@ -67,6 +68,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     place: str = ""
     files: list[str] = []
     source_sha256: str = ""
+    parameters: dict[str, int | float | str | bool] | None = None
     planted_bug: str = ""
 
 

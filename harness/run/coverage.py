@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from harness.links.coverage import LinkCoverage as Seen
 from harness.report.result import LinkCoverage
 
@@ -32,23 +34,31 @@ def compare_coverage(
         is_client = name.startswith("client-edge")
         if is_client and not (link.connections or connections or link.probes):
             continue  # Every client has a link to every edge, and few ever use them all.
-        # The harness's own probes may be among those that found no upstream.
-        forwarded = min(link.connections, link.connections + link.probes - link.unforwarded)
-        covered = forwarded >= connections and link.bytes_down >= bytes_read
-        if name not in counted and not is_client:
-            covered = forwarded > 0
-        rows.append(
-            LinkCoverage(
-                link=name,
-                connections=link.connections,
-                connections_counted=connections,
-                bytes=link.bytes_up + link.bytes_down,
-                bytes_counted=bytes_read,
-                covered=covered,
-            )
+        row = LinkCoverage(
+            link=name,
+            connections=link.connections,
+            # The harness's own probes may be among those that found no upstream.
+            forwarded=min(link.connections, link.connections + link.probes - link.unforwarded),
+            connections_counted=connections,
+            bytes=link.bytes_up + link.bytes_down,
+            bytes_up=link.bytes_up,
+            bytes_down=link.bytes_down,
+            bytes_counted=bytes_read,
+            counted=name in counted or is_client,
+            covered=False,
         )
+        rows.append(msgspec.structs.replace(row, covered=bool(is_covered(row))))
     unknown = sorted(set(counted) - set(seen))
     return rows, [row.link for row in rows if not row.covered] + unknown
+
+
+def is_covered(row: LinkCoverage) -> bool | None:
+    """Return whether nobody went around a link; None for a row before 1.3 that does not tell."""
+    if row.forwarded is None or row.bytes_down is None:
+        return None
+    if not row.counted:
+        return row.forwarded > 0
+    return row.forwarded >= row.connections_counted and row.bytes_down >= row.bytes_counted
 
 
 class Uplinks:

@@ -18,7 +18,7 @@ import anyio
 import msgspec
 
 from harness.errors import DamagedHistory, HarnessError, SetupError
-from harness.faults.nemesis import write_journal
+from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
 from harness.history.reader import read_folder
@@ -107,7 +107,7 @@ def _finish(
     cpu_begun_s: float,
 ) -> Result:
     """Judge what was recorded and write everything that a run leaves behind."""
-    write_journal(request.run_dir / "faults.jsonl", aftermath.faults)
+    write_journal(request.run_dir / JOURNAL_NAME, aftermath.faults)
     ended = msgspec.structs.replace(
         begun,
         run=msgspec.structs.replace(
@@ -234,6 +234,7 @@ def _write_brief(
             ),
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
+            parameters=request.parameters.as_dict(),
             faults=[to_json(planned) for planned in _planned(phases)],
             phases=[repr(phase) for phase in phases],
             route=system.route,

@@ -49,12 +49,19 @@ def store_run(run_dir: Path, records: Sequence[Record], *, seed: int, trims: boo
             route="splitmix64-xxh3",
             presence_bound_s=PRESENCE_WAIT_NS / 1e9,
             trims=trims,
+            parameters={"users": 3},
         ),
     )
     write_history(run_dir / "history", records)
     begun = examples.started()
     begun = msgspec.structs.replace(
-        begun, run=msgspec.structs.replace(begun.run, id=RUN_ID, seed=seed)
+        begun,
+        run=msgspec.structs.replace(
+            begun.run, id=RUN_ID, scenario="simulated", seed=seed, parameters={"users": 3}
+        ),
+        system=msgspec.structs.replace(
+            begun.system, place="reference", promises=sorted(ReferenceSystem.promises)
+        ),
     )
     result = judge(run_dir, begun, Aftermath())
     write_summary(run_dir, result)

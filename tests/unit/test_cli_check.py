@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from harness.cli.check import RECOMPUTED
 from harness.cli.main import EXIT_ERROR, run_cli
+from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.history.reader import read_folder
 from harness.history.records import Completed, Delivered, Invoked
 from harness.report.codec import decode_result
-from harness.report.result import InboxBuckets, Latencies, LoadLatency, Result, Status
+from harness.report.result import (
+    RESULT_SCHEMA,
+    Fault,
+    InboxBuckets,
+    Latencies,
+    LinkCoverage,
+    LoadLatency,
+    Result,
+    Status,
+)
 from harness.report.writer import write_result
+from harness.run.recheck import RECOMPUTED
 from harness.testing.stored_runs import seal, simulated_records, store_run, write_history
 
 SEED = 20
@@ -60,6 +72,8 @@ def test_an_untouched_run_gets_its_verdict_again(run_dir: Path, capsys) -> None:
 def altered(result: Result, name: str) -> Result:
     """Return the result with one recomputed part made better than it was."""
     changes = {
+        "counts": msgspec.structs.replace(result.counts, delivered=result.counts.delivered + 1),
+        "limits": [msgspec.structs.replace(result.limits[0], measured=9e9)],
         "bound": None,
         "latency_ms": Latencies(),
         "load_latency_ms": [LoadLatency(label="quiet")],
@@ -76,7 +90,71 @@ def test_a_better_figure_than_the_history_gives_is_noticed(
     result = decode_result((run_dir / "result.json").read_bytes())
     write_result(run_dir, altered(result, name))
     assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
-    assert f"{name}: stored" in capsys.readouterr().err
+    assert re.search(rf"^  {name}\b.*: stored ", capsys.readouterr().err, re.MULTILINE)
+
+
+FAULT = Fault(
+    id="f1", kind="process_kill", target="core", effective=True, effect={"gone": 1, "back": 1},
+    requested_ns=1, confirmed_ns=2, healed_ns=3,
+)  # fmt: skip
+COVERAGE = LinkCoverage(
+    link="edge-core:near", connections=3, forwarded=2, connections_counted=2, bytes=90,
+    bytes_up=50, bytes_down=40, bytes_counted=40, covered=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "told"),
+    [
+        ("run", {"seed": 1}, "run.seed: stored 1, from the schedule 20"),
+        ("run", {"scenario": "x"}, "run.scenario: stored x"),
+        ("run", {"parameters": {"users": 9}}, "run.parameters.users: stored 9"),
+        ("system", {"promises": []}, "system.promises: stored 0 of them"),
+        ("system", {"place": "x"}, "system.place: stored x"),
+        ("faults", [], "faults: stored 0 of them, from the journal 1"),
+        ("faults", {"effective": False}, "faults[0].effective: stored False"),
+        ("faults", {"effect": {"gone": 1}}, "faults[0].effect.back: stored None"),
+        ("coverage", {"covered": False}, "coverage of edge-core:near: covered: stored False"),
+        ("coverage", {"bytes_down": 39}, "covered: stored True, from its own counts False"),
+        ("coverage", {"forwarded": 1}, "covered: stored True, from its own counts False"),
+        ("coverage", {"counted": False, "forwarded": 0}, "covered: stored True"),
+    ],
+)
+def test_what_another_file_says_otherwise_is_noticed(
+    part: str, change: Any, told: str, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    write_journal(run_dir / JOURNAL_NAME, [FAULT])
+    sound = msgspec.structs.replace(sound, faults=[FAULT], coverage=[COVERAGE])
+    seal(run_dir, sound)
+    assert run_cli(["check", str(run_dir)]) == sound.verdict.exit_code, capsys.readouterr().err
+    old = getattr(sound, part)
+    if change == []:
+        new = []
+    elif isinstance(old, list):
+        new = [msgspec.structs.replace(old[0], **change)]
+    else:
+        new = msgspec.structs.replace(old, **change)
+    seal(run_dir, msgspec.structs.replace(sound, **{part: new}))
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert told in capsys.readouterr().err
+
+
+def test_a_journal_that_is_gone_is_missed(run_dir: Path, capsys) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    seal(run_dir, msgspec.structs.replace(sound, faults=[FAULT]))
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert f"{run_dir / JOURNAL_NAME} is missing" in capsys.readouterr().err
+
+
+def test_a_newer_result_and_one_that_cannot_be_read_are_no_damage(run_dir: Path, capsys) -> None:
+    path = run_dir / "result.json"
+    path.write_text(path.read_text().replace(RESULT_SCHEMA, "tallystick.result/9.0"))
+    assert run_cli(["check", str(run_dir)]) == 2
+    assert f"{path}: written by a newer Tallystick" in capsys.readouterr().err
+    path.unlink()
+    path.mkdir()
+    assert run_cli(["compare", str(path), str(path)]) == 2
 
 
 @pytest.mark.parametrize("kind", [Invoked, Completed, Delivered])
@@ -87,7 +165,7 @@ def test_a_removed_record_is_noticed(kind: type, run_dir: Path, capsys) -> None:
 
     rewrite(run_dir, remove)
     assert run_cli(["check", str(run_dir)]) == 70
-    assert "the history says something else" in capsys.readouterr().err
+    assert "the other files of its run say something else" in capsys.readouterr().err
 
 
 def test_a_doubled_delivery_is_noticed(run_dir: Path, capsys) -> None:
@@ -114,7 +192,7 @@ def test_swapped_deliveries_are_noticed(run_dir: Path, capsys) -> None:
 
     rewrite(run_dir, swap)
     assert run_cli(["check", str(run_dir)]) == 70
-    assert "the history says something else" in capsys.readouterr().err
+    assert "the other files of its run say something else" in capsys.readouterr().err
 
 
 def test_an_altered_content_is_noticed(run_dir: Path, capsys) -> None:
@@ -154,7 +232,7 @@ def test_a_verdict_that_was_made_nicer_is_not_believed(run_dir: Path, capsys) ->
     verdict = msgspec.structs.replace(result.verdict, status=Status.FAIL, exit_code=1)
     write_result(run_dir, msgspec.structs.replace(result, verdict=verdict))
     assert run_cli(["check", str(run_dir)]) == 70
-    assert "verdict: stored FAIL" in capsys.readouterr().err
+    assert "verdict.status: stored FAIL" in capsys.readouterr().err
     counts = msgspec.structs.replace(result.counts, delivered=result.counts.delivered + 1)
     write_result(run_dir, msgspec.structs.replace(result, counts=counts))
     assert run_cli(["check", str(run_dir)]) == 70

@@ -14,8 +14,9 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.faults import nemesis as nemesis_module
 from harness.faults.fault import Effect, Target
+from harness.faults.journal import read_journal, write_journal
 from harness.faults.link_cut import LinkCut
-from harness.faults.nemesis import Nemesis, write_journal
+from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
 from harness.faults.schedule import at
@@ -398,5 +399,6 @@ async def test_the_journal_is_one_json_object_per_line(tmp_path: Path) -> None:
     nemesis, _, _ = make(Things("a", "b"))
     await nemesis.run([at(0, Scripted(), on="*")])
     write_journal(tmp_path / "faults.jsonl", nemesis.journal())
+    assert read_journal(tmp_path / "faults.jsonl") == nemesis.journal()
     lines = (tmp_path / "faults.jsonl").read_bytes().splitlines()
     assert [msgspec.json.decode(line)["id"] for line in lines] == ["f1", "f2"]

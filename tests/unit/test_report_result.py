@@ -11,6 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from harness.errors import UsageError
 from harness.history.records import Delivered, DeliveredRun
 from harness.report import codec, result, words, writer
 from harness.report.witness import plain_delivery, plain_record
@@ -69,7 +70,10 @@ def test_decoding_is_strict() -> None:
     with pytest.raises(msgspec.ValidationError, match="seed"):
         codec.decode_result(json.dumps(whole).encode())
     with pytest.raises(msgspec.ValidationError, match="schema"):
-        codec.decode_result(json.dumps({"schema": "tallystick.result/2.0"}).encode())
+        codec.decode_result(json.dumps({"schema": "tallystick.suite/1.0"}).encode())
+    for later in ("tallystick.result/2.0", "tallystick.result/1.10"):
+        with pytest.raises(UsageError, match=f"written by a newer Tallystick, as {later}; this"):
+            codec.decode_result(json.dumps({"schema": later}).encode())
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 2**53, -(2**53)])
