@@ -92,6 +92,8 @@ def edge(
     """Run an edge until SIGTERM; it resends to the core until that has acknowledged."""
     _check(host, port, log_level, token)
     _check(core_host, core_port, log_level, token)
+    if not core_port:
+        raise UsageError("--core-port 0: the port that the core's ready line names")
     if not 1 <= core_links <= CORE_LINKS_MAX:
         raise UsageError(f"--core-links {core_links}: from 1 up to {CORE_LINKS_MAX}")
     code = run_edge(

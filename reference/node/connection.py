@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +13,8 @@ from reference.events import Arriving, Closed, Event, Malformed, Opened, Receive
 from reference.wire import messages as m
 from reference.wire.errors import RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
+
+log = logging.getLogger("tallystick.node")
 
 RECEIVE_BYTES: Final = 256 * 1024
 """How much is taken from a socket at once."""
@@ -58,6 +61,11 @@ class Connection:
 
     def transmit(self, messages: tuple[m.Message, ...]) -> None:
         """Write the messages as one piece; `Written` is fed when the system has taken them."""
+        last = messages[-1] if messages else None
+        if type(last) is m.Error and last.request < 0:
+            log.warning(
+                "connection %d: ended by us, %s: %r", self._conn, last.code.name, last.detail
+            )
         self._outgoing = messages
         self._wake.set()
 
@@ -107,6 +115,9 @@ class Connection:
             try:
                 for message in self._parser.feed(data):
                     whole = True
+                    if type(message) is m.Error and message.request < 0:
+                        told = message.code.name, message.detail
+                        log.warning("connection %d: ended by the peer, %s: %r", self._conn, *told)
                     self._feed(Received(conn=self._conn, message=message))
                     if self._closing:
                         break

@@ -91,11 +91,16 @@ def _watch_lifeline() -> None:
 def _serve(
     role: str, settings: CoreNodeSettings | EdgeNodeSettings, make: Callable[[], Driver]
 ) -> int:
-    async def main() -> None:
+    async def main() -> int:
+        try:
+            listener = await anyio.create_tcp_listener(
+                local_host=settings.host, local_port=settings.port, backlog=BACKLOG
+            )
+        except OSError as error:
+            why = error.strerror or error
+            log.error("the %s cannot listen on %s:%d: %s", role, settings.host, settings.port, why)
+            return EXIT_FAILED
         driver = make()
-        listener = await anyio.create_tcp_listener(
-            local_host=settings.host, local_port=settings.port, backlog=BACKLOG
-        )
         port = listener.extra(SocketAttribute.local_port)
 
         def ready() -> None:
@@ -108,15 +113,15 @@ def _serve(
                 tasks.start_soon(_stop_on_signal, driver, signals)
                 await driver.run(cast(SocketListener, listener.listeners[0]), ready)
                 tasks.cancel_scope.cancel()
+        log.info("the %s has stopped", role)
+        return 0
 
     try:
-        anyio.run(main, backend_options={"use_uvloop": True})
+        return anyio.run(main, backend_options={"use_uvloop": True})
     except BaseException as error:
         for cause in _causes(error):
             log.error("the %s ends: %s: %s", role, type(cause).__name__, cause, exc_info=cause)
         return EXIT_FAILED
-    log.info("the %s has stopped", role)
-    return 0
 
 
 async def _stop_on_signal(driver: Driver, signals: AsyncIterator[signal.Signals]) -> None:

@@ -69,6 +69,32 @@ def run(role: str, text: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("role", ["core", "edge"])
+def test_a_port_that_is_taken_is_one_line(role: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = core_settings(tmp_path) if role == "core" else edge_settings()
+        code, log = run(role, json.dumps({**settings, "port": port}))
+    assert code == 1
+    assert f"ERROR the {role} cannot listen on 127.0.0.1:{port}: Address already in use" in log
+    assert "Traceback" not in log
+
+
+def test_both_ends_of_a_refused_connection_tell_why(tmp_path: Path) -> None:
+    core = Node("core", core_settings(tmp_path))
+    edge = Node("edge", {"core_port": core.port, "edge": {"name": "eu", "token": "another"}})
+    deadline = time.monotonic() + 5
+    why = 'UNAUTHORISED: "the token is not this core\'s"'
+    while "ended by the peer" not in edge.log() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _, said_by_edge = edge.end(signal.SIGTERM)
+    _, said_by_core = core.end(signal.SIGTERM)
+    edge.close()
+    core.close()
+    assert f"ended by the peer, {why}" in said_by_edge
+    assert f"ended by us, {why}" in said_by_core
+
+
+@pytest.mark.parametrize("role", ["core", "edge"])
 def test_sigterm_ends_in_order(role: str, tmp_path: Path) -> None:
     settings = core_settings(tmp_path) if role == "core" else edge_settings()
     node = Node(role, settings)
