@@ -22,6 +22,9 @@ GAUGE = "wall_clock_us"
 JUMP_S_MIN = 10.0
 """A smaller jump cannot be told from the age of the gauge."""
 
+JUMP_S_MAX = 10 * 365 * 86_400.0
+"""Ten years; what a gauge can tell ends some 200 years from now."""
+
 SLACK_S = 5.0
 """How far a node's gauge may be off: its age, and the way of the answer."""
 
@@ -45,7 +48,7 @@ class ClockJump:
     Observed: the node's own wall clock as its gauge tells it, against the harness's.
 
     Attributes:
-        jump_s: How far; negative is backwards; 10 s or more either way.
+        jump_s: How far; negative is backwards; from 10 s to ten years either way.
         duration_s: How long until it jumps back.
         wait_s: How long to wait for it to run, should an earlier fault still hold.
     """
@@ -59,8 +62,9 @@ class ClockJump:
 
     def __post_init__(self) -> None:
         # The comparison is written so that NaN is refused.
-        if not abs(self.jump_s) >= JUMP_S_MIN:
-            raise UsageError(f"jump_s={self.jump_s!r}: {JUMP_S_MIN:g} or more either way")
+        if not JUMP_S_MIN <= abs(self.jump_s) <= JUMP_S_MAX:
+            allowed = f"from {JUMP_S_MIN:g} up to {JUMP_S_MAX:g} either way"
+            raise UsageError(f"jump_s={self.jump_s!r}: {allowed}")
 
     async def inject(self, target: Target) -> Effect:
         """Jump; observe how far the node's own clock is off before and after."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -26,10 +27,11 @@ def random_mix(
     that would is moved to another time, and left out if none fits.
 
     Raises:
-        UsageError: There is nothing to choose from, or the span is empty.
+        UsageError: There is nothing to choose from, the span is empty, or the count negative.
     """
-    if not choices or end_s <= begin_s:
-        raise UsageError("a random mix needs faults to choose from and a span of time")
+    # The comparison is written so that NaN is refused.
+    if not choices or not begin_s < end_s or math.isinf(end_s - begin_s) or count < 0:
+        raise UsageError("a random mix needs faults to choose from, a span of time and a count")
     planned: list[Planned] = []
     for _ in range(count):
         fault, on = choices[rng.randrange(len(choices))]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import is_dataclass
-from functools import cache
+from dataclasses import fields, is_dataclass
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
 import harness.faults
 from harness.errors import UsageError
 from harness.faults.fault import Fault
+from harness.faults.fields import check_fields
 from harness.faults.schedule import Planned, at
 
 ENTRY_POINTS = "tallystick.faults"
@@ -26,6 +27,8 @@ _KINDS: dict[str, type] = {}
 def fault(kind: str) -> Callable[[FaultType], FaultType]:
     """Register a frozen dataclass as the fault `kind`, which becomes its attribute.
 
+    From then on none of it is made whose fields do not hold what they are declared to.
+
     Raises:
         TypeError: It is no dataclass, or another class has that kind.
     """
@@ -38,10 +41,27 @@ def fault(kind: str) -> Callable[[FaultType], FaultType]:
         if known is not None and known.__qualname__ != cls.__qualname__:
             raise TypeError(f"fault {kind!r} is {known.__qualname__} already")
         cast("Any", cls).kind = kind
+        if known is not cls:
+            _check_when_made(cls)
         _KINDS[kind] = cls
         return cls
 
     return register
+
+
+def _check_when_made(cls: Any) -> None:
+    make_it = cls.__init__
+
+    @wraps(make_it)
+    def checked(self: Any, *arguments: Any, **named: Any) -> None:
+        try:
+            make_it(self, *arguments, **named)
+        finally:
+            # What a fault's own checks say of a wrong type is a TypeError, which helps nobody.
+            if all(hasattr(self, field.name) for field in fields(cls)):
+                check_fields(self)
+
+    cls.__init__ = checked
 
 
 @cache
@@ -69,7 +89,7 @@ def make(kind: str, parameters: Mapping[str, Any]) -> Fault:
         raise UsageError(f"no fault {kind!r}; there are: {', '.join(known)}")
     try:
         return cast("Fault", known[kind](**parameters))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"fault {kind!r}: {error}") from None
 
 
@@ -85,3 +105,5 @@ def from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Planned, ...]:
         )
     except KeyError as error:
         raise UsageError(f"a schedule without {error}") from None
+    except TypeError as error:
+        raise UsageError(f"a schedule that is none: {error}") from None

@@ -5,6 +5,7 @@ Pure. What is drawn at random is drawn in `harness.faults.mix`, from the run's s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,10 +59,12 @@ def at(at_s: float, fault: Fault, *, on: str) -> Planned:
     """Plan a fault at a time.
 
     Raises:
-        UsageError: The time is negative.
+        UsageError: The time is negative or no number, or the target no text.
     """
-    if at_s < 0:
+    if not _is_time(at_s) or at_s < 0:
         raise UsageError(f"a fault at {at_s} s: times count from the begin of the phase")
+    if not isinstance(on, str):
+        raise UsageError(f"a fault on {on!r}: the name of a target, or a pattern")
     return Planned(at_s=at_s, fault=fault, on=on)
 
 
@@ -71,9 +74,12 @@ def every(
     """Plan a fault at begin_s, begin_s + period_s, … before `end_s`.
 
     Raises:
-        UsageError: The period is not positive, or there would be more than `PLANNED_MAX`.
+        UsageError: The period is not positive, the span is none, or there would be more than
+            `PLANNED_MAX`.
     """
-    if period_s <= 0:
+    if not (_is_time(begin_s) and _is_time(end_s) and begin_s <= end_s):
+        raise UsageError(f"a fault every {period_s} s from {begin_s} to {end_s} s: no span")
+    if not _is_time(period_s) or period_s <= 0:
         raise UsageError(f"a fault every {period_s} s: the period is more than 0")
     if (end_s - begin_s) / period_s > PLANNED_MAX:
         raise UsageError(f"a fault every {period_s} s until {end_s} s: more than {PLANNED_MAX}")
@@ -82,6 +88,11 @@ def every(
     while (at_s := begin_s + len(planned) * period_s) < end_s:
         planned.append(at(at_s, fault, on=on))
     return tuple(planned)
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def in_order(planned: Iterable[Planned]) -> tuple[Planned, ...]:

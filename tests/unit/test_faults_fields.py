@@ -1,0 +1,92 @@
+"""A fault whose parameters cannot be is refused when it is made; so is a time that is none."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.faults.clock_jump import ClockJump
+from harness.faults.link_cut import LinkCut
+from harness.faults.mix import random_mix
+from harness.faults.registry import faults, from_json, make
+from harness.faults.schedule import at, every
+
+NAN, INF = float("nan"), float("inf")
+
+
+TIMES = [
+    (kind, name)
+    for kind, cls in faults().items()
+    for name in ("duration_s", "wait_s")
+    if name in cls.__dataclass_fields__  # type: ignore[attr-defined]
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), TIMES)
+@pytest.mark.parametrize("value", [NAN, INF, -INF, -1.0, 1e9, "0.5", None, True, [], 1e300])
+def test_no_fault_holds_for_a_time_that_is_none(kind: str, field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=field):
+        make(kind, {field: value})
+
+
+@pytest.mark.parametrize("kind", sorted(faults()))
+def test_every_field_holds_what_it_is_declared_to(kind: str) -> None:
+    declared = faults()[kind].__dataclass_fields__  # type: ignore[attr-defined]
+    for name, field in declared.items():
+        wrong: dict[str, tuple[Any, ...]] = {
+            "int": (1.5, "1", None, True, NAN), "float": ("1", None, True, NAN, INF), "str": (1,),
+        }  # fmt: skip
+        for value in wrong.get(field.type, ()):
+            with pytest.raises(UsageError):
+                make(kind, {name: value})
+
+
+@pytest.mark.parametrize("jump_s", [1e300, -1e12, 9.0, 0.0])
+def test_a_clock_jumps_no_further_than_it_can_tell(jump_s: float) -> None:
+    with pytest.raises(UsageError, match="either way"):
+        ClockJump(jump_s=jump_s)
+
+
+@pytest.mark.parametrize("at_s", [NAN, INF, -1.0, None, "1", True])
+def test_a_fault_is_planned_for_a_time(at_s: Any) -> None:
+    with pytest.raises(UsageError, match="begin of the phase"):
+        at(at_s, LinkCut(), on="core")
+
+
+@pytest.mark.parametrize(
+    ("period_s", "begin_s", "end_s"),
+    [(NAN, 0, 1), (INF, 0, 1), (0, 0, 1), (1, 0, NAN), (1, 0, INF), (1, 2, 1)],
+)
+def test_a_period_has_a_span(period_s: float, begin_s: float, end_s: float) -> None:
+    with pytest.raises(UsageError):
+        every(period_s, LinkCut(), on="core", begin_s=begin_s, end_s=end_s)
+
+
+@pytest.mark.parametrize(
+    ("count", "begin_s", "end_s"), [(-1, 0, 1), (1, 0, NAN), (1, NAN, 1), (1, 0, INF), (1, 1, 1)]
+)
+def test_a_mix_has_a_span_and_a_count(count: int, begin_s: float, end_s: float) -> None:
+    with pytest.raises(UsageError, match="a random mix needs"):
+        random_mix(random.Random(1), [(LinkCut(), "a")], count=count, begin_s=begin_s, end_s=end_s)
+
+
+SOUND = {"at_s": 1.0, "kind": "link_cut", "on": "x", "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at_s": None}, {"on": 7}, {"kind": []}, {"kind": "nope"}, {"parameters": None},
+        {"parameters": {"duration_s": "1"}}, {"parameters": {"nope": 1}}, {"parameters": [1]},
+    ],
+)  # fmt: skip
+def test_a_stored_schedule_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    assert len(from_json([SOUND])) == 1
+    with pytest.raises(UsageError):
+        from_json([{**SOUND, **change}])
+    for name in SOUND:
+        with pytest.raises(UsageError, match=name):
+            from_json([{key: value for key, value in SOUND.items() if key != name}])
