@@ -29,6 +29,7 @@ from harness.conform.suite import Tried, try_all
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure
 from harness.report.terminal import make_console
+from harness.run.planted import refuse_planted
 from harness.systems.registry import load_system
 
 STYLES = {
@@ -72,6 +73,7 @@ def conform(
             console.print(f"[bold]{one.name}[/bold]\n    {one.protects}")
         return
     under_test = load_system(place)
+    refuse_planted(under_test, None)
     toxiproxy = ensure(lambda line: print(line, file=sys.stderr))  # noqa: T201
     with tempfile.TemporaryDirectory(prefix="tallystick-conform-") as scratch:
         folder = out or Path(scratch)

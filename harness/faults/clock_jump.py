@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import anyio
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.faults.fault import SWITCHED, Effect, Target
 from harness.faults.registry import fault
 from harness.faults.switches import Switch
@@ -82,12 +82,19 @@ class ClockJump:
         return abs(effect["off_after_s"] - effect["off_before_s"] - self.jump_s) <= SLACK_S
 
     async def heal(self, target: Target) -> Effect:
-        """Jump back; observe that, if this is what set it off."""
+        """Jump back; observe that, if this is what set it off.
+
+        Raises:
+            HarnessError: The node tells a clock that is still off.
+        """
         node, switches = as_switched(target)
         if switches.get(Switch.CLOCK_OFFSET_US) == 0:
             return {}
         switches.set(Switch.CLOCK_OFFSET_US, 0)
-        return _known("off_healed_s", await _wait_off(node.process, 0.0))
+        off_s = await _wait_off(node.process, 0.0)
+        if off_s is not None and abs(off_s) > SLACK_S:
+            raise HarnessError(f"{target.name}: its clock is still off by {off_s:.0f} s")
+        return _known("off_healed_s", off_s)
 
 
 def _known(name: str, value_s: float | None) -> Effect:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, TypeAlias
 
-LINK, PROCESS, NODE, SWITCHED = "link", "process", "node", "switched node"
-"""What a fault may aim at: a link; a process, whatever can be done to it; one that can be ended and
-started again; one that is started with switches inside, because the schedule has such a fault."""
+LINK, PROCESS, NODE, SERVER, SWITCHED = "link", "process", "node", "server", "switched node"
+"""What a fault may aim at: a link; a process, whatever can be done to it; one that can be killed
+and started again; one that also ends in order when it is asked to; one that is started with
+switches inside, because the schedule has such a fault."""
 
 TOXIPROXY = "toxiproxy"
 """Name of the process that carries every link; it can only be paused."""

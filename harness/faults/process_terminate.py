@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import anyio
 
-from harness.errors import UsageError
 from harness.faults.ending import bring_back, gone, mark_of
-from harness.faults.fault import NODE, Effect, Target
+from harness.faults.fault import SERVER, Effect, Target
 from harness.faults.registry import fault
-from harness.faults.targets import as_node
+from harness.faults.targets import as_node, as_server
 from harness.faults.waiting import while_running
 
 
@@ -30,7 +29,7 @@ class ProcessTerminate:
     """
 
     kind: ClassVar[str]
-    aims_at: ClassVar[str] = NODE
+    aims_at: ClassVar[str] = SERVER
     takes_process: ClassVar[bool] = True
 
     duration_s: float = 0.2
@@ -38,13 +37,11 @@ class ProcessTerminate:
 
     async def inject(self, target: Target) -> Effect:
         """Ask it to end; observe that the very process that ran before is gone, and how soon."""
-        node = as_node(target)
-        if node.process.terminate is None:
-            raise UsageError(f"{target.name} is no process that ends in order")
+        node, terminate = as_server(target)
         async with while_running(node.process, within_s=self.wait_s):
             before = mark_of(node.process)
             begun = anyio.current_time()
-            await node.process.terminate()
+            await terminate()
         return {**gone(before), "ended_after_ms": (anyio.current_time() - begun) * 1000}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import anyio
 
 from harness.errors import HarnessError, UsageError
-from harness.faults.fault import LINK, NODE, PROCESS, SWITCHED, TOXIPROXY, Fault, Target
+from harness.faults.fault import LINK, NODE, PROCESS, SERVER, SWITCHED, TOXIPROXY, Fault, Target
 from harness.faults.switches import Switches
 from harness.links.link import Link
 from harness.links.links import Links
@@ -118,6 +118,18 @@ def as_node(target: Target) -> Node:
     return Node(process=process, kill=process.kill, start=process.start)
 
 
+def as_server(target: Target) -> tuple[Node, Callable[[], Awaitable[object]]]:
+    """Return a target that has to be a node that ends in order, and what asks it to.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    node = as_node(target)
+    if node.process.terminate is None:
+        raise UsageError(f"{target.name} is no process that ends in order")
+    return node, node.process.terminate
+
+
 def as_switched(target: Target) -> tuple[Node, Switches]:
     """Return a target that has to be a process with switches inside.
 
@@ -130,7 +142,13 @@ def as_switched(target: Target) -> tuple[Node, Switches]:
     return node, node.process.switches
 
 
-AIMS = {LINK: as_link, PROCESS: as_process, NODE: as_node, SWITCHED: as_switched}
+AIMS = {
+    LINK: as_link,
+    PROCESS: as_process,
+    NODE: as_node,
+    SERVER: as_server,
+    SWITCHED: as_switched,
+}
 """What a fault may aim at, and what sees to it that a target is of that sort."""
 
 
@@ -206,6 +224,8 @@ class RunTargets:
         for process in self._processes.values():
             if process.switches is not None:
                 process.switches.rest()
+                if not process.switches.at_rest:
+                    raise HarnessError(f"{process.name}: a switch is not at rest after healing")
             await process.resume()
             async with process.turn:
                 if process.pid() is None and process.start is not None:

@@ -20,12 +20,16 @@ BUG_WORD = "--bug"
 """What a launcher calls the option that plants a bug."""
 
 
-def refuse_planted(system: System, plan: Plan, asked_for: str = "") -> None:
+KNOWN_LAUNCHERS = frozenset({"harness.testing.launch", "reference.node"})
+"""Modules that start nodes of the reference, and say so where one has a bug."""
+
+
+def refuse_planted(system: System, plan: Plan | None, asked_for: str = "") -> None:
     """Refuse a plan or system with a bug that the self-test has not asked for.
 
     Args:
         system: The system under test.
-        plan: What is to be done with it.
+        plan: What is to be done with it; None where there is no plan.
         asked_for: The bug that the self-test plants in this run, "" in every other run.
 
     Raises:
@@ -34,11 +38,17 @@ def refuse_planted(system: System, plan: Plan, asked_for: str = "") -> None:
     bug = str(getattr(system, "planted_bug", ""))
     if bug and bug != asked_for:
         raise _refusal(f"the system has the bug {bug!r}")
-    launcher = plan.topology.options.get(LAUNCHER_OPTION, ())
+    launcher = () if plan is None else plan.topology.options.get(LAUNCHER_OPTION, ())
     words = launcher.split() if isinstance(launcher, str) else [str(word) for word in launcher]
     for word in words:
         if word == BUG_WORD or word.startswith(f"{BUG_WORD}="):
             raise _refusal(f"the topology's launcher plants one: {' '.join(words)}")
+    if words and words[0] not in KNOWN_LAUNCHERS:
+        # A module of one's own could start nodes that do not own up to what was put into them.
+        raise UsageError(
+            f"the topology's launcher {words[0]!r}: one of {', '.join(sorted(KNOWN_LAUNCHERS))};"
+            " nodes that are started otherwise are a system of their own (`tallystick new system`)"
+        )
 
 
 def refuse_deployed(config: Mapping[str, Any], asked_for: str = "") -> None:

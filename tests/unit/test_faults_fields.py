@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
-from harness.faults.clock_jump import ClockJump
+from harness.errors import HarnessError, UsageError
+from harness.faults.clock_jump import GAUGE, ClockJump
 from harness.faults.link_cut import LinkCut
 from harness.faults.mix import random_mix
+from harness.faults.process_kill import ProcessKill
+from harness.faults.process_terminate import ProcessTerminate
 from harness.faults.registry import faults, from_json, make
 from harness.faults.schedule import at, every
+from harness.faults.switches import Switches
+from harness.faults.targets import ProcessTarget, check_target
 
 NAN, INF = float("nan"), float("inf")
 
@@ -90,3 +96,45 @@ def test_a_stored_schedule_that_is_none_is_refused(change: dict[str, Any]) -> No
     for name in SOUND:
         with pytest.raises(UsageError, match=name):
             from_json([{key: value for key, value in SOUND.items() if key != name}])
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_does_not_come_back_is_no_healing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.clock_jump.SEEN_WITHIN_S", 0.1)
+    off_s = [0.0]
+
+    async def gauges() -> dict[str, int]:
+        return {GAUGE: int((time.time() + off_s[0]) * 1e6)}
+
+    async def nothing() -> None:
+        """Neither kill nor start is asked for."""
+
+    node = ProcessTarget(
+        name="core",
+        pid=lambda: 1,
+        kill=nothing,
+        start=nothing,
+        gauges=gauges,
+        switches=Switches.create(tmp_path / "core.bin"),
+    )
+    jump = ClockJump(jump_s=3600.0)
+    off_s[0] = 3600.0
+    await jump.inject(node)
+    with pytest.raises(HarnessError, match="core: its clock is still off by 3600 s"):
+        await jump.heal(node)
+    await jump.inject(node)
+    off_s[0] = 0.0
+    assert (await jump.heal(node))["off_healed_s"] == pytest.approx(0.0, abs=1.0)
+
+
+async def _nothing() -> None:
+    """It is never called."""
+
+
+def test_only_what_ends_in_order_is_asked_to() -> None:
+    node = ProcessTarget(name="load:sender-1", pid=lambda: 1, kill=_nothing, start=_nothing)
+    check_target(ProcessKill(), node)
+    with pytest.raises(UsageError, match="process_terminate: load:sender-1 is no process that"):
+        check_target(ProcessTerminate(), node)

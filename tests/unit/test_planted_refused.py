@@ -49,6 +49,17 @@ def test_a_launcher_that_plants_a_bug_is_refused(launcher: Any) -> None:
         refuse_planted(load_system("reference"), plan_with(launcher))
 
 
+@pytest.mark.parametrize("launcher", ["evil", ["evil", "--held-disk", "5"], ("my.launch",)])
+def test_a_launcher_that_need_not_own_up_is_refused(launcher: Any) -> None:
+    with pytest.raises(UsageError, match="a system of their own"):
+        refuse_planted(load_system("reference"), plan_with(launcher))
+
+
+def test_conform_refuses_a_system_with_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["conform", PLANTED]) == 2
+    assert "tallystick selftest" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("launcher", [None, ["harness.testing.launch", "--held-disk", "5"]])
 def test_a_launcher_without_a_bug_is_not(launcher: Any) -> None:
     refuse_planted(load_system("reference"), plan_with(launcher))
