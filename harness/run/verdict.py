@@ -1,8 +1,8 @@
 """Merging what checks, shards and scenarios found into one verdict, and its exit code.
 
-FAIL > ERROR > UNKNOWN > PASS (anomalies.md section 4): a crashed checker never hides an anomaly
-that another one proved, and nothing hides behind a pass. Limits on speed and liveness stand beside
-the verdict and never change it.
+FAIL > ERROR > UNKNOWN > PASS (docs/invariants.md says what each means): a crashed checker never
+hides an anomaly that another one proved, and nothing hides behind a pass. Limits on speed and
+liveness stand beside the verdict and never change it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ TRUST_ORDER = (
     "C1", "C2", "C3", "C4", "C5", "C6", "C7",
     "D1", "D2", "D3", "D6", "D7", "E1", "E2",
 )  # fmt: skip
-"""The order in which to trust results (anomalies.md section 5): was anything tested, does the
-harness count itself correctly, identity and content, loss and duplicates, order, the rest."""
+"""The order in which to believe results (docs/invariants.md): was anything tested, does the harness
+count itself correctly, identity and content, loss and duplicates, order, the rest."""
 
 _TRUST = {check_id: place for place, check_id in enumerate(TRUST_ORDER)}
 _IDENTITY_CHECKS = frozenset({"A3", "A4", "A5", "A6"})

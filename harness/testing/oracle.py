@@ -1,4 +1,4 @@
-"""A brute-force judge: follows the definitions of anomalies.md literally, message by message.
+"""A brute-force judge: follows the definitions of docs/invariants.md literally, message by message.
 
 It is slow (quadratic and worse) and shares nothing with `harness.checkers` but the records and the
 facts about the run, so that the two can be compared on small random histories.
