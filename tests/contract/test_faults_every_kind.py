@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,8 @@ from harness.errors import UsageError
 from harness.faults.registry import fault, faults, from_json, make
 from harness.faults.schedule import at, to_json
 from harness.faults.targets import AIMS
+from harness.run.storm import ClientStorm
+from harness.testing.faults_doc import DOCUMENT, effect_keys
 
 UNITS = ("_s", "_ms", "_bytes", "_count", "_per_s")
 WORDS = {"direction", "loss"}
@@ -40,7 +41,6 @@ NEEDED = {
     "store_write_error",
 }
 KINDS = sorted(faults())
-DOC = Path(__file__).parents[2] / "docs" / "faults.md"
 
 pytestmark = pytest.mark.anyio
 
@@ -79,13 +79,17 @@ def test_a_fault_is_a_frozen_value_with_defaults_and_units(kind: str) -> None:
 
 
 def test_the_public_face_and_the_documentation_have_every_fault_of_ours() -> None:
-    text = DOC.read_text()
+    text = DOCUMENT.read_text("utf-8")
     for heading in ("## The faults\n", "## Every effect in one journal\n"):
         section = text.partition(heading)[2].partition("\n## ")[0].splitlines()
         rows = [line.split("|")[1].strip(" `") for line in section if line.startswith("| `")]
         assert sorted(rows) == sorted(NEEDED), heading
     for kind in NEEDED:
         assert getattr(tallystick, faults()[kind].__name__) is faults()[kind]
+
+
+def test_the_documentation_says_what_every_effect_holds() -> None:
+    assert set(effect_keys()) == NEEDED | {ClientStorm.kind}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -32,6 +32,7 @@ from harness.faults.targets import ProcessTarget
 from harness.links.ports import LOOPBACK, PortBlock
 from harness.processes.environment import child_environment
 from harness.processes.process import Process
+from harness.testing.faults_doc import effect_keys
 from harness.testing.nodes import ADMIN_TOKEN, TOKEN
 from reference.core.settings import CoreSettings
 from reference.node.admin import AdminClient, Refusal
@@ -162,6 +163,7 @@ async def strike(core: Core, fault: Fault) -> dict[str, float]:
                 await asyncio.sleep(RETRY_S)
     async with AdminClient(LOOPBACK, core.port, ADMIN_TOKEN) as admin:
         assert await core.stored_epoch(admin) >= core.epoch
+    assert set(effect) <= effect_keys()[fault.kind], "docs/faults.md"
     return effect
 
 
@@ -175,8 +177,11 @@ NEED_A_COMMIT = (
 
 
 async def strike_at(core: Core, fault: Fault) -> None:
-    assert fault.is_effective(await fault.inject(core.target))
-    assert (await fault.heal(core.target))["back"] == 1
+    effect = await fault.inject(core.target)
+    assert fault.is_effective(effect)
+    effect |= await fault.heal(core.target)
+    assert effect["back"] == 1
+    assert set(effect) <= effect_keys()[fault.kind], "docs/faults.md"
 
 
 async def test_what_a_core_outlives(core: Core) -> None:

@@ -22,6 +22,7 @@ from harness.links.links import Links
 from harness.links.ports import LOOPBACK
 from harness.links.proxies import BOTH, DOWNSTREAM, UPSTREAM
 from harness.testing.echo import echo_server
+from harness.testing.faults_doc import effect_keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -66,6 +67,7 @@ async def strike(links: Links, link: Link, fault: Fault) -> dict[str, float]:
     assert await link.round_trip_ms() is not None
     assert await fault.heal(link) == {}
     assert effective, effect
+    assert set(effect | healing) <= effect_keys()[fault.kind], "docs/faults.md"
     return effect | healing
 
 

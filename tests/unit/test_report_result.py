@@ -11,6 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from harness.docstrings import told_by
 from harness.errors import UsageError
 from harness.history.records import Delivered, DeliveredRun
 from harness.report import codec, result, words, writer
@@ -58,6 +59,15 @@ def test_the_schemas_are_schemas_that_refuse_missing_and_unknown_keys(kind) -> N
     assert validator.is_valid(whole)
     whole["verdict"]["colour"] = "green"
     assert not validator.is_valid(whole)
+
+
+@pytest.mark.parametrize("kind", ["result", "suite"])
+def test_every_key_is_described_and_nothing_else(kind) -> None:
+    for name, definition in codec.schema(kind)["$defs"].items():
+        keys = definition.get("properties", {})
+        assert definition["description"], name
+        assert [key for key in keys if not keys[key]["description"].strip()] == [], name
+        assert set(told_by(getattr(result, name).__doc__).fields) == set(keys), name
 
 
 def test_decoding_is_strict() -> None:
