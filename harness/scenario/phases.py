@@ -41,10 +41,10 @@ class Churn:
     """Continuous random connect and disconnect.
 
     Attributes:
-        sender_up_s: Mean time a sender stays connected; 0: senders do not churn. Half of the cuts
-            come right behind a submitted batch, while its bytes are under way.
-        receiver_up_s: Mean time a receiver stays logged in; 0: receivers do not churn.
-        down_s: Mean time between a disconnect and the next connect, to an edge drawn anew.
+        sender_up_s: Mean time in s a sender stays connected; 0: senders do not churn. Half of the
+            cuts come right behind a submitted batch, while its bytes are under way.
+        receiver_up_s: Mean time in s a receiver stays logged in; 0: receivers do not churn.
+        down_s: Mean time in s between a disconnect and the next connect, to an edge drawn anew.
     """
 
     sender_up_s: float = 0.0
@@ -54,7 +54,14 @@ class Churn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Set the bucket count of an inbox (a promotion or a demotion)."""
+    """Set the bucket count of an inbox (a promotion or a demotion).
+
+    An answer that leaves the outcome open is asked for again.
+
+    Attributes:
+        inbox: Whose.
+        bucket_count: What it is to be, 1 or more.
+    """
 
     inbox: str
     bucket_count: int
@@ -65,7 +72,7 @@ class Storm:
     """Cut every client that is connected, in all regions and at the same moment, while load runs.
 
     Attributes:
-        down_s: How long they stay away; then all come back at once, to edges drawn anew.
+        down_s: Seconds that they stay away; then all come back at once, to edges drawn anew.
     """
 
     down_s: float = 0.2
@@ -73,7 +80,13 @@ class Storm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Send `stream.count` messages per producer and wait until every outcome is known."""
+    """Send `stream.count` messages per producer and wait until every outcome is known.
+
+    Attributes:
+        stream: What is sent; its `count` is 1 or more.
+        within_s: Deadline in s; passing it leaves safety UNKNOWN (`stuck`, or `drain_slow` if
+            outcomes still came).
+    """
 
     stream: Stream
     within_s: float = 60.0
@@ -84,12 +97,12 @@ class Load:
     """Open-loop load for a time, with churn, faults and promotions while messages flow.
 
     Attributes:
-        duration_s: How long the schedules run.
+        duration_s: Seconds that the schedules run.
         streams: What is sent.
         churn: Disconnects and reconnects while it lasts.
         faults: The fault schedule; times count from the begin of the phase.
         during: Promotions and storms, as (seconds after the begin, what).
-        presence_every_s: How often presence is asked for all receivers; 0: never.
+        presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
     """
@@ -108,12 +121,17 @@ class Login:
     """Log receivers in, one per inbox; each stays and reads until logout or drain.
 
     A receiver resumes behind the last position that it has itself, which is what makes delivery
-    exactly once; with `from_cursor` it leaves that to the system's durable cursor. Without `reads`
-    it takes what its window holds and acknowledges nothing, so the system must hold back the rest,
-    until a phase `Read` or the drain.
+    exactly once.
 
-    Another `device` is a receiver of its own, with a place of its own in the inbox; its login ends
-    the session of the user's other one.
+    Attributes:
+        inboxes: Whose; a receiver each.
+        edge: Where all of them log in; "": spread over all edges.
+        device: Names the receivers. Another one than before is a receiver of its own, with a place
+            of its own in the inbox; its login ends the session of the user's other one.
+        from_cursor: Leave the place to the system's durable cursor.
+        reads: Without it a receiver takes what its window holds and acknowledges nothing, so the
+            system must hold back the rest, until a phase `Read` or the drain.
+        within_s: Deadline in s; passing it leaves safety UNKNOWN (`stuck`).
     """
 
     inboxes: tuple[str, ...]
@@ -126,7 +144,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Let receivers that logged in without reading begin to read."""
+    """Let receivers that logged in without reading begin to read.
+
+    Attributes:
+        inboxes: Whose.
+        device: Which of the users' receivers.
+    """
 
     inboxes: tuple[str, ...]
     device: str = DEVICE
@@ -134,7 +157,13 @@ class Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatchUp:
-    """Wait until the logged-in receivers have everything that lay in their inboxes at the begin."""
+    """Wait until the logged-in receivers have everything that lay in their inboxes at the begin.
+
+    Attributes:
+        inboxes: Whose.
+        device: Which of the users' receivers.
+        within_s: Deadline in s; passing it leaves safety UNKNOWN (`stuck`).
+    """
 
     inboxes: tuple[str, ...]
     device: str = DEVICE
@@ -143,7 +172,12 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logout:
-    """Log receivers out in order."""
+    """Log receivers out in order.
+
+    Attributes:
+        inboxes: Whose receivers, those that logged in without a name of a device.
+        within_s: Not used yet: each client's logout has a deadline of its own.
+    """
 
     inboxes: tuple[str, ...]
     within_s: float = 20.0
@@ -151,7 +185,13 @@ class Logout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """Stop a node (SIGTERM) or kill it (SIGKILL), and start it again."""
+    """Stop a node (SIGTERM) or kill it (SIGKILL), and start it again.
+
+    Attributes:
+        role: "core" or "edge".
+        index: Which edge, by its place in the topology; 0 for a core.
+        kill: SIGKILL instead of SIGTERM.
+    """
 
     role: str
     index: int = 0
@@ -160,7 +200,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """Kill a node (SIGKILL); it stays away until a phase `Start`."""
+    """Kill a node (SIGKILL); it stays away until a phase `Start`.
+
+    Attributes:
+        role: "core" or "edge".
+        index: Which edge, by its place in the topology; 0 for a core.
+    """
 
     role: str
     index: int = 0
@@ -168,7 +213,12 @@ class Kill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Start a node again that a phase `Kill` has ended."""
+    """Start a node again that a phase `Kill` has ended.
+
+    Attributes:
+        role: "core" or "edge".
+        index: Which edge, by its place in the topology; 0 for a core.
+    """
 
     role: str
     index: int = 0
@@ -176,14 +226,22 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskPresence:
-    """Ask who is online, once every user has been left alone for the promised bound."""
+    """Ask who is online, once every user has been left alone for the promised bound.
+
+    Attributes:
+        users: About whom; a user and an inbox are the same name.
+    """
 
     users: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspect:
-    """Record where every message of the inboxes is stored (buckets, epochs, positions)."""
+    """Record where every message of the inboxes is stored (buckets, epochs, positions).
+
+    Attributes:
+        inboxes: Which.
+    """
 
     inboxes: tuple[str, ...]
 
@@ -193,8 +251,8 @@ class Drain:
     """Heal, let the senders finish, read every inbox to its confirmed end.
 
     Attributes:
-        within_s: Deadline of the whole drain; passing it leaves safety UNKNOWN (`drain_slow`).
-        stuck_after_s: No progress at all for so long ends it at once (`stuck`).
+        within_s: Deadline of the whole drain in s; passing it leaves safety UNKNOWN (`drain_slow`).
+        stuck_after_s: No progress at all for so many seconds ends it at once (`stuck`).
         reread: Read every inbox once more from the start with a second reader.
         inspect: Record the stored rows of all inboxes at the end.
     """

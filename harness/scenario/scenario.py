@@ -45,8 +45,11 @@ class Requires:
 class PayloadSpec:
     """The content of messages, a pure function of (seed, producer, inbox, n).
 
-    `kind` "random": pseudo-random bytes; "numbered": the text ``MSG_<n>`` and a hash of
-    its stream, any size given ignored.
+    Attributes:
+        kind: "random": pseudo-random bytes; "numbered": the text ``MSG_<n>`` and a hash of its
+            stream, any size given ignored.
+        size_bytes_min: Least size of a message, in bytes.
+        size_bytes_max: Largest size of a message, in bytes.
     """
 
     kind: str = "random"

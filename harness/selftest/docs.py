@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness import markdown
 from harness.testing.bugs.registry import Category, PlantedBug, all_bugs
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "selftest.md"
@@ -31,8 +32,7 @@ def table(bugs: Iterable[PlantedBug]) -> str:
         )
         for bug in sorted(bugs, key=lambda bug: (KINDS.index(bug.category), bug.name))
     ]
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(HEADINGS, rows)
 
 
 def with_table(text: str, made: str) -> str:
@@ -41,11 +41,7 @@ def with_table(text: str, made: str) -> str:
     Raises:
         ValueError: A mark is missing.
     """
-    head, mark, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"the document lacks {BEGIN!r} or {END!r}")
-    return f"{head}{BEGIN}\n\n{made}\n\n{END}{tail}"
+    return markdown.put_between(text, BEGIN, END, made)
 
 
 def main() -> int:
