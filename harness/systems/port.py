@@ -1,12 +1,14 @@
 """The port between the harness and a system under test.
 
-An adapter is three small interfaces, after the openmessaging benchmark's drivers: `System`
-deploys the system, `Sender` and `Receiver` are its clients. Outcomes and deliveries come through
-plain callbacks, since every broker library has those in one form or another. The adapter decides
-nothing about safety: it reports what it was told and says which exceptions are definite.
+An adapter is five small classes, after the openmessaging benchmark's drivers: `System` deploys the
+system and returns its `Deployment`; a `Connector` makes its clients, `Sender` and `Receiver`.
+Outcomes and deliveries come through plain callbacks, since every broker library has those in one
+form or another. The adapter decides nothing about safety: it reports what it was told and says
+which exceptions are definite. What a deployment can do beyond that is asked for by the protocols
+of its abilities (`Restartable`, `Resizable`, `PresenceAware`, `Inspectable`), all optional.
 
-Load processes make their own clients: `System.deploy` returns a `Deployment` whose `connect` is
-plain JSON data, and each load process passes it to the `connector` of the same adapter.
+Load processes make their own clients: the `connect` of the `Deployment` is plain JSON data, and
+each load process passes it to the `connector` of the same adapter.
 """
 
 from __future__ import annotations
