@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from harness.scenario.phases import Load, Promote, Storm
 from harness.scenario.suites import plan_of, suite_of
 
 OURS = {loaded.scenario.name: loaded for loaded in load_all()}
+
+README = Path(__file__).parents[2] / "README.md"
 
 STANDARD_S_MAX = 12 * 60
 SMOKE_S_MAX = 90
@@ -153,6 +156,8 @@ def test_smoke_and_standard_fit_their_times() -> None:
     assert total_s["smoke"] <= MARGIN * SMOKE_S_MAX
     assert total_s["standard"] <= MARGIN * STANDARD_S_MAX
     assert total_s["nightly"] > total_s["standard"]
+    for text in (inspect.getdoc(verify) or "", README.read_text("utf-8")):
+        assert f"in {in_words(total_s['smoke'])}" in text
 
 
 def test_a_load_of_standard_is_short_and_smoke_is_shorter(loaded: LoadedScenario) -> None:
