@@ -75,7 +75,7 @@ def main() -> None:
         )
         return
     if chosen.step == "judge":
-        judge_run(chosen.folder, chosen.seed)
+        judge_run(chosen.folder)
         return
     with tempfile.TemporaryDirectory(prefix="tallystick-benchmark-") as temporary:
         for share in shares:

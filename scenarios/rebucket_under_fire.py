@@ -94,7 +94,7 @@ SCENARIO = Scenario(
     "lost, doubled, moved or reordered, and every message lies where its epoch's hash says.",
     plan=plan,
     needs=frozenset({Ability.RESIZE, Ability.INSPECT, Ability.KILL}),
-    checks=("A1", "A7", "B2", "B4", "C1", "C2", "C3", "C4", "C5", "C6", "C7"),
+    checks=("A1", "A7", "B2", "B4", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8"),
     smoke=True,
     parameters=(
         Parameter(

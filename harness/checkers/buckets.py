@@ -7,6 +7,8 @@ looked at. O(messages log messages).
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
@@ -72,12 +74,28 @@ def _misplaced(table: StoredTable, route: Route) -> Mask:
 
 
 def _other_count(facts: Facts, table: StoredTable) -> Mask:
-    """Mark entries whose bucket count is not that which a confirmed resize gave their epoch."""
+    """Mark entries whose bucket count is not their epoch's.
+
+    An epoch has one count: that which its confirmed resize gave it, else one that was asked for; of
+    several that were, or if none was, that which its first stored row names.
+    """
     wrong = np.zeros(len(table.counts), dtype=np.bool_)
-    for resize in facts.index.resizes:
-        if resize.inbox == table.inbox and resize.outcome == OK:
-            other = table.row_bucket_count != resize.bucket_count
-            wrong |= (table.row_epoch == resize.epoch) & other
+    given = {
+        one.epoch: one.bucket_count
+        for one in facts.index.resizes
+        if one.inbox == table.inbox and one.outcome == OK
+    }
+    asked: dict[int, set[int]] = defaultdict(set)
+    for resize in facts.index.resizes_invoked:
+        if resize.inbox == table.inbox:
+            asked[resize.expected_epoch + 1].add(resize.bucket_count)
+    first = facts.index.inspections.bucket_counts[facts.index.inbox(table.inbox)]
+    for epoch in np.unique(table.row_epoch).tolist():
+        count = given.get(epoch, first[epoch])
+        other = table.row_bucket_count != count
+        if epoch not in given and count not in asked.get(epoch, {count}):
+            other = np.ones_like(other)
+        wrong |= (table.row_epoch == epoch) & other
     return np.repeat(wrong, table.counts)
 
 

@@ -75,14 +75,16 @@ class Session:
 class Snapshot:
     """One inspection of an inbox. `complete` once its end was recorded; `messages` it found.
 
-    `begun_ns` is when the first row was recorded.
+    `begun_ns` is when the first row was recorded; `asked_ns` is before the first was read, -1 where
+    that is not known.
     """
 
-    __slots__ = ("begun_ns", "complete", "inbox", "messages")
+    __slots__ = ("asked_ns", "begun_ns", "complete", "inbox", "messages")
 
     def __init__(self, inbox: int, begun_ns: int) -> None:
         self.inbox = inbox
         self.begun_ns = begun_ns
+        self.asked_ns = -1
         self.messages = 0
         self.complete = False
 

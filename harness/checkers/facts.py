@@ -398,11 +398,26 @@ class Facts:
         return begun
 
     @cached_property
+    def read_upto(self) -> list[int]:
+        """How far each lineage has read without leaving out what it chose to, -1 for none.
+
+        A login that names a place beyond what its reader has says nothing of what lies between.
+        """
+        upto = [-1] * len(self.index.readers)
+        for session in self.index.sessions:
+            opened = session.opened
+            begin = session.first_pos if opened is None else opened.next_pos
+            named = opened is not None and opened.from_pos >= 0
+            if not named or begin <= upto[session.reader] + 1:
+                upto[session.reader] = max(upto[session.reader], session.top_pos)
+        return upto
+
+    @cached_property
     def drained(self) -> Mask:
         """Drained(x) of each inbox: absence from R proves that a message is not in the log.
 
         All senders were quiet, then an end was read whose request began later than everything that
-        was acknowledged, and a lineage that began at the start has passed it.
+        was acknowledged, and a lineage that began at the start has read as far.
         """
         drained = np.zeros(len(self.index.inboxes), dtype=np.bool_)
         quiet = [mark.t_ns for mark in self.index.phases if mark.name == QUIET and mark.begins]
@@ -412,7 +427,7 @@ class Facts:
         top = np.full(len(drained), -1, dtype=np.int64)
         for reader, (_, inbox) in enumerate(self.index.readers):
             if self.from_start[reader]:
-                top[inbox] = max(top[inbox], self.index.lineage_top[reader])
+                top[inbox] = max(top[inbox], self.read_upto[reader])
         inbox_column, asked, _, pos, _ = self.index.ends.columns()
         proven = (asked > busy[inbox_column]) & (pos <= top[inbox_column])
         drained[inbox_column[proven]] = True

@@ -20,6 +20,7 @@ class Inspections:
         snapshots: Every inspection of an inbox.
         lowest: Lowest stored position per inbox and epoch.
         highest: Highest stored position per inbox and epoch.
+        bucket_counts: Bucket count that the first row of each epoch named, per inbox and epoch.
         misnumbered: Records whose numbers make no sense, counted with those of the index.
     """
 
@@ -34,6 +35,7 @@ class Inspections:
         self.snapshots: list[Snapshot] = []
         self.lowest: dict[int, dict[int, int]] = {}
         self.highest: dict[int, dict[int, int]] = {}
+        self.bucket_counts: dict[int, dict[int, int]] = {}
         self.misnumbered = misnumbered
         self._ranges = ranges
         self._inbox = inbox
@@ -98,6 +100,7 @@ class Inspections:
         number = self._open.get(inbox, -1)
         lowest = self.lowest.setdefault(self._inbox(inbox), {})
         highest = self.highest.setdefault(self._inbox(inbox), {})
+        counts = self.bucket_counts.setdefault(self._inbox(inbox), {})
         at = 0
         for record in records:
             count = len(record.positions) // 8
@@ -113,6 +116,7 @@ class Inspections:
                     count,
                 )
             )
+            counts.setdefault(record.epoch, record.bucket_count)
             low = int(message[at : at + count, 1].min())
             lowest[record.epoch] = min(low, lowest.get(record.epoch, low))
             high = int(message[at : at + count, 1].max())
@@ -133,5 +137,7 @@ class Inspections:
     def ended(self, record: StoredEnd) -> None:
         """Take the end of an inspection."""
         self.put()
-        self._snapshot(record).complete = True
+        snapshot = self._snapshot(record)
+        snapshot.complete = True
+        snapshot.asked_ns = record.t_invoked_ns
         del self._open[record.inbox]

@@ -141,8 +141,8 @@ def skip_resume(facts: Facts) -> Found:
     logins = resumed = 0
     for session, opened in _logins(facts):
         logins += 1
-        if session.first_pos < 0:
-            continue
+        # Where nothing was delivered yet, it begins where the system said.
+        begin = session.first_pos if session.first_pos >= 0 else opened.next_pos
         tried = cursors.before(opened.inbox, opened.t_ns)
         last = opened.from_pos
         if last == FROM_CURSOR:
@@ -150,8 +150,8 @@ def skip_resume(facts: Facts) -> Found:
         elif facts.run.trims:
             last = max(last, tried)
         resumed += last >= 0
-        if session.first_pos > last + 1:
-            gaps.append((session, last + 1, session.first_pos))
+        if begin > last + 1:
+            gaps.append((session, last + 1, begin))
     instances, found = skipped(facts, gaps, "began behind")
     return _answer(logins, resumed, instances, found)
 

@@ -176,6 +176,11 @@ def why_unknown(index: Index) -> str:
         return "an inspection of the store did not reach its end"
     if not any(snapshot.messages for snapshot in snapshots):
         return "the inspected store held nothing"
+    used = {stream.inbox for stream in index.streams if stream.invoked_upto}
+    left = sorted(used - {snapshot.inbox for snapshot in snapshots})
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        return f"not inspected: {', '.join(index.inboxes[one] for one in left[:3])}{more}"
     return ""
 
 

@@ -228,13 +228,15 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
 class StoredEnd(msgspec.Struct, frozen=True, array_like=True, tag="stored_end"):
     """Every row of `inbox` from `pos_first` up to `pos_last` has been recorded as `Stored`.
 
-    `pos_last` is -1 for an inbox that holds nothing.
+    `pos_last` is -1 for an inbox that holds nothing. `t_invoked_ns` is a moment before the first of
+    them was read, so that what was stored by then has to be among them; -1 where it is not known.
     """
 
     t_ns: Int
     inbox: str
     pos_first: Int
     pos_last: Int
+    t_invoked_ns: Int = -1
 
 
 class PresenceSeen(msgspec.Struct, frozen=True, array_like=True, tag="presence_seen"):

@@ -183,6 +183,11 @@ _ANOMALIES = (
         "same.", "Counts if fencing of old requests is promised.",
     ),
     _anomaly(
+        "C8", "UNSTORED", "A message was acknowledged or delivered, and an inspection of the store "
+        "that began later did not find it.", "The log minus what each inspection found; what an "
+        "acknowledgement may have dropped is left out.", "Counts if buckets are promised.",
+    ),
+    _anomaly(
         "D1", "UNRESOLVED", "A send ended unknown and its message never came. That is legal: "
         "unknown may mean never. It is counted.", "Holes at the drain.", "Never an error.",
     ),

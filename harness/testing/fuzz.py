@@ -82,7 +82,7 @@ def make_run(run_dir: Path, *, seed: int, status: Status) -> Result:
         chunks[0][place][7][0][5] ^= 1
         path.write_bytes(_chained(header, [*chunks, trailer]))
         write_index(run_dir / "history")
-    result = judge_run(run_dir, seed)
+    result = judge_run(run_dir)
     if result.verdict.status is not status:
         raise LookupError(f"the run ends with {result.verdict}")
     return result

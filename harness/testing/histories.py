@@ -239,7 +239,10 @@ class Scribbler:
                 self._place(inbox)
         cuts = sorted(self.rng.randint(0, len(inbox.log)) for _ in range(2))
         next_bpos: dict[tuple[int, int], int] = {}
+        begun_ns = self._tick()
         for pos, (producer, n) in enumerate(inbox.log):
+            if self._bad() and self._bad():
+                continue
             epoch = sum(pos >= cut for cut in cuts) if not self._bad() else self.rng.randint(0, 2)
             bucket = (producer + n) % (epoch + 1)
             bpos = next_bpos.get((epoch, bucket), 0)
@@ -259,7 +262,9 @@ class Scribbler:
                     np.array([n], "<u8").tobytes(),
                 )
             )
-        self.records.append(StoredEnd(self._tick(), inbox.name, 0, len(inbox.log) - 1))
+        # Not every system says when it began to look.
+        begun_ns = begun_ns if self.rng.random() < 0.8 else -1
+        self.records.append(StoredEnd(self._tick(), inbox.name, 0, len(inbox.log) - 1, begun_ns))
 
 
 def _cut(messages: list[Message]) -> list[list[Message]]:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from harness.checkers.route import splitmix64_xxh3
@@ -41,11 +40,10 @@ from harness.history.records import (
 from harness.load.payloads import Payloads
 from harness.report.result import Result
 from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.brief import Brief, PayloadBrief, RequiresBrief, read_brief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
-from harness.testing import example_results
-from harness.testing.stored_runs import seal
+from harness.testing.stored_runs import begun_result, seal
 
 RUN_ID = "long"
 SIZE_BYTES = 100
@@ -148,7 +146,7 @@ class LongHistory:
         for inbox in self.inboxes:
             for row in self._rows(inbox):
                 self.runner.write(row)
-            self.runner.write(StoredEnd(self.now_ns, inbox.name, 0, inbox.top - 1))
+            self.runner.write(StoredEnd(self.now_ns, inbox.name, 0, inbox.top - 1, self.now_ns))
         for recorder in (self.sender, self.reader, self.runner):
             recorder.close()
         write_index(self.folder)
@@ -312,12 +310,9 @@ def write_run(run_dir: Path, shape: Shape) -> None:
     LongHistory(run_dir / "history", RUN_ID, shape, payloads).write()
 
 
-def judge_run(run_dir: Path, seed: int) -> Result:
+def judge_run(run_dir: Path) -> Result:
     """Judge the folder as the end of a run does, write its result and return it."""
-    begun = example_results.started()
-    run = msgspec.structs.replace(begun.run, id=RUN_ID, seed=seed)
-    begun = msgspec.structs.replace(begun, run=run)
-    return seal(run_dir, judge(run_dir, begun, Aftermath()))
+    return seal(run_dir, judge(run_dir, begun_result(read_brief(run_dir)), Aftermath()))
 
 
 def _sends_alone(single_share: float) -> float:

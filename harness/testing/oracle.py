@@ -26,6 +26,7 @@ from harness.history.records import (
     Record,
     ResizeCompleted,
     Stored,
+    StoredEnd,
 )
 from harness.systems.promises import Promise
 
@@ -187,15 +188,28 @@ def _drained(records: Sequence[Record], world: _World) -> set[str]:
         busy += [t for m, t in world.ok.items() if m[1] == end.inbox]
         if not quiet or max(busy) >= end.t_invoked_ns:
             continue
+        readers = {login.reader for login in world.logins if login.inbox == end.inbox}
         passed = {
-            pos
-            for login in world.logins
-            if login.inbox == end.inbox and _from_start(world, login.reader, end.inbox)
-            for pos in login.positions
+            _read_upto(world, reader, end.inbox)
+            for reader in readers
+            if _from_start(world, reader, end.inbox)
         }
         if max(passed, default=-1) >= end.pos:
             drained.add(end.inbox)
     return drained
+
+
+def _read_upto(world: _World, reader: str, inbox: str) -> int:
+    """Return how far a reader has read without having named a place beyond that."""
+    upto = -1
+    for login in world.logins:
+        if (login.reader, login.inbox) != (reader, inbox):
+            continue
+        opened = login.opened
+        jumped = opened is not None and opened.from_pos >= 0 and opened.next_pos > upto + 1
+        if not jumped:
+            upto = max([upto, *login.positions])
+    return upto
 
 
 def _missing_middle(world: _World, fifo: bool) -> int:
@@ -299,8 +313,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
         resume = opened.from_pos if named else confirmed
         found["A13"] += opened.next_pos <= resume
         last = opened.from_pos if named else attempted
-        if login.positions:
-            found["A12"] += skipped(login.inbox, range(last + 1, login.positions[0]))
+        begin = login.positions[0] if login.positions else opened.next_pos
+        found["A12"] += skipped(login.inbox, range(last + 1, begin))
     return found
 
 
@@ -379,7 +393,13 @@ def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
     def of_inbox(e: _Entry) -> list[_Entry]:
         return [o for o in entries if o.m[1] == e.m[1]]
 
+    asked = {r.inbox: r.t_invoked_ns for r in records if isinstance(r, StoredEnd)}
+    stored = {e.m for e in entries}
     return {
+        "C8": sum(
+            m not in stored and world.until(m) < asked.get(m[1], -1)
+            for m in {m for _, m in world.log if m in world.invoked}
+        ),
         "C2": sum(sum(o.m == m for o in entries) > 1 for m in {e.m for e in entries}),
         "C3": sum(
             any(

@@ -30,7 +30,7 @@ from harness.testing.search_order import append_order_exists, draw_operations, o
 
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
-    "B1", "B2", "B3", "B4", "B5", "B6", "B7", "C2", "C3", "C4", "C5", "D1",
+    "B1", "B2", "B3", "B4", "B5", "B6", "B7", "C2", "C3", "C4", "C5", "C8", "D1",
 )  # fmt: skip
 """The rows that the oracle defines."""
 

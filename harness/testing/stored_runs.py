@@ -15,7 +15,7 @@ from harness.report.result import Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.brief import Brief, PayloadBrief, RequiresBrief, read_brief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing import example_results as examples
@@ -53,20 +53,27 @@ def store_run(run_dir: Path, records: Sequence[Record], *, seed: int, trims: boo
         ),
     )
     write_history(run_dir / "history", records)
-    begun = examples.started()
-    begun = msgspec.structs.replace(
-        begun,
-        run=msgspec.structs.replace(
-            begun.run, id=RUN_ID, scenario="simulated", seed=seed, parameters={"users": 3}
-        ),
-        system=msgspec.structs.replace(
-            begun.system, place="reference", promises=sorted(ReferenceSystem.promises)
-        ),
-    )
+    begun = begun_result(read_brief(run_dir))
     result = judge(run_dir, begun, Aftermath())
     write_summary(run_dir, result)
     write_junit(run_dir, result)
     return seal(run_dir, result)
+
+
+def begun_result(brief: Brief) -> Result:
+    """Return the result of a run that has just begun as its brief says."""
+    begun = examples.started()
+    return msgspec.structs.replace(
+        begun,
+        run=msgspec.structs.replace(
+            begun.run,
+            id=brief.run_id,
+            scenario=brief.scenario,
+            seed=brief.seed,
+            parameters=brief.parameters or begun.run.parameters,
+        ),
+        system=msgspec.structs.replace(begun.system, place=brief.system, promises=brief.promises),
+    )
 
 
 def write_history(folder: Path, records: Sequence[Record]) -> None:

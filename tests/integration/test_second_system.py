@@ -93,7 +93,7 @@ class System(queue_system.QueueSystem):
 SYSTEM = System()
 """
 
-NOT_PROMISED = {"A13", "B6", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "D6", "D7", "E1"}
+NOT_PROMISED = {"A13", "B6", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "D6", "D7", "E1"}
 """Cursors, total order, buckets, epochs, fencing, presence, limits."""
 
 

@@ -80,8 +80,8 @@ def statuses(records: list[Record], **changes: Any) -> dict[str, CheckStatus]:
 
 def test_the_ids_are_known_and_in_order() -> None:
     ids = [spec.id for spec in all_checks()]
-    wanted = [f"A{i}" for i in range(1, 14)] + [f"B{i}" for i in range(1, 8)]
-    wanted += [f"C{i}" for i in range(1, 7)] + [f"D{i}" for i in range(1, 8)] + ["E1", "E2"]
+    wanted = [f"A{i}" for i in range(1, 15)] + [f"B{i}" for i in range(1, 8)]
+    wanted += [f"C{i}" for i in range(1, 9)] + [f"D{i}" for i in range(1, 8)] + ["E1", "E2"]
     assert [check_id for check_id in ids if check_id in wanted] == wanted
 
 

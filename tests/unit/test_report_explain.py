@@ -10,7 +10,7 @@ from harness.report.explain import ANOMALY_IDS, find
 from harness.run.verdict import TRUST_ORDER
 
 CATALOGUE = [f"A{i}" for i in range(1, 15)] + [f"B{i}" for i in range(1, 8)]
-CATALOGUE += [f"C{i}" for i in range(1, 8)] + [f"D{i}" for i in range(1, 8)] + ["E1", "E2"]
+CATALOGUE += [f"C{i}" for i in range(1, 9)] + [f"D{i}" for i in range(1, 8)] + ["E1", "E2"]
 
 
 def test_the_whole_catalogue_is_explained_and_ordered_by_trust() -> None:

@@ -201,7 +201,7 @@ class ReferenceDeployment:
         """
         with Audit(self._database) as audit:
             for inbox in inboxes:
-                first, last = -1, -1
+                begun_ns, first, last = now_ns(), -1, -1
                 for row in _readable(audit.rows(inbox)):
                     first = row.pos_first if first < 0 else first
                     last = row.pos_last
@@ -219,7 +219,13 @@ class ReferenceDeployment:
                         producers=row.ids[:half],
                         ns=row.ids[half:],
                     )
-                yield StoredEnd(t_ns=now_ns(), inbox=inbox, pos_first=first, pos_last=last)
+                yield StoredEnd(
+                    t_ns=now_ns(),
+                    inbox=inbox,
+                    pos_first=first,
+                    pos_last=last,
+                    t_invoked_ns=begun_ns,
+                )
 
     async def gauges(self) -> list[tuple[str, int, str, int, int]]:
         """Ask every node for its gauges; none from a node that is down."""

@@ -452,6 +452,7 @@ class World:
                     inbox=inbox,
                     pos_first=rows[0].pos_first if rows else 0,
                     pos_last=max((row.pos_last for row in rows), default=-1),
+                    t_invoked_ns=self._agenda.now_ns,
                 )
             )
         self._phase("audit", False)
