@@ -66,7 +66,8 @@ class RunFacts:
             asked for one by one.
         route: Name of the published bucket route, "" for none.
         presence_bound_ns: Within this time after a change presence is right.
-        planned: The faults of the schedule, as (kind, name or pattern of the targets).
+        planned: The faults of the schedule, as (kind, target), once per target; a pattern where its
+            targets were not known before the run.
         trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
         torn: The history was cut off: what is not in it may have happened all the same.
         killed: Load processes that were killed: their sends without an outcome are unknown, not

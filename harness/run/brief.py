@@ -44,9 +44,10 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One run as it was decided.
 
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
-    phase; `route` is the published bucket route, "" for none; `presence_bound_s` the promised time
-    in which presence becomes right; `trims`: the store may drop what was acknowledged. `place`,
-    `files` and `source_sha256` say where the scenario came from, for `tallystick replay`.
+    phase, each with its `targets`: what its pattern fits, as far as the plan tells. `route` is the
+    published bucket route, "" for none; `presence_bound_s` the promised time in which presence
+    becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
+    `source_sha256` say where the scenario came from, for `tallystick replay`.
     `parameters` are the scenario's, None in a run before they were written here. `planted_bug` is
     what the self-test put into the system, "" in every other run.
     """

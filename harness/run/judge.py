@@ -127,9 +127,12 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         )  # fmt: skip
         promises = frozenset(Promise(word) for word in brief.promises)
         planned = tuple(
-            (str(one["kind"]), str(one["on"])) for phase in brief.faults for one in phase
+            (str(one["kind"]), str(target))
+            for phase in brief.faults
+            for one in phase
+            for target in one.get("targets", [one["on"]])
         )
-    except (UsageError, ValueError, KeyError) as error:
+    except (UsageError, ValueError, KeyError, TypeError) as error:
         raise DamagedHistory(f"{SCHEDULE_NAME}: {error}") from error
     return RunFacts(
         promises=promises,

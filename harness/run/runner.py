@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import msgspec
@@ -39,6 +40,7 @@ from harness.run.perform import perform
 from harness.run.replay import with_schedules
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
+from harness.run.unsound import targets_of
 from harness.run.verdict import Finding, started
 from harness.scenario.phases import Drain, Load, Phase
 from harness.scenario.scenario import Plan
@@ -216,6 +218,14 @@ def _first_result(
     )
 
 
+def _told(planned: tuple[Planned, ...], plan: Plan, system: System) -> list[dict[str, Any]]:
+    """Return a schedule as JSON, with the targets of each fault as far as they are known."""
+    return [
+        {**told, "targets": targets_of(one, plan, system)}
+        for one, told in zip(planned, to_json(planned), strict=True)
+    ]
+
+
 def _write_brief(
     request: RunRequest, system: System, plan: Plan, phases: tuple[Phase, ...]
 ) -> None:
@@ -235,7 +245,7 @@ def _write_brief(
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
             parameters=request.parameters.as_dict(),
-            faults=[to_json(planned) for planned in _planned(phases)],
+            faults=[_told(planned, plan, system) for planned in _planned(phases)],
             phases=[repr(phase) for phase in phases],
             route=system.route,
             presence_bound_s=system.presence_bound_s,

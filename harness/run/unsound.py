@@ -68,6 +68,19 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
             raise UsageError(f"{scenario.name}, phase {number} ({type(phase).__name__}): {trouble}")
 
 
+def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
+    """Return what a fault that is planned for a pattern strikes, as far as the plan tells.
+
+    Of client links those are struck that are in use, which nobody knows before; then, and where the
+    plan does not name the targets, it is the pattern itself.
+    """
+    edges = [f"{EDGES}{edge}" for edge in plan.topology.edges]
+    known = _links(plan, system) if planned.fault.aims_at == LINK else edges
+    found = [name for name in known if fnmatchcase(name, planned.on)]
+    unknown = not found or any(name.startswith(CLIENT_LINKS) for name in found)
+    return [planned.on] if unknown else found
+
+
 def absent_checks(scenario: Scenario, system: System) -> tuple[str, ...]:
     """Return, in words, the checks that carry a claim and do not apply to a system."""
     specs = {spec.id: spec for spec in all_checks()}

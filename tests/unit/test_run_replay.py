@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import UsageError
 from harness.faults.link_cut import LinkCut
 from harness.faults.process_kill import ProcessKill
 from harness.faults.schedule import at, to_json
+from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief
+from harness.run.judge import facts_of
 from harness.run.replay import changes_since, schedules_of, with_schedules
 from harness.scenario.loader import find
 from harness.scenario.phases import Drain, Load, Login
@@ -95,3 +98,14 @@ def test_a_scenario_knows_the_digest_of_its_source(tmp_path: Path) -> None:
     assert find(str(file)).source_sha256 == first
     file.write_text(text + "# changed\n")
     assert find(str(file)).source_sha256 != first
+
+
+def test_what_a_pattern_strikes_is_held_against_what_was_struck() -> None:
+    (told,) = to_json((at(1, ProcessKill(), on="edge:*"),))
+    old = msgspec.structs.replace(brief(PLAN), faults=[[told]])
+    new = msgspec.structs.replace(old, faults=[[{**told, "targets": ["edge:a", "edge:b"]}]])
+    kill = "process_kill"
+    assert facts_of(old, Aftermath(), torn=False).planned == ((kill, "edge:*"),)
+    assert facts_of(new, Aftermath(), torn=False).planned == ((kill, "edge:a"), (kill, "edge:b"))
+    # A replay takes the schedule without them, and finds its targets anew.
+    assert schedules_of(new) == schedules_of(old)

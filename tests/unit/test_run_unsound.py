@@ -9,6 +9,7 @@ import pytest
 from harness.cli.main import run_cli
 from harness.errors import UsageError
 from harness.run.fitting import fit_scenario
+from harness.run.unsound import targets_of
 from harness.scenario.loader import find
 from harness.scenario.parameters import Parameters
 from harness.systems.reference.adapter import SYSTEM as REFERENCE
@@ -117,6 +118,26 @@ def test_what_cannot_is_refused_with_its_place(phase: object, told: str) -> None
         fitted(scenario(load(), phase))
     assert f"mine, phase 2 ({type(phase).__name__}): " in str(refusal.value)
     assert told in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "on", "targets"),
+    [
+        (ProcessKill(), "edge:*", ["edge:near", "edge:far"]),
+        (ProcessKill(), "edge:far", ["edge:far"]),
+        (ProcessKill(), "core", ["core"]),
+        (LinkCut(), "edge-core:*", ["edge-core:near", "edge-core:far"]),
+        # Who of the clients is connected to what shows only then.
+        (LinkCut(), "client-edge:*", ["client-edge:*"]),
+        (LinkCut(), "*", ["*"]),
+    ],
+)
+def test_what_a_pattern_strikes_is_known_before_but_for_clients(
+    fault: object, on: str, targets: list[str]
+) -> None:
+    plan = scenario().plan
+    assert isinstance(plan, Plan)
+    assert targets_of(at(0.5, fault, on=on), plan, REFERENCE) == targets
 
 
 def test_a_claim_rests_on_checks_that_there_are() -> None:
