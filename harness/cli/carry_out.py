@@ -1,7 +1,7 @@
 """Carrying runs out under signals: what `run` and `verify` share.
 
-SIGINT and SIGTERM cancel the work; the runner stops what it started, behind a shield, and what was
-recorded stays. The result file is then marked as interrupted.
+SIGINT, SIGTERM and SIGHUP cancel the work; the runner stops what it started, behind a shield, and
+what was recorded stays. The result file is then marked as interrupted.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Ended(Generic[T]):
 
 
 def under_signals(work: Callable[[], Awaitable[T]]) -> Ended[T]:
-    """Run async work to its end or until SIGINT or SIGTERM; its exceptions are raised as they are.
+    """Run async work to its end or until a signal stops it; its exceptions are raised as they are.
 
     Work that still ends in order after the signal counts as ended.
     """
@@ -90,7 +90,7 @@ async def _watch_signals(
     *,
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*_stopping_signals()) as signals:
         task_status.started()
         async for number in signals:
             received.append(number)
@@ -102,6 +102,12 @@ async def _watch_signals(
                 os._exit(128 + received[0])
             else:
                 sys.stderr.write("still stopping; once more leaves at once\n")
+
+
+def _stopping_signals() -> list[signal.Signals]:
+    """Return what stops a run; a terminal that closes does not where nohup said so."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
 
 
 def make_request(

@@ -68,7 +68,12 @@ def check_run(place: Path) -> Verdict:
     _check_files(run_dir, stored.artifacts)
     if not (run_dir / HISTORY_FOLDER).is_dir():
         raise HarnessError(f"{run_dir}: its history was not kept, so it cannot be judged again")
-    again = judge_again(run_dir, stored)
+    try:
+        again = judge_again(run_dir, stored)
+    except DamagedHistory as error:
+        # A reader names a file of the history; which run's it is matters in a suite.
+        inside = str(run_dir) in str(error)
+        raise error if inside else DamagedHistory(f"{run_dir}: {error}") from error
     told = differences(run_dir, stored, again)
     if told:
         for line in told[:DIFFERENCES_SHOWN_MAX]:

@@ -161,6 +161,8 @@ def run_cli(arguments: Sequence[str]) -> int:
             return _fail(EXIT_USAGE, _usage_line(error, arguments))
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.filename:
+            return _fail(EXIT_ERROR, f"{error.filename}: {error.strerror}")
         hint = "" if debug else "; `tallystick --debug …` shows where"
         return _fail(EXIT_ERROR, f"{type(error).__name__}: {_first_line(error)}{hint}")
     return code if isinstance(code, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -190,9 +191,12 @@ def folder_for(name: str, out: Path | None) -> Path:
         UsageError: `out` is taken or cannot be made.
     """
     try:
-        return new_folder(name, out)
+        folder = new_folder(name, out)
     except OSError as error:
         raise UsageError(f"--out: {error}; name a new or empty folder") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--out: {folder} cannot be written to")
+    return folder
 
 
 def run_and_report(request: RunRequest, reports: Reports) -> int:

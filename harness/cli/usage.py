@@ -25,5 +25,5 @@ Examples:
 
 \b
 Exit codes: 0 PASS, 1 FAIL and only FAIL, 2 wrong usage, 3 UNKNOWN,
-  4 PASS with limits missed, 70 ERROR, 130 or 143 interrupted.
+  4 PASS with limits missed, 70 ERROR, 129, 130 or 143 interrupted.
 """

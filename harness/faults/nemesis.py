@@ -46,6 +46,11 @@ class _Strike:
     effective: bool = False
     effect: Effect = field(default_factory=dict)
 
+    @property
+    def measured(self) -> Effect:
+        """What is told of the effect: nothing was measured to less than a thousandth."""
+        return {name: round(value, 3) for name, value in self.effect.items()}
+
     def __str__(self) -> str:
         return f"{self.fault.kind} on {self.target.name}"
 
@@ -258,7 +263,7 @@ class Nemesis:
                 requested_ns=strike.requested_ns,
                 confirmed_ns=strike.confirmed_ns,
                 healed_ns=strike.healed_ns,
-                effect=dict(strike.effect),
+                effect=strike.measured,
                 effective=strike.effective,
             )
             for strike in self._strikes
@@ -273,7 +278,7 @@ class Nemesis:
                 target=strike.target.name,
                 state=state,
                 effective=strike.effective,
-                effect=dict(strike.effect),
+                effect=strike.measured,
             )
         )
         if self._observe is not None and state != REQUESTED:

@@ -89,7 +89,7 @@ class Runs:
             )
             result = _carried_out(request)
         except (UsageError, HarnessError) as error:
-            pytest.fail(f"tallystick: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"tallystick: {error}", pytrace=False) from None
         asked = {text.split()[0] for text in request.limits}
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:

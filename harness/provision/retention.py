@@ -1,7 +1,7 @@
 """Removes the oldest run folders of a results folder, and nothing else.
 
-Only a folder that directly holds `result.json` or `suite.json` looks like a run. Links are neither
-followed nor removed, except `latest` when it points at a removed run.
+Only a folder that directly holds `result.json`, `suite.json` or `selftest.json` looks like a run.
+Links are neither followed nor removed, except `latest` when it points at a removed run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from harness.errors import UsageError
 
-MARKS: Final = ("result.json", "suite.json")
+MARKS: Final = ("result.json", "suite.json", "selftest.json")
 """The files of which one makes a folder a run."""
 
 LATEST: Final = "latest"

@@ -19,6 +19,7 @@ EXIT_USAGE = 2
 EXIT_UNKNOWN = 3
 EXIT_LIMITS_MISSED = 4
 EXIT_ERROR = 70
+EXIT_SIGHUP = 129
 EXIT_SIGINT = 130
 EXIT_SIGTERM = 143
 
@@ -210,9 +211,10 @@ def interrupted(partial: Verdict, code: int) -> Verdict:
 
     Args:
         partial: The verdict over what was recorded.
-        code: `EXIT_SIGINT` or `EXIT_SIGTERM`.
+        code: `EXIT_SIGHUP`, `EXIT_SIGINT` or `EXIT_SIGTERM`.
     """
-    signal_name = {EXIT_SIGINT: "SIGINT", EXIT_SIGTERM: "SIGTERM"}[code]
+    names = {EXIT_SIGHUP: "SIGHUP", EXIT_SIGINT: "SIGINT", EXIT_SIGTERM: "SIGTERM"}
+    signal_name = names[code]
     # Other than FAIL nothing counts: that a part of a run was not judged is to be expected.
     keep = partial.status is Status.FAIL
     reason = f"{partial.reason}; " if keep else ""

@@ -74,7 +74,9 @@ def test_trouble_of_the_harness_is_70_and_leaves_an_incomplete_result(monkeypatc
     assert decode_result(Path("y/result.json").read_bytes()).complete is False
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 @pytest.mark.parametrize("verb", ["run", "verify"])
 def test_a_signal_ends_a_run_with_its_code_and_marks_the_result(
     verb: str, number: signal.Signals, code: int
@@ -111,6 +113,38 @@ def test_a_signal_ends_a_run_with_its_code_and_marks_the_result(
         assert [one.status.value for one in suite.scenarios] == ["PASS", "UNKNOWN"]
         assert {one.reason for one in suite.not_run} == {"not run: the suite was interrupted"}
         assert len(suite.not_run) == len(list(suite_of("smoke", load_all()))) - 2
+
+
+def test_a_run_that_nohup_protects_outlives_its_terminal() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.testing.stand_in_runner", "run", "offline_messaging"],
+        env={**os.environ, stand_in_runner.VARIABLE: "wait"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if line == "waiting\n":
+                break
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 143
+
+
+def test_a_file_that_the_system_refuses_is_one_line(monkeypatch, capsys) -> None:
+    def refused(_word: str) -> None:
+        raise PermissionError(13, "Permission denied", "history/0001.msgpack")
+
+    monkeypatch.setattr("harness.cli.explain.find", refused)
+    assert run_cli(["explain", "A1"]) == 70
+    assert capsys.readouterr().err == "tallystick: history/0001.msgpack: Permission denied\n"
 
 
 def test_a_suite_merges_and_goes_on_behind_a_broken_run(monkeypatch, capsys) -> None:
