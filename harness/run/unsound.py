@@ -140,10 +140,10 @@ def _wrong_in(phase: Phase) -> Iterator[str]:
             yield from _not_positive(within_s=phase.within_s)
         case Promote():
             yield from _wrong_promotion(phase)
-        case Login() | CatchUp() | Logout():
+        case Login() | CatchUp():
             yield from _nobody(phase.inboxes)
             yield from _not_positive(within_s=phase.within_s)
-        case Read() | Inspect():
+        case Read() | Inspect() | Logout():
             yield from _nobody(phase.inboxes)
         case AskPresence():
             yield from _nobody(phase.users)

@@ -176,11 +176,9 @@ class Logout:
 
     Attributes:
         inboxes: Whose receivers, those that logged in without a name of a device.
-        within_s: Not used yet: each client's logout has a deadline of its own.
     """
 
     inboxes: tuple[str, ...]
-    within_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
