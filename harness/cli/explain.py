@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.report.explain import ENTRIES, find
+from harness.run.limits import METRICS
 
 WIDTH = 80
 
@@ -32,3 +33,12 @@ def explain(
         if text:
             typer.echo()
             typer.echo(textwrap.fill(label + text, WIDTH, break_on_hyphens=False))
+    if entry.id == "limits":
+        typer.echo("\nWhat a limit may name:")
+        for metric, meaning in METRICS.items():
+            typer.echo(
+                textwrap.fill(
+                    f"{metric:<22} {meaning}", WIDTH, initial_indent="  ",
+                    subsequent_indent=" " * 25, break_on_hyphens=False,
+                )
+            )  # fmt: skip

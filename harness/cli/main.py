@@ -17,6 +17,7 @@ import typer
 
 from harness.cli.usage import ROOT_EPILOG, ROOT_HELP
 from harness.errors import HarnessError, UsageError
+from harness.nearest import did_you_mean
 from harness.processes.python import find_users_modules
 
 EXIT_USAGE = 2
@@ -232,10 +233,7 @@ def _usage_line(error: Any, arguments: Sequence[str]) -> str:
     names = [verb.name for verb in VERBS]
     asked = next((word for word in arguments if not word.startswith("-")), "")
     if asked and asked not in names:
-        import difflib
-
-        near = difflib.get_close_matches(asked, names, n=1, cutoff=0.0)[0]
-        return f"no verb {asked!r}; did you mean {near!r}? (all: {', '.join(names)})"
+        return f"no verb {asked!r}{did_you_mean(asked, names)} (all: {', '.join(names)})"
     return f"{told} (`tallystick {f'{asked} ' if asked else ''}--help` says what is allowed)"
 
 

@@ -6,10 +6,10 @@ The anomalies are those of `docs/invariants.md`. Where a row is known from the p
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from harness.errors import UsageError
+from harness.nearest import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,10 +309,10 @@ def find(word: str) -> Entry:
     wanted = aliases.get(wanted, wanted)
     if wanted in by_word:
         return by_word[wanted]
-    near = difflib.get_close_matches(wanted, by_word, n=1, cutoff=0.0)
-    hint = by_word[near[0]].id if near else "A1"
+    near = nearest(wanted, by_word)
+    hint = f"; did you mean {by_word[near].id!r}?" if near else ""
     raise UsageError(
-        f"nothing called {word!r} to explain; did you mean {hint!r}? "
+        f"nothing called {word!r} to explain{hint} "
         "(A1 to E2, exit-codes, a verdict, limits, bound, outcomes)"
     )
 

@@ -134,8 +134,8 @@ def limits_table(limits: Sequence[Limit]) -> Iterator[str]:
     """Yield the thresholds, if there are any."""
     if limits:
         rows = [
-            [one.metric, f"{one.op} {one.limit:,.6g}",
-             "-" if one.measured is None else f"{one.measured:,.6g}",
+            [one.metric, f"{one.op} {words.amount(one.metric, one.limit)}",
+             "-" if one.measured is None else words.amount(one.metric, one.measured),
              status_word("MET" if one.met else "MISSED")]
             for one in limits
         ]  # fmt: skip

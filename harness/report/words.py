@@ -78,10 +78,16 @@ def generator(measured: Throughput) -> str:
     return f"fell behind its schedule by {measured.late_max_ms:,.0f} ms at worst{never}"
 
 
+def amount(metric: str, value: float) -> str:
+    """Return a value of a metric for people: bytes in MB, anything else as it is."""
+    return f"{value / 1e6:,.0f} MB" if metric.endswith("_bytes") else f"{value:,.6g}"
+
+
 def limit(one: Limit) -> str:
     """Return a threshold and what was measured."""
-    measured = "nothing measured" if one.measured is None else f"{one.measured:,.6g}"
-    return f"{one.metric} {one.op} {one.limit:,.6g}: {measured}, {'met' if one.met else 'missed'}"
+    allowed = amount(one.metric, one.limit)
+    measured = "nothing measured" if one.measured is None else amount(one.metric, one.measured)
+    return f"{one.metric} {one.op} {allowed}: {measured}, {'met' if one.met else 'missed'}"
 
 
 def fault(one: Fault) -> str:

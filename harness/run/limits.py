@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.checkers.noisy_neighbour import ratio_of
 from harness.errors import UsageError
+from harness.nearest import did_you_mean
 from harness.report.result import (
     Counts,
     Latencies,
@@ -92,8 +92,9 @@ def parse(text: str) -> Threshold:
         raise UsageError(f"limit {text!r}: write `metric op number`, as in `ack_p99_ms <= 500`")
     metric, op, number = found.groups()
     if metric not in METRICS:
-        near = difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.0)[0]
-        raise UsageError(f"limit {text!r}: no metric {metric!r}; did you mean {near!r}?")
+        hint = did_you_mean(metric, METRICS)
+        told = "`tallystick explain limits` lists all"
+        raise UsageError(f"limit {text!r}: no metric {metric!r}{hint} ({told})")
     return Threshold(metric=metric, op=op, limit=float(number.replace("_", "")))
 
 

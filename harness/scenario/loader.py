@@ -6,7 +6,6 @@ their own, so a folder `scenarios/` in a user's project neither shadows them nor
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.errors import UsageError
+from harness.nearest import did_you_mean
 from harness.scenario.scenario import Scenario
 
 ENTRY_POINT_GROUP = "tallystick.scenarios"
@@ -79,8 +79,9 @@ def find(place: str) -> LoadedScenario:
     known = [*own_names(), *sorted(others)]
     if not wanted:
         raise UsageError("an empty name of a scenario (`tallystick list` shows all)")
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    if "/" in place or Path(place).exists():
+        raise UsageError(f"no scenario file at {place!r}: name a Python file that ends in .py")
+    hint = did_you_mean(wanted, known)
     raise UsageError(f"no scenario {place!r}{hint} (`tallystick list` shows all)")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.metadata import entry_points
 from urllib.parse import parse_qsl
 
 from harness.errors import UsageError
+from harness.nearest import did_you_mean
 from harness.systems.port import Configurable, System
 
 ENTRY_POINT_GROUP = "tallystick.systems"
@@ -61,9 +61,8 @@ def _find(place: str) -> System:
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     where = OWN.get(place) or others.get(place) or place
     if ":" not in where:
-        near = difflib.get_close_matches(place, names(), n=1, cutoff=0.0)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         known = ", ".join(names())
+        hint = did_you_mean(place, names())
         raise UsageError(f"no system {place!r}{hint} (module:NAME, or one of {known})")
     module_name, _, attribute = where.partition(":")
     try:
