@@ -17,10 +17,10 @@ TEMPLATES = "tallystick.templates"
 KINDS = ("scenario", "system", "check", "fault")
 
 _NEXT = {
-    "scenario": "tallystick run ./{name}.py --profile smoke",
-    "system": "tallystick conform {name}:SYSTEM",
-    "check": "tallystick run ./{name}.py",
-    "fault": "tallystick run ./{name}.py",
+    "scenario": "tallystick run {file} --profile smoke",
+    "system": "{there}tallystick conform {module}:SYSTEM",
+    "check": "tallystick run {file}",
+    "fault": "tallystick run {file}",
 }
 
 
@@ -44,7 +44,11 @@ def new(
         raise UsageError(f"{path} exists already") from None
     except OSError as error:
         raise UsageError(f"{path}: {error}") from error
-    typer.echo(f"made {path}\nnext: {_NEXT[kind].format(name=module)}")
+    place = path if path.is_absolute() else f"./{path}"
+    # A module is looked for where one stands; a file is taken from anywhere.
+    there = "" if out == Path() else f"cd {out} && "
+    told = _NEXT[kind].format(file=place, module=module, there=there)
+    typer.echo(f"made {path}\nnext: {told}")
 
 
 def module_name(name: str) -> str:
@@ -54,7 +58,9 @@ def module_name(name: str) -> str:
         UsageError: No module can be called so.
     """
     module = name.removesuffix(".py").replace("-", "_").lower()
-    if not module.isidentifier() or not module.isascii() or keyword.iskeyword(module):
+    if keyword.iskeyword(module):
+        raise UsageError(f"name {name!r}: a keyword of Python, which no module can be called")
+    if not module.isidentifier() or not module.isascii():
         raise UsageError(f"name {name!r}: words of letters and digits, joined by _")
     return module
 

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import anyio
-
 from tallystick import (
     Ability,
     Drain,
@@ -36,48 +34,39 @@ from tallystick import (
 @fault("template_name")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateName:
-    """A process stands still several times in a row, for a moment each.
+    """A process stands still for a while.
 
-    Observed: how often it was seen stopped.
+    Observed: whether it was seen stopped, and seen running again.
 
     Attributes:
-        times: How often.
-        pause_s: How long each time; the same time passes between two of them.
-        duration_s: How long the fault holds behind `inject`; this one is over by then.
+        duration_s: How long it stands still; the harness waits for so long before it heals.
     """
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = "process"
 
-    times: int = 3
-    pause_s: float = 0.1
-    duration_s: float = 0.0
+    duration_s: float = 0.5
 
     async def inject(self, target: Target) -> Effect:
         """Do it, and return what was observed: numbers, the unit last in their names."""
         process = as_process(target)
-        seen = 0
-        for _ in range(self.times):
-            await process.pause()
-            seen += process.is_stopped()
-            await anyio.sleep(self.pause_s)
-            await process.resume()
-            await anyio.sleep(self.pause_s)
-        return {"pauses_seen": seen}
+        await process.pause()
+        return {"stopped": float(process.is_stopped())}
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """Say whether what was observed proves the fault; if it does not, the run is UNKNOWN."""
-        return effect.get("pauses_seen", 0) == self.times
+        return effect["stopped"] == 1
 
     async def heal(self, target: Target) -> Effect:
         """Undo it, whatever `inject` came to; may be called twice."""
-        await as_process(target).resume()
-        return {}
+        process = as_process(target)
+        await process.resume()
+        return {"running": float(process.pid() is not None and not process.is_stopped())}
 
 
 SCENARIO = Scenario(
     name="template_name",
-    claim="A core that stutters loses nothing.",
+    claim="A core that stands still for a moment loses nothing.",
     needs=frozenset({Ability.PAUSE}),
     plan=Plan(
         topology=Topology(edges=("here",)),

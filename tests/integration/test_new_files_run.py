@@ -60,7 +60,11 @@ def test_a_new_fault_has_its_effect() -> None:
     assert run_cli(["new", "fault", "late_fault"]) == 0
     assert run_cli(["run", "./late_fault.py", "--out", "kept"]) in (0, 4)
     (fault,) = decode_result(Path("kept/result.json").read_bytes()).faults
-    assert (fault.kind, fault.effective, fault.effect) == ("late_fault", True, {"pauses_seen": 3})
+    assert (fault.kind, fault.effective, fault.effect) == (
+        "late_fault",
+        True,
+        {"stopped": 1, "running": 1},
+    )
 
 
 def test_the_scenario_of_the_readme_has_fifteen_lines_and_passes() -> None:

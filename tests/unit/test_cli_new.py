@@ -39,6 +39,18 @@ def _registries(monkeypatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", new.KINDS)
+def test_the_next_step_is_one_that_works_from_here(kind: str, capsys) -> None:
+    assert run_cli(["new", kind, "mine", "--out", "deep/er"]) == 0
+    told = capsys.readouterr().out
+    if kind == "system":
+        assert "next: cd deep/er && tallystick conform mine:SYSTEM" in told
+    else:
+        assert "next: tallystick run ./deep/er/mine.py" in told
+    assert run_cli(["new", kind, "class"]) == 2
+    assert "a keyword of Python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", new.KINDS)
 def test_a_new_file_lints_and_holds_what_it_is_called_for(kind: str, capsys) -> None:
     assert run_cli(["new", kind, "late-thing"]) == 0
     verb = "conform" if kind == "system" else "run"
@@ -91,7 +103,7 @@ def test_a_new_scenario_check_and_fault_are_found_and_a_new_system_too() -> None
     assert find("./late_check.py").scenario.checks == ("X1",)
     assert "X1" in {spec.id for spec in checks.all_checks()}
     assert find("./late_fault.py").scenario.name == "late_fault"
-    assert registry.make("late_fault", {"times": 2}).kind == "late_fault"
+    assert registry.make("late_fault", {"duration_s": 2}).kind == "late_fault"
     assert load_system("late_system:SYSTEM").name == "late_system"
     for name in ("scenario", "check", "fault"):
         assert run_cli(["run", f"./late_{name}.py", "--dry-run"]) == 0
