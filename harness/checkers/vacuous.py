@@ -8,6 +8,7 @@ operation of some kind is not valid) and TigerBeetle's (assert that what should 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from harness.checkers.check import Clue, Found, Reach, check
@@ -83,8 +84,17 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         examined=len(happened) + len(facts.run.planned) + len(struck(facts)),
         instances=len(short),
         clues=[Clue(summary=text) for text in short],
-        note="; ".join(short),
+        note="; ".join(short or _told(happened)),
     )
+
+
+def _told(happened: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Return what happened beside what is required, for whoever chooses what to require."""
+    return [
+        f"{have:,} {what} ({need:,} required)" if need else f"{have:,} {what}"
+        for what, (have, need) in happened.items()
+        if have or need
+    ]
 
 
 def _not_carried_out(facts: Facts) -> list[str]:
