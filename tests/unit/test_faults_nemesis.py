@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from harness.faults.link_cut import LinkCut
 from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
-from harness.faults.schedule import at
+from harness.faults.schedule import Planned, at
 from harness.faults.store_full import StoreFull
 from harness.faults.targets import ProcessTarget
 from harness.faults.waiting import while_running
@@ -265,11 +265,23 @@ async def test_faults_of_one_kind_on_one_target_take_turns() -> None:
     ]  # fmt: skip
 
 
+async def _run_until(nemesis: Nemesis, planned: list[Planned], reached: Callable[[], bool]) -> None:
+    """Run a schedule and interrupt it once something has happened."""
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(nemesis.run, planned)
+            while not reached():
+                await anyio.sleep(0.005)
+            tasks.cancel_scope.cancel()
+
+
 async def test_a_fault_that_waits_for_its_turn_when_all_ends_is_never_done() -> None:
     things = Things("a")
     nemesis, _, _ = make(things)
-    with anyio.move_on_after(0.1):
-        await nemesis.run([at(0, Scripted(duration_s=60), on="a"), at(0.02, Scripted(), on="a")])
+    planned = [at(0, Scripted(duration_s=60), on="a"), at(0.02, Scripted(), on="a")]
+    await _run_until(
+        nemesis, planned, lambda: len(nemesis.journal()) == 2 and things.things[0].log != []
+    )
     await nemesis.heal_all()
     assert [strike.confirmed_ns is None for strike in nemesis.journal()] == [False, True]
     assert "inject" not in things.things[0].log[1:]
@@ -297,8 +309,8 @@ async def test_what_takes_a_process_waits_and_what_only_holds_does_not() -> None
 async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:
     things = Things("a")
     nemesis, records, _ = make(things)
-    with anyio.move_on_after(0.1):
-        await nemesis.run([at(0, Scripted(duration_s=60), on="a")])
+    planned = [at(0, Scripted(duration_s=60), on="a")]
+    await _run_until(nemesis, planned, lambda: nemesis.active != ())
     assert nemesis.active == ("scripted on a",)
     assert nemesis.journal()[0].healed_ns is None
     await nemesis.heal_all()
@@ -313,8 +325,9 @@ async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:
 async def test_an_injection_that_was_interrupted_is_healed_too() -> None:
     things = Things("a")
     nemesis, _, _ = make(things)
-    with anyio.move_on_after(0.05):
-        await nemesis.run([at(0, Scripted(hangs=True), on="a")])
+    await _run_until(
+        nemesis, [at(0, Scripted(hangs=True), on="a")], lambda: "inject" in things.things[0].log
+    )
     await nemesis.heal_all()
     assert things.things[0].log == ["inject", "heal"]
     assert not nemesis.journal()[0].effective
@@ -324,8 +337,10 @@ async def test_what_cannot_be_healed_keeps_nothing_else_from_being_healed() -> N
     things = Things("a", "b")
     nemesis, _, _ = make(things)
     stuck = Scripted(duration_s=60, heal_error="a is stuck")
-    with anyio.move_on_after(0.1):
-        await nemesis.run([at(0, stuck, on="a"), at(0.01, Scripted(duration_s=60), on="b")])
+    planned = [at(0, stuck, on="a"), at(0.01, Scripted(duration_s=60), on="b")]
+    await _run_until(
+        nemesis, planned, lambda: all("inject" in thing.log for thing in things.things)
+    )
     with pytest.raises(HarnessError, match="a is stuck"):
         await nemesis.heal_all()
     assert things.things[1].log == ["inject", "heal"]
