@@ -279,9 +279,7 @@ async def test_a_fault_that_waits_for_its_turn_when_all_ends_is_never_done() -> 
     things = Things("a")
     nemesis, _, _ = make(things)
     planned = [at(0, Scripted(duration_s=60), on="a"), at(0.02, Scripted(), on="a")]
-    await _run_until(
-        nemesis, planned, lambda: len(nemesis.journal()) == 2 and things.things[0].log != []
-    )
+    await _run_until(nemesis, planned, lambda: len(nemesis.journal()) == 2 and nemesis.active != ())
     await nemesis.heal_all()
     assert [strike.confirmed_ns is None for strike in nemesis.journal()] == [False, True]
     assert "inject" not in things.things[0].log[1:]
