@@ -90,13 +90,18 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
 
 def _anomaly(check: Check, run_dir: str) -> Iterator[str]:
     yield f"## {escape(words.anomaly(check))}\n"
-    for witness in check.witnesses:
+    shown = check.witnesses[: words.WITNESSES_SHOWN_MAX]
+    for witness in shown:
         where = f" `{witness.history_ref}`" if witness.history_ref else ""
         yield f"- {escape(witness.summary)}{where}"
-        for record in witness.records:
+        for record in witness.records[: words.RECORDS_SHOWN_MAX]:
             yield f"  - `{words.record(record)}`"
+        if (more := len(witness.records) - words.RECORDS_SHOWN_MAX) > 0:
+            yield f"  - and {more} more records"
         if witness.message:
             yield f"  - `{words.history_command(run_dir, witness.message)}`"
+    if len(check.witnesses) > len(shown):
+        yield f"- more witnesses: {len(check.witnesses)} in `result.json`"
     yield ""
 
 

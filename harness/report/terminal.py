@@ -23,12 +23,6 @@ from harness.run.verdict import failed_in_order
 WIDTH = 80
 """Columns used where the output is no terminal, and at most on one."""
 
-WITNESSES_SHOWN_MAX = 3
-"""Witnesses told per failed check; the result file holds more."""
-
-RECORDS_SHOWN_MAX = 4
-"""Records told per witness."""
-
 _LABEL = 13
 """Columns before the text: two of margin, the label, one between."""
 
@@ -186,13 +180,13 @@ def _broken(sheet: _Sheet, result: Result, run_dir: Path) -> None:
 
 def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
     sheet.row("anomaly", words.anomaly(check), style="red")
-    shown = check.witnesses[:WITNESSES_SHOWN_MAX]
+    shown = check.witnesses[: words.WITNESSES_SHOWN_MAX]
     for witness in shown:
         sheet.row("witness", witness.summary)
-        for record in witness.records[:RECORDS_SHOWN_MAX]:
+        for record in witness.records[: words.RECORDS_SHOWN_MAX]:
             sheet.row("", f"- {words.record(record)}")
-        if len(witness.records) > RECORDS_SHOWN_MAX:
-            sheet.row("", f"- and {len(witness.records) - RECORDS_SHOWN_MAX} more records")
+        if len(witness.records) > words.RECORDS_SHOWN_MAX:
+            sheet.row("", f"- and {len(witness.records) - words.RECORDS_SHOWN_MAX} more records")
     if len(check.witnesses) > len(shown) or check.witnesses_truncated:
         sheet.row("", f"more witnesses: {len(check.witnesses)} in result.json")
     where = [witness.history_ref for witness in shown if witness.history_ref]

@@ -66,6 +66,12 @@ def throughput(measured: Throughput) -> str:
     )
 
 
+WITNESSES_SHOWN_MAX = 3
+"""Witnesses told per failed check; the result file holds more."""
+
+RECORDS_SHOWN_MAX = 4
+"""Records told per witness."""
+
 LATE_TOLD_MS = 100.0
 """A generator that was never later than this has kept its schedule; it looks every 5 ms."""
 
