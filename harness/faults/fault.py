@@ -60,9 +60,11 @@ class Fault(Protocol):
         """
 
 
-def takes_process(fault: Fault) -> bool:
-    """Say whether a fault ends or stops its process (class attribute `takes_process`, else not).
+def takes_target(fault: Fault) -> bool:
+    """Say whether a fault takes its target for itself; else it may hold beside any other.
 
-    Two such faults on one process are carried out one after the other.
+    It does if it ends or stops its process (class attribute `takes_process`), or holds or closes
+    all connections of its link (`takes_link`). Two such faults on one target are carried out one
+    after the other.
     """
-    return bool(getattr(fault, "takes_process", False))
+    return any(getattr(fault, name, False) for name in ("takes_process", "takes_link"))

@@ -27,6 +27,7 @@ class LinkCut:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = LINK
+    takes_link: ClassVar[bool] = True
 
     duration_s: float = 2.0
     wait_s: float = 2.0

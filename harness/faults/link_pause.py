@@ -32,6 +32,7 @@ class LinkPause:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = LINK
+    takes_link: ClassVar[bool] = True
 
     direction: str = BOTH
     duration_s: float = 1.0

@@ -29,6 +29,7 @@ class LinkReset:
 
     kind: ClassVar[str]
     aims_at: ClassVar[str] = LINK
+    takes_link: ClassVar[bool] = True
     duration_s: ClassVar[float] = 0.0
 
     wait_s: float = 2.0

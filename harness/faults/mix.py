@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from harness.errors import UsageError
-from harness.faults.fault import LINK, TOXIPROXY, Fault
+from harness.faults.fault import LINK, TOXIPROXY, Fault, takes_target
 from harness.faults.schedule import Planned, at, in_order
 
 
@@ -23,8 +23,9 @@ def random_mix(
     """Draw `count` faults from `choices`, at times spread evenly at random over a span.
 
     Each choice is a fault and its target. Neither do two faults of one kind overlap on a target,
-    nor two that end or stop the same process, nor anything on a link a pause of Toxiproxy: a draw
-    that would is moved to another time, and left out if none fits.
+    nor two that end or stop the same process, nor two that pause, cut or reset the same link, nor
+    anything on a link a pause of Toxiproxy: a draw that would is moved to another time, and left
+    out if none fits.
 
     Raises:
         UsageError: There is nothing to choose from, the span is empty, or the count negative.
@@ -62,4 +63,5 @@ def _in_the_way(one: Planned, other: Planned) -> bool:
     if TOXIPROXY in (one.on, other.on):
         return any(links) or one.on == other.on
     same = fnmatchcase(one.on, other.on) or fnmatchcase(other.on, one.on)
-    return same and (one.fault.kind == other.fault.kind or not any(links))
+    taken = takes_target(one.fault) and takes_target(other.fault)
+    return same and (one.fault.kind == other.fault.kind or taken or not any(links))

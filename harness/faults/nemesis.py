@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from harness.errors import HarnessError, UsageError
-from harness.faults.fault import Effect, Fault, Target, takes_process
+from harness.faults.fault import Effect, Fault, Target, takes_target
 from harness.faults.schedule import Planned
 from harness.faults.targets import Targets, check_target
 from harness.faults.waiting import hold
@@ -96,9 +96,9 @@ class Nemesis:
         """Carry out a schedule whose times count from now; return when its last fault is healed.
 
         What is planned for a pattern is done to all its targets at the same time. Faults of one
-        kind on one target do not overlap, nor do those that end or stop one process: the later one
-        waits until the earlier one is healed. If this is cancelled, `heal_all` still heals what
-        holds.
+        kind on one target do not overlap, nor do those that end or stop one process, nor those that
+        pause, cut or reset one link: the later one waits until the earlier one is healed. If this
+        is cancelled, `heal_all` still heals what holds.
 
         Raises:
             HarnessError: A fault could not be done or undone (in an exception group).
@@ -200,8 +200,9 @@ class Nemesis:
         strike = self._requested(strike_id, fault, target)
         # A busy machine heals late: the healing of one must not undo the next of its kind, and
         # what ends a process must find it running. A slow disk or a clock that is off may well
-        # hold while the process is killed.
-        kind = "" if takes_process(fault) else fault.kind
+        # hold while the process is killed. Toxiproxy holds on to what a pause held of a connection
+        # that was cut meanwhile, 5 s for each chunk, and the pause with it.
+        kind = "" if takes_target(fault) else fault.kind
         async with self._turns.setdefault((kind, target.name), anyio.Lock()):
             await self._inject(strike)
             await hold(fault.duration_s)

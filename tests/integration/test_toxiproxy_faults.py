@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.faults.fault import Fault
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_latency import LinkLatency
+from harness.faults.link_pause import LinkPause
 from harness.faults.link_reset import LinkReset
 from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
@@ -128,6 +129,35 @@ async def test_a_cut_refuses_while_it_holds(scene: Scene) -> None:
     assert (await run) == {"connections": 1, "refused": 1}
     writer.close()
     assert await scene.link.round_trip_ms() is not None
+
+
+@pytest.mark.parametrize("blow", [LinkCut(duration_s=0.1), LinkReset()], ids=lambda one: one.kind)
+async def test_a_pause_is_not_prolonged_by_a_blow_to_what_it_holds(
+    scene: Scene, links: Links, blow: Fault
+) -> None:
+    """Toxiproxy tries for 5 s to pass on each chunk of a connection that is gone."""
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset:held", echo.port, probe=b"?", ping=b"0123456789ab")
+        reader, writer = await asyncio.open_connection(LOOPBACK, link.listen_port)
+        run = asyncio.create_task(
+            scene.nemesis.run(
+                [at(0, LinkPause(duration_s=0.4), on=link.name), at(0.3, blow, on=link.name)]
+            )
+        )
+        while not scene.nemesis.active:
+            await asyncio.sleep(0.005)
+        writer.write(b"x" * 400_000)
+        await run
+        with pytest.raises(ConnectionResetError):
+            await reader.readexactly(400_001)
+        writer.close()
+    pause, struck = scene.nemesis.journal()
+    assert pause.effective
+    assert struck.effective
+    assert pause.confirmed_ns is not None
+    assert pause.healed_ns is not None
+    assert pause.healed_ns - pause.confirmed_ns < 3e9
+    assert link.is_rest(await scene.api.show(link.name))
 
 
 async def test_latency_shows_in_a_probe(scene: Scene) -> None:

@@ -13,9 +13,12 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.faults import nemesis as nemesis_module
-from harness.faults.fault import Effect, Target
+from harness.faults.fault import Effect, Fault, Target, takes_target
 from harness.faults.journal import read_journal, write_journal
 from harness.faults.link_cut import LinkCut
+from harness.faults.link_latency import LinkLatency
+from harness.faults.link_pause import LinkPause
+from harness.faults.link_reset import LinkReset
 from harness.faults.nemesis import Nemesis
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_pause import ProcessPause
@@ -112,6 +115,22 @@ class AlsoTaking:
 
     async def heal(self, target: Target) -> Effect:
         return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakingLink(Scripted):
+    """Holds all of its link for a time."""
+
+    kind: ClassVar[str] = "taking_link"
+    takes_link: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlsoTakingLink(Scripted):
+    """Closes all of its link."""
+
+    kind: ClassVar[str] = "also_taking_link"
+    takes_link: ClassVar[bool] = True
 
 
 class Things:
@@ -302,6 +321,36 @@ async def test_what_takes_a_process_waits_and_what_only_holds_does_not() -> None
         ("also_taking", "healed"),
         ("scripted", "healed"),
     ]
+
+
+async def test_what_takes_a_link_takes_turns_there_and_nowhere_else() -> None:
+    nemesis, records, _ = make(Things("a", "b"))
+    await nemesis.run(
+        [
+            at(0.0, TakingLink(duration_s=0.2), on="a"),
+            at(0.02, AlsoTakingLink(), on="a"),
+            at(0.04, AlsoTakingLink(), on="b"),
+            at(0.06, Scripted(), on="a"),
+        ]
+    )
+    assert [
+        (mark.kind, mark.target, mark.state) for mark in records if mark.state != "requested"
+    ] == [
+        ("taking_link", "a", "confirmed"),
+        ("also_taking_link", "b", "confirmed"),
+        ("also_taking_link", "b", "healed"),
+        ("scripted", "a", "confirmed"),
+        ("scripted", "a", "healed"),
+        ("taking_link", "a", "healed"),
+        ("also_taking_link", "a", "confirmed"),
+        ("also_taking_link", "a", "healed"),
+    ]
+
+
+@pytest.mark.parametrize("fault", [LinkPause(), LinkCut(), LinkReset()], ids=lambda one: one.kind)
+def test_pauses_cuts_and_resets_take_their_link(fault: Fault) -> None:
+    assert takes_target(fault)
+    assert not takes_target(LinkLatency())
 
 
 async def test_a_schedule_that_is_cut_short_is_healed_by_heal_all() -> None:

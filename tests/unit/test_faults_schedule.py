@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.faults.fault import Fault
 from harness.faults.link_cut import LinkCut
 from harness.faults.link_latency import LinkLatency
+from harness.faults.link_pause import LinkPause
 from harness.faults.link_reset import LinkReset
 from harness.faults.mix import random_mix
 from harness.faults.process_kill import ProcessKill
@@ -48,9 +49,11 @@ IN_THE_WAY = [
     [(LinkCut(duration_s=5), "edge-core:*"), (LinkCut(duration_s=5), "edge-core:eu")],
     [(ProcessKill(duration_s=5), "core"), (StoreFull(duration_s=5), "core")],
     [(ProcessPause(duration_s=5), "toxiproxy"), (LinkCut(duration_s=5), "edge-core:eu")],
+    [(LinkPause(duration_s=5), "edge-core:*"), (LinkCut(duration_s=5), "edge-core:eu")],
 ]
 BESIDE = [
     [(LinkCut(duration_s=5), "edge-core:eu"), (LinkLatency(duration_s=5), "edge-core:eu")],
+    [(LinkPause(duration_s=5), "edge-core:eu"), (LinkCut(duration_s=5), "edge-core:us")],
     [(ProcessKill(duration_s=5), "core"), (ProcessKill(duration_s=5), "edge:eu")],
     [(ProcessPause(duration_s=5), "toxiproxy"), (ProcessKill(duration_s=5), "core")],
 ]
@@ -59,6 +62,16 @@ BESIDE = [
 @pytest.mark.parametrize("choices", IN_THE_WAY)
 def test_faults_in_each_others_way_are_drawn_apart(choices: list[tuple[Fault, str]]) -> None:
     assert len(random_mix(random.Random(1), choices, count=20, begin_s=0, end_s=1)) == 1
+
+
+def test_no_reset_is_drawn_into_a_pause_of_its_link() -> None:
+    choices = [(LinkPause(duration_s=2), "edge-core:eu"), (LinkReset(), "edge-core:*")]
+    drawn = random_mix(random.Random(1), choices, count=40, begin_s=0, end_s=30)
+    pauses = [item.at_s for item in drawn if item.fault.kind == "link_pause"]
+    resets = [item.at_s for item in drawn if item.fault.kind == "link_reset"]
+    assert pauses
+    assert resets
+    assert not [at_s for at_s in resets if any(0 <= at_s - begun_s <= 2 for begun_s in pauses)]
 
 
 @pytest.mark.parametrize("choices", BESIDE)
