@@ -143,6 +143,23 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_limit_data", {}),
         ("link_limit_data", {"closed": 0, "sent_bytes": 131_072, "replied_bytes": 9}),
         ("link_limit_data", {"closed": 1, "sent_bytes": 131_072, "replied_bytes": 70_000}),
+        ("link_limit_data", {"closed": 2, "sent_bytes": 131_072, "replied_bytes": 9}),
+        *(
+            (
+                "link_limit_data",
+                {
+                    "before_bytes": before_bytes,
+                    "closed": closed,
+                    "sent_bytes": 131_072,
+                    "replied_bytes": replied_bytes,
+                },
+            )
+            for before_bytes, closed, replied_bytes in (
+                (131_072, 1, 9),
+                (131_060, 2, 9),
+                (131_072, 2, 70_000),
+            )
+        ),
         ("process_kill", {"gone": 0}),
         ("process_terminate", {"gone": 0, "ended_after_ms": 5}),
         ("store_full", {"refused_writes": 0}),

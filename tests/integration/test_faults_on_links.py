@@ -206,6 +206,7 @@ async def test_limit_data(links: Links, link: Link, direction: str) -> None:
     fault = LinkLimitData(limit_bytes=5_000, direction=direction)
     effect = await fault.inject(link)
     assert fault.is_effective(effect)
+    assert effect["closed"] == 2
     if direction == DOWNSTREAM:
         assert effect["replied_bytes"] == 5_000
     # A connection that was open before is closed by it too, counted from the injection.
@@ -215,6 +216,49 @@ async def test_limit_data(links: Links, link: Link, direction: str) -> None:
     await fault.heal(link)
     await links.heal()
     assert await link.round_trip_ms() is not None
+
+
+@pytest.mark.parametrize("limit_bytes", [500, 65_536])
+async def test_a_reset_is_no_limit(
+    links: Links, limit_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        link = await links.open("reset:eu", echo.port, probe=b"?", ping=b"0123456789ab")
+
+        async def reset_instead(*_arguments: object) -> None:
+            assert (await link.reset()).connections >= 1
+
+        monkeypatch.setattr(link, "impose", reset_instead)
+        fault = LinkLimitData(limit_bytes=limit_bytes)
+        effect = await fault.inject(link)
+        assert effect["closed"] == 1
+        assert not fault.is_effective(effect)
+
+
+@pytest.mark.parametrize("limit_bytes", [500, 65_536])
+async def test_a_server_that_ends_long_connections_shows_no_limit(
+    links: Links, limit_bytes: int
+) -> None:
+    async def tire(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(400))
+        writer.close()
+
+    port = links.ports.take()
+    async with await asyncio.start_server(tire, LOOPBACK, port):
+        link = await links.open("tires", port, probe=b"?" * 400, ping=b"0123456789ab")
+        fault = LinkLimitData(limit_bytes=limit_bytes)
+        assert not fault.is_effective(await fault.inject(link))
+        await fault.heal(link)
+
+
+@pytest.mark.parametrize("limit_bytes", [1, 4_095, 4_096, 524_288])
+@pytest.mark.parametrize("direction", WAYS)
+async def test_every_limit_that_is_allowed_shows(
+    links: Links, link: Link, limit_bytes: int, direction: str
+) -> None:
+    fault = LinkLimitData(limit_bytes=limit_bytes, direction=direction)
+    effect = await strike(links, link, fault)
+    assert effect["before_bytes"] == effect["sent_bytes"] > limit_bytes
 
 
 NEVER_SHOWN = (
