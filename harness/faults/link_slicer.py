@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.faults.fault import LINK, Effect, Target
-from harness.faults.fields import at_least
+from harness.faults.fields import at_least, at_most
 from harness.faults.registry import fault
 from harness.faults.targets import as_link
 from harness.links.directions import BOTH, ways
@@ -17,11 +17,36 @@ from harness.links.proxies import UPSTREAM
 PROBE_SLICES = 16
 """A probe sends about as many bytes as make so many pieces."""
 
-PROBES_BEFORE = 3
-"""Measurements before the fault, of which the quickest counts."""
+PROBES = 3
+"""Measurements before the fault and under it, for a busy machine joins pieces and is late."""
+
+PROBES_LONG_PAUSES = 1
+"""Measurements under it where pauses are long: no machine is so late that it joins pieces then."""
+
+LONG_PAUSE_MS = 50.0
+"""Pause from which on that holds."""
+
+HEAVY_PAUSES_MS = 1_000.0
+"""A big ping takes no more pauses than these: a node gives up who sends nothing whole for long."""
 
 PROBE_WITHIN_S = 5.0
-"""Deadline of one transfer."""
+"""Deadline of one transfer beside its pauses."""
+
+PIECES_TIMES_MAX = 4
+"""How many times `PROBE_SLICES` there may be: sizes vary, and each way cuts what the other has."""
+
+SIZE_AVG_BYTES_MAX = 8_192
+"""Toxiproxy cuts up what it reads at once, 32 KiB at most, and a reply of many larger pieces is
+read in nearly as many without it."""
+
+DELAY_MS_MIN = 1.0
+"""After a shorter pause pieces are joined again on their way."""
+
+DELAY_MS_MAX = 500.0
+"""With a longer pause a transfer would not be over before a fault is given up."""
+
+RATE_BYTES_PER_S_MIN = 1_000
+"""A slower connection has no whole ping within the time that a node waits for one."""
 
 PIECES_SHARE_MIN = 0.25
 """Share of those pieces that must be told apart; what arrives together is read together."""
@@ -41,17 +66,17 @@ _NAME = "fault-slicer"
 class LinkSlicer:
     """Cut the stream of every connection into small pieces with a pause behind each.
 
-    No connection is faster than size_avg_bytes per delay_ms then. The sizes are drawn by Toxiproxy,
-    not from the seed.
+    No connection is faster than size_avg_bytes per delay_ms then; that has to be 1,000 bytes per
+    second or more. The sizes are drawn by Toxiproxy, not from the seed.
 
     Observed: on the way down (and on both), the reads in which the reply to one burst of pings
-    comes, before and after; on the way up alone, how much longer one big ping of many pieces takes,
-    which a busy machine can hide: give it a longer pause.
+    comes, before and after (the most of some each); on the way up alone, how much longer one big
+    ping of many pieces takes (the quickest of some).
 
     Attributes:
-        size_avg_bytes: Mean size of a piece.
+        size_avg_bytes: Mean size of a piece, at most 8 KiB.
         size_variation_bytes: How much the size varies.
-        delay_ms: Pause behind each piece; without one the kernel joins pieces again.
+        delay_ms: Pause behind each piece, from 1 to 500 ms.
         direction: "upstream", "downstream" or "both".
         duration_s: How long it holds.
     """
@@ -68,7 +93,11 @@ class LinkSlicer:
     def __post_init__(self) -> None:
         ways(self.direction)
         at_least(1, size_avg_bytes=self.size_avg_bytes)
-        at_least(0, size_variation_bytes=self.size_variation_bytes, delay_ms=self.delay_ms)
+        at_most(SIZE_AVG_BYTES_MAX, size_avg_bytes=self.size_avg_bytes)
+        at_least(0, size_variation_bytes=self.size_variation_bytes)
+        at_least(DELAY_MS_MIN, delay_ms=self.delay_ms)
+        at_most(DELAY_MS_MAX, delay_ms=self.delay_ms)
+        at_most(self.size_avg_bytes / RATE_BYTES_PER_S_MIN * 1000, delay_ms=self.delay_ms)
         # Toxiproxy panics in its random source when a piece could have no bytes.
         at_least(self.size_variation_bytes + 1, size_avg_bytes=self.size_avg_bytes)
 
@@ -83,30 +112,51 @@ class LinkSlicer:
         effect: Effect = {}
         async with closing(await link.open_probe()) as probe:
             if probe is not None:
-                # A busy server answers late now and then; the quickest says what the way takes.
-                for _ in range(PROBES_BEFORE):
-                    seen = await self._measure(probe, "before")
-                    effect |= {name: min(seen[name], effect.get(name, seen[name])) for name in seen}
+                effect |= await self._measure(probe, "before", PROBES)
             await link.impose(_NAME, "slicer", attributes, ways(self.direction))
             if probe is not None:
-                effect |= await self._measure(probe, "after")
+                short = self.delay_ms < LONG_PAUSE_MS
+                effect |= await self._measure(
+                    probe, "after", PROBES if short else PROBES_LONG_PAUSES
+                )
         return effect
 
-    async def _measure(self, probe: Probe, when: str) -> Effect:
-        size_bytes = PROBE_SLICES * self.size_avg_bytes
+    async def _measure(self, probe: Probe, when: str, times: int) -> Effect:
+        """Measure some times; nothing is known when one did not end, for the next reads its rest.
+
+        No transfer is quicker than its pauses, so the quickest counts. Pieces can be joined on
+        their way, so the most of them count.
+        """
+        pauses_s = PIECES_TIMES_MAX * PROBE_SLICES * self.delay_ms / 1000
+        within_s = PROBE_WITHIN_S + pauses_s
+        seen: list[float] = []
         # Pieces that are counted tell more than milliseconds, where they can be seen.
         if self.direction == UPSTREAM and probe.can_ping_heavily:
-            took_ms = await probe.heavy_ms(size_bytes, within_s=PROBE_WITHIN_S)
-            return {} if took_ms is None else {f"{when}_ms": took_ms}
+            for _ in range(times):
+                took_ms = await probe.heavy_ms(
+                    self._heavy_slices * self.size_avg_bytes, within_s=within_s
+                )
+                if took_ms is None:
+                    return {}
+                seen.append(took_ms)
+            return {f"{when}_ms": min(seen)}
         if not probe.can_ping:
             return {}
-        burst = await probe.burst(size_bytes, within_s=PROBE_WITHIN_S)
-        return {f"pieces_{when}": float(burst.pieces)} if burst.complete else {}
+        for _ in range(times):
+            burst = await probe.burst(PROBE_SLICES * self.size_avg_bytes, within_s=within_s)
+            if not burst.complete:
+                return {}
+            seen.append(burst.pieces)
+        return {f"pieces_{when}": max(seen)}
+
+    @property
+    def _heavy_slices(self) -> int:
+        return min(PROBE_SLICES, int(HEAVY_PAUSES_MS / self.delay_ms))
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A reply came in clearly more pieces, or a big ping took the pauses longer."""
         if "before_ms" in effect and "after_ms" in effect:
-            pauses_ms = (PROBE_SLICES - 1) * self.delay_ms
+            pauses_ms = (self._heavy_slices - 1) * self.delay_ms
             longer_ms = effect["after_ms"] - effect["before_ms"]
             return longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
         before = effect.get("pieces_before", -1)

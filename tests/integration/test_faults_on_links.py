@@ -261,6 +261,57 @@ async def test_every_limit_that_is_allowed_shows(
     assert effect["before_bytes"] == effect["sent_bytes"] > limit_bytes
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LinkLatency(latency_ms=10, direction=UPSTREAM),
+        LinkLatency(latency_ms=110, jitter_ms=100),
+        LinkSlicer(size_avg_bytes=8_192, direction=DOWNSTREAM),
+        LinkSlicer(size_avg_bytes=8_192, size_variation_bytes=8_191),
+        LinkSlicer(size_avg_bytes=1, size_variation_bytes=0),
+        LinkSlicer(delay_ms=60),
+    ],
+    ids=str,
+)
+async def test_what_is_just_allowed_shows(links: Links, link: Link, fault: Fault) -> None:
+    await strike(links, link, fault)
+
+
+async def test_a_big_ping_is_smaller_where_pauses_are_long(links: Links, framed_link: Link) -> None:
+    fault = LinkSlicer(delay_ms=500, size_variation_bytes=1_023, direction=UPSTREAM)
+    begun = time.monotonic()
+    effect = await strike(links, framed_link, fault)
+    assert effect["after_ms"] >= effect["before_ms"] + 250
+    assert time.monotonic() - begun < 4
+
+
+async def test_a_probe_is_waited_for_as_long_as_it_is_delayed(
+    links: Links, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.link_latency.PROBE_WITHIN_S", 0.3)
+    effect = await strike(links, link, LinkLatency(latency_ms=300))
+    assert effect["rtt_after_ms"] >= 600
+    monkeypatch.setattr("harness.faults.link_slicer.PROBE_WITHIN_S", 0.3)
+    await strike(links, link, LinkSlicer(delay_ms=40))
+
+
+async def test_a_server_that_hangs_up_on_the_silent_shows_what_it_can(links: Links) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while heard := await asyncio.wait_for(reader.read(1_000), 1.2):
+                writer.write(heard)
+            writer.close()
+            return
+        writer.write(b"still there?")
+        writer.close()
+
+    port = links.ports.take()
+    async with await asyncio.start_server(hang_up, LOOPBACK, port):
+        link = await links.open("edge-core:eu", port, probe=b"?", ping=b"0123456789ab")
+        effect = await strike(links, link, LinkLatency(latency_ms=3_000, direction=UPSTREAM))
+    assert 1_200 <= effect["rtt_after_ms"] < 2_400
+
+
 NEVER_SHOWN = (
     LinkLatency(latency_ms=30),
     LinkBandwidth(rate_bytes_per_s=40_000),
