@@ -20,6 +20,7 @@ from harness.faults.link_slow_close import LinkSlowClose
 from harness.links.link import Link
 from harness.links.links import Links
 from harness.links.ports import LOOPBACK
+from harness.links.probe import Probe
 from harness.links.proxies import BOTH, DOWNSTREAM, UPSTREAM
 from harness.testing.echo import echo_server
 from harness.testing.faults_doc import effect_keys
@@ -270,11 +271,18 @@ async def test_every_limit_that_is_allowed_shows(
         LinkSlicer(size_avg_bytes=8_192, size_variation_bytes=8_191),
         LinkSlicer(size_avg_bytes=1, size_variation_bytes=0),
         LinkSlicer(delay_ms=60),
+        LinkSlowClose(delay_ms=10, direction=UPSTREAM),
+        LinkBandwidth(rate_bytes_per_s=1_000),
+        LinkBandwidth(rate_bytes_per_s=100_000, direction=DOWNSTREAM),
     ],
     ids=str,
 )
 async def test_what_is_just_allowed_shows(links: Links, link: Link, fault: Fault) -> None:
     await strike(links, link, fault)
+
+
+async def test_the_highest_limit_shows(links: Links, framed_link: Link) -> None:
+    await strike(links, framed_link, LinkBandwidth(rate_bytes_per_s=10_000_000))
 
 
 async def test_a_big_ping_is_smaller_where_pauses_are_long(links: Links, framed_link: Link) -> None:
@@ -309,7 +317,74 @@ async def test_a_server_that_hangs_up_on_the_silent_shows_what_it_can(links: Lin
     async with await asyncio.start_server(hang_up, LOOPBACK, port):
         link = await links.open("edge-core:eu", port, probe=b"?", ping=b"0123456789ab")
         effect = await strike(links, link, LinkLatency(latency_ms=3_000, direction=UPSTREAM))
-    assert 1_200 <= effect["rtt_after_ms"] < 2_400
+        assert 1_200 <= effect["rtt_after_ms"] < 2_400
+        effect = await strike(links, link, LinkSlowClose(delay_ms=3_000, direction=UPSTREAM))
+        assert 1_200 <= effect["close_after_ms"] < 2_400
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LinkLatency(latency_ms=50),
+        LinkBandwidth(rate_bytes_per_s=40_000),
+        LinkSlicer(delay_ms=2, direction=UPSTREAM),
+    ],
+    ids=lambda fault: fault.kind,
+)
+async def test_a_server_that_is_late_once_shows_no_effect(
+    links: Links, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[float] = []
+    serving: list[asyncio.Task[None]] = []
+
+    async def be_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readexactly(4)
+                body = await reader.readexactly(int.from_bytes(head, "little"))
+                if late:
+                    await asyncio.sleep(late.pop())
+                writer.write(head + body if len(body) < 64 else b"!")
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.create_task(be_late(reader, writer)))
+
+    async def impose(*_arguments: object) -> None:
+        late.append(0.4)
+
+    port = links.ports.take()
+    async with await asyncio.start_server(serve, LOOPBACK, port):
+        link = await links.open("late", port, probe=framed(1), ping=framed(8), heavy=framed)
+        monkeypatch.setattr(link, "impose", impose)
+        effect = await fault.inject(link)
+        await asyncio.wait_for(asyncio.gather(*serving), 5)
+    assert not late
+    assert not fault.is_effective(effect)
+
+
+async def test_a_close_that_is_late_once_shows_no_effect(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Toxiproxy answers a close by itself, so no server can be late with it."""
+    late: list[float] = []
+    half_close_ms = Probe.half_close_ms
+
+    async def late_once(probe: Probe, *, within_s: float) -> float | None:
+        took_ms = await half_close_ms(probe, within_s=within_s)
+        return late.pop() if late else took_ms
+
+    async def impose(*_arguments: object) -> None:
+        late.append(400.0)
+
+    monkeypatch.setattr(Probe, "half_close_ms", late_once)
+    monkeypatch.setattr(link, "impose", impose)
+    fault = LinkSlowClose(delay_ms=50)
+    effect = await fault.inject(link)
+    assert not late
+    assert not fault.is_effective(effect)
 
 
 NEVER_SHOWN = (
