@@ -90,6 +90,6 @@ def test_a_result_with_a_bug_says_so_and_cannot_deny_it(
     assert stored["run"]["repeat_command"] == repeat
     stored["system"]["planted_bug"] = None
     place.write_text(json.dumps(stored))
-    with pytest.raises(HarnessError, match="says something else"):
+    with pytest.raises(HarnessError, match="say something else"):
         check_run(place)
     assert "planted_bug" in capsys.readouterr().err
