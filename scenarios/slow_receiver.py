@@ -68,7 +68,8 @@ def plan(p: Parameters) -> Plan:
             delivered=promised,
             # Half of what is sent to the one who does not read: more than its window holds.
             backlog=int(0.5 * p.vip_rate_per_s * p.duration_s),
-            fault_effects=len(stops),
+            # A load too short for a stop proves nothing about one.
+            fault_effects=max(1, len(stops)),
         ),
         limits=(
             f"core_rss_max_bytes <= {p.core_rss_max_mib * 1024 * 1024}",
