@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import resource
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,6 +42,9 @@ PROGRESS_EVERY_S = 0.5
 
 COMMAND_BYTES_MAX = 16 << 20
 """Longest command line: some 50,000 senders."""
+
+UNASKED = -1
+"""The id of an answer to no command: what a process says that was asked to end by SIGTERM."""
 
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
@@ -360,6 +364,13 @@ class Worker:
             self._tasks.start_soon(self._carry_out, json.loads(line))
         self._tasks.cancel_scope.cancel()
 
+    async def end_when_asked(self) -> None:
+        """End in order on SIGTERM, as on the command `finish`: outcomes told, everybody out."""
+        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                await self._carry_out({"do": "finish", "id": UNASKED})
+                return
+
     async def _carry_out(self, command: dict[str, Any]) -> None:
         method = getattr(self, f"do_{command['do']}")
         try:
@@ -386,6 +397,7 @@ async def _main(job: Job) -> None:
         tasks.start_soon(worker.report)
         tasks.start_soon(worker.tell_offered)
         tasks.start_soon(worker.obey)
+        tasks.start_soon(worker.end_when_asked)
         _say({"ready": True})
 
 

@@ -16,6 +16,9 @@ from harness.errors import HarnessError
 from harness.load.worker import Job
 from harness.processes.python import python_argv
 
+END_WITHIN_S = 15.0
+"""Deadline for a load process that is asked to end; it logs everybody out before."""
+
 START_WITHIN_S = 30.0
 """Deadline for a load process to say that it is ready."""
 
@@ -37,7 +40,8 @@ class Hand:
         index: Its number, that of its history file.
         progress: What it counted last.
         seated: The receivers that are to be logged in there, by name, as their seats.
-        killed: It was killed by a fault; commands to it are answered with `REPLY_OF_KILLED`.
+        killed: A fault has killed it, or asked it to end; commands to it are answered with
+            `REPLY_OF_KILLED`.
     """
 
     def __init__(self, index: int, process: anyio.abc.Process) -> None:
@@ -124,6 +128,25 @@ class Hand:
         self._process.kill()
         await self._process.wait()
         self._changed.set()
+
+    async def terminate(self) -> None:
+        """Ask it to end in order (SIGTERM), because a fault wants it so, and wait until it has.
+
+        Raises:
+            HarnessError: It did not end, or not in order; it is gone all the same.
+        """
+        self.killed = True
+        self._changed.set()
+        self._process.terminate()
+        with anyio.move_on_after(END_WITHIN_S):
+            await self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+            raise HarnessError(f"load process {self.index} had to be killed")
+        if self._process.returncode != 0:
+            code = self._process.returncode
+            raise HarnessError(f"load process {self.index} did not end in order: code {code}")
 
     async def end(self) -> None:
         """Close its stdin, which ends it, and wait; kill it when it does not go."""

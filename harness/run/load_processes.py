@@ -1,10 +1,11 @@
-"""The load processes as targets of faults: killed, started again, paused.
+"""The load processes as targets of faults: killed, asked to end, started again, paused.
 
 A load process that a fault kills leaves a history without its end, which is legal for it alone:
 what it had sent without an outcome is unknown, and what it had delivered without acknowledging
-comes again. The process that is started in its place goes on with another history. It has no
-senders until the next phase that asks for some; receivers that were logged in log in again behind
-the system's durable cursor, or from the start where there is none.
+comes again. One that is asked to end (SIGTERM) tells what it has no outcome of, logs its receivers
+out and closes its history. The process that is started in its place goes on with another history.
+It has no senders until the next phase that asks for some; receivers that were logged in log in
+again behind the system's durable cursor, or from the start where there is none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.load.worker import Job
 from harness.processes.environment import child_environment
@@ -94,10 +96,20 @@ class LoadProcesses:
             await hand.kill()
             self._table.remove(hand.pid)
 
+        async def terminate() -> None:
+            hand = self._crew.hands[place]
+            try:
+                await hand.terminate()
+            except HarnessError:
+                self.killed.append(f"load-{hand.index}")
+                raise
+            finally:
+                self._table.remove(hand.pid)
+
         async def start() -> None:
             await self._replace(place)
 
-        return ProcessTarget(name=name, pid=pid, kill=kill, start=start)
+        return ProcessTarget(name=name, pid=pid, kill=kill, start=start, terminate=terminate)
 
     async def _replace(self, place: int) -> None:
         before = self._crew.hands[place]

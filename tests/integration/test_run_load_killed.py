@@ -9,7 +9,7 @@ import pytest
 from harness.cli.main import run_cli
 from harness.history.index import read_index
 from harness.report.codec import decode_result
-from harness.report.result import Status
+from harness.report.result import CheckStatus, Status
 
 pytestmark = pytest.mark.integration
 
@@ -46,6 +46,28 @@ SCENARIO = Scenario(
     ),
 )
 '''
+
+
+ASKED_TO_END = SCENARIO.replace("ProcessKill(duration_s=0.1)", "ProcessTerminate()").replace(
+    "ProcessKill, ", "ProcessTerminate, "
+)
+
+
+def test_load_processes_that_are_asked_to_end_do_so_in_order_and_come_back(tmp_path: Path) -> None:
+    scenario = tmp_path / "load_ended.py"
+    scenario.write_text(ASKED_TO_END)
+    out = tmp_path / "out"
+    code = run_cli(["run", str(scenario), "--seed", "3", "--out", str(out)])
+    result = decode_result((out / "result.json").read_bytes())
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert [fault.effective for fault in result.faults] == [True] * 3
+    ended = [fault for fault in result.faults if fault.kind == "process_terminate"]
+    assert all(fault.effect["gone"] == fault.effect["back"] == 1 for fault in ended)
+    # Nothing of their histories is torn, and of every message is said what became of it.
+    closed = {one.recorder: one.closed for one in read_index(out / "history").segments}
+    assert closed == dict.fromkeys(["runner", *(f"load-{i}" for i in range(1, 6))], "orderly")
+    said = {check.id: check.status for check in result.checks}
+    assert (said["D3"], said["D4"]) == (CheckStatus.PASS, CheckStatus.PASS)
 
 
 @pytest.mark.parametrize("system", ["reference", "harness.testing.queue_system:SYSTEM"])

@@ -134,7 +134,7 @@ async def _nothing() -> None:
 
 
 def test_only_what_ends_in_order_is_asked_to() -> None:
-    node = ProcessTarget(name="load:sender-1", pid=lambda: 1, kill=_nothing, start=_nothing)
+    node = ProcessTarget(name="toxiproxy", pid=lambda: 1, kill=_nothing, start=_nothing)
     check_target(ProcessKill(), node)
-    with pytest.raises(UsageError, match="process_terminate: load:sender-1 is no process that"):
+    with pytest.raises(UsageError, match="process_terminate: toxiproxy is no process that"):
         check_target(ProcessTerminate(), node)
