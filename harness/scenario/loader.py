@@ -79,8 +79,10 @@ def find(place: str) -> LoadedScenario:
     known = [*own_names(), *sorted(others)]
     if not wanted:
         raise UsageError("an empty name of a scenario (`tallystick list` shows all)")
-    if "/" in place or Path(place).exists():
-        raise UsageError(f"no scenario file at {place!r}: name a Python file that ends in .py")
+    # No name has a dot or a slash: this is a path, or a module whose NAME was forgotten.
+    if "/" in place or "." in place or Path(place).exists():
+        allowed = "a Python file that ends in .py, or package.module:NAME"
+        raise UsageError(f"no scenario file at {place!r}: name {allowed}")
     hint = did_you_mean(wanted, known)
     raise UsageError(f"no scenario {place!r}{hint} (`tallystick list` shows all)")
 

@@ -159,6 +159,8 @@ def test_explain_says_meaning_and_exit_codes(capsys) -> None:
         ("verify --only nope", "no scenario 'nope' (`tallystick list` shows all)"),
         ("verify --only offline_mesaging", "did you mean 'offline_messaging'"),
         ("run README.md", "no scenario file at 'README.md'"),
+        ("run nowhere.md", "no scenario file at 'nowhere.md'"),
+        ("run my.scenarios", "or package.module:NAME"),
         ("run /nowhere/late", "no scenario file at '/nowhere/late'"),
         ("run global_fan_in --limit foo=1", "no metric 'foo' (`tallystick explain limits`"),
         ("verify --only=", "an empty name"),
