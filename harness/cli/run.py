@@ -54,6 +54,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
+from harness.report.words import counted
 from harness.run.fitting import fit_scenario, lack_of
 from harness.run.request import (
     REFERENCE_SYSTEM,
@@ -156,7 +157,9 @@ def run(
             stop_at_failure=until_fail or fail_fast,
             reports=reports,
         )
-        sys.stderr.write(f"{repeat * len(systems)} runs at most, results in {suite_dir}\n")
+        sys.stderr.write(
+            f"{counted(repeat * len(systems), 'run')} at most, results in {suite_dir}\n"
+        )
         seeds = [chosen, *(draw_seed() if seed is None else chosen for _ in range(repeat - 1))]
         if len(systems) > 1:
             raise typer.Exit(run_on_all(on_all(plan, systems, seeds), job))

@@ -17,6 +17,7 @@ from harness.cli.run import folder_for
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure
 from harness.report.terminal import make_console
+from harness.report.words import counted
 from harness.report.writer import write_atomically
 from harness.run.request import stamp
 from harness.scenario.loader import find
@@ -102,7 +103,7 @@ def selftest(
     see_writable("--json", json)
     ensure(_say)
     folder = folder_for(f"{stamp()}-selftest-{seed}", out)
-    sys.stderr.write(f"seed {seed}, {len(bugs)} bugs, results in {folder}\n")
+    sys.stderr.write(f"seed {seed}, {counted(len(bugs), 'bug')}, results in {folder}\n")
     begun = time.monotonic()
     so_far: list[Seen] = []
 

@@ -30,6 +30,7 @@ from harness.cli.under_test import (
     place_of,
 )
 from harness.errors import UsageError
+from harness.report.words import counted
 from harness.run.fitting import fit_scenario, lack_of
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
@@ -135,7 +136,7 @@ def _show(profile: str, chosen: list[LoadedScenario], repeat: int) -> None:
         typer.echo(f"{name:<24} {in_words(length_s)}")
     times = f", {repeat} times" if repeat > 1 else ""
     total_s = sum(lengths_s.values()) * repeat
-    typer.echo(f"\n{profile}: {len(chosen)} scenarios{times}, {in_words(total_s)}")
+    typer.echo(f"\n{profile}: {counted(len(chosen), 'scenario')}{times}, {in_words(total_s)}")
 
 
 def _rounds(

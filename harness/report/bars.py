@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from harness.report.result import EpochLoads, InboxBuckets
+from harness.report.words import counted
 
 WIDE_COUNT_MAX = 12
 """Up to so many buckets each gets a line of its own; beyond it one column each."""
@@ -27,7 +28,8 @@ def draw(buckets: Sequence[InboxBuckets], *, unicode: bool = True) -> list[str]:
     for inbox, epoch in epochs[:EPOCHS_SHOWN_MAX]:
         drawn += _epoch(inbox, epoch, unicode)
     if len(epochs) > EPOCHS_SHOWN_MAX:
-        drawn.append(f"and {len(epochs) - EPOCHS_SHOWN_MAX} more epochs in the result file")
+        left = len(epochs) - EPOCHS_SHOWN_MAX
+        drawn.append(f"and {counted(left, 'more epoch')} in the result file")
     return drawn
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.report.compare import ALONE_FACTOR, Comparison, Figure, Pair, Spread
 from harness.report.summary import escape
+from harness.report.words import counted
 
 WIDTH = 80
 
@@ -25,7 +26,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _pair_lines(pair: Pair) -> Iterator[str]:
-    yield f"{pair.scenario}: A {_runs(pair.runs_a)}, B {_runs(pair.runs_b)}"
+    yield f"{pair.scenario}: A {counted(pair.runs_a, 'run')}, B {counted(pair.runs_b, 'run')}"
     worse = "  WORSE" if pair.verdicts.worse else ""
     yield f"  verdict    {_tally(pair.verdicts.a)} -> {_tally(pair.verdicts.b)}{worse}"
     for label, texts in (("differs", pair.differences), ("check", _check_texts(pair))):
@@ -117,10 +118,6 @@ def _check_texts(pair: Pair) -> list[str]:
         f"{one.b or '-'} ({one.instances_b:,})"
         for one in pair.checks
     ]
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _tally(counts: Mapping[str, int]) -> str:

@@ -59,7 +59,7 @@ def failures(result: Result, run_dir: str, stories: Mapping[str, Story]) -> Iter
             yield "</details>"
         left = check.instances - min(len(check.witnesses), WITNESSES_MAX)
         if left > 0:
-            yield f'<p class="dim">and {left:,} more instances; see result.json</p>'
+            yield f'<p class="dim">and {words.counted(left, "more instance")}; see result.json</p>'
         yield "</section>"
     if doubtful:
         ids = ", ".join(f"{check.id} {check.name}" for check in doubtful)
@@ -148,7 +148,7 @@ def faults_table(faults: Sequence[Fault]) -> Iterator[str]:
     if not faults:
         return
     yield f"<h2>Faults</h2><details{' open' if len(faults) <= 8 else ''}>"
-    yield f"<summary>{len(faults)} fault{'' if len(faults) == 1 else 's'}</summary>"
+    yield f"<summary>{words.counted(len(faults), 'fault')}</summary>"
     yield from table(
         ["", "fault", "on", "time", "effect"],
         [

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from harness.report import words
 from harness.report.result import CheckStatus, Result, Status
 
 _LOAD_ROLES = ("load-sender", "load-reader", "harness", "toxiproxy")
@@ -64,7 +65,7 @@ def _row(place: str, ran: Ran) -> tuple[str, ...]:
         place,
         _tally(ran.statuses),
         *(_spread([read(one) for one in ran.results], places) for _, places, read in FIGURES),
-        f"{max(skipped)} checks" if skipped else "-",
+        words.counted(max(skipped), "check") if skipped else "-",
     )
 
 

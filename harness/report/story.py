@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.history import records as h
 from harness.history.reader import Placed
 from harness.report.witness import message_name, place_name
+from harness.report.words import counted
 
 EVENTS_MAX = 2_000
 """Records told of one message; one that was redelivered more often is cut off, and says so."""
@@ -223,7 +224,7 @@ class _Teller:
         if not self._inside(record.producer, record.n_first, record.count):
             return
         self._completed_ns = record.t_ns
-        tries = f"{record.attempts} attempt{'' if record.attempts == 1 else 's'}"
+        tries = counted(record.attempts, "attempt")
         if record.outcome == h.OK:
             self._acknowledged = True
             where = ""
@@ -252,9 +253,7 @@ class _Teller:
             if self._delivered_ns < 0:
                 self._delivered_ns = record.t_ns
             again = ", marked as a redelivery" if record.redelivered else ""
-            buckets = f"epoch {run.epoch}, {run.bucket_count} bucket" + (
-                "" if run.bucket_count == 1 else "s"
-            )
+            buckets = f"epoch {run.epoch}, {counted(run.bucket_count, 'bucket')}"
             self._add(
                 record.t_ns,
                 f"delivered to {record.reader} in session {record.session} at position {at} "

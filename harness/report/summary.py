@@ -97,7 +97,7 @@ def _anomaly(check: Check, run_dir: str) -> Iterator[str]:
         for record in witness.records[: words.RECORDS_SHOWN_MAX]:
             yield f"  - `{words.record(record)}`"
         if (more := len(witness.records) - words.RECORDS_SHOWN_MAX) > 0:
-            yield f"  - and {more} more records"
+            yield f"  - and {words.counted(more, 'more record')}"
         if witness.message:
             yield f"  - `{words.history_command(run_dir, witness.message)}`"
     if len(check.witnesses) > len(shown):

@@ -186,7 +186,8 @@ def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
         for record in witness.records[: words.RECORDS_SHOWN_MAX]:
             sheet.row("", f"- {words.record(record)}")
         if len(witness.records) > words.RECORDS_SHOWN_MAX:
-            sheet.row("", f"- and {len(witness.records) - words.RECORDS_SHOWN_MAX} more records")
+            more = len(witness.records) - words.RECORDS_SHOWN_MAX
+            sheet.row("", f"- and {words.counted(more, 'more record')}")
     if len(check.witnesses) > len(shown) or check.witnesses_truncated:
         sheet.row("", f"more witnesses: {len(check.witnesses)} in result.json")
     where = [witness.history_ref for witness in shown if witness.history_ref]
@@ -257,8 +258,9 @@ def _checks(sheet: _Sheet, checks: Sequence[Check], *, nothing_happened: bool) -
 
 def _oddities(result: Result) -> list[str]:
     around = [
-        f"link {link.link} was bypassed: {link.connections:,} connections and {link.bytes:,} "
-        f"bytes in the proxy, {link.connections_counted:,} and {link.bytes_counted:,} counted"
+        f"link {link.link} was bypassed: {words.counted(link.connections, 'connection')} "
+        f"and {words.counted(link.bytes, 'byte')} in the proxy, "
+        f"{link.connections_counted:,} and {link.bytes_counted:,} counted"
         for link in result.coverage
         if not link.covered
     ]

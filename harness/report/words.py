@@ -21,6 +21,11 @@ from harness.report.result import (
 )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are: "1 restart", "2 restarts"; for nouns that take an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def fate(counts: Counts) -> Iterator[str]:
     """Yield in words what became of the messages, the promised ones first."""
     sends = counts.sends
@@ -80,8 +85,10 @@ def generator(measured: Throughput) -> str:
     """Return how far the load generator fell behind its schedule, "" if it did not."""
     if measured.late_max_ms <= LATE_TOLD_MS and not measured.never_offered:
         return ""
-    never = f", {measured.never_offered:,} messages never offered" if measured.never_offered else ""
-    return f"fell behind its schedule by {measured.late_max_ms:,.0f} ms at worst{never}"
+    told = f"fell behind its schedule by {measured.late_max_ms:,.0f} ms at worst"
+    if measured.never_offered:
+        told += f", {counted(measured.never_offered, 'message')} never offered"
+    return told
 
 
 def amount(metric: str, value: float) -> str:
@@ -122,7 +129,7 @@ def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
                 effects[name].append(value)
         told = ", ".join(_seen_together(name, values) for name, values in effects.items())
         targets = ", ".join(_targets_together({one.target for one in group}))
-        line = f"{kind} {len(group)} times ({targets}){f': {told}' if told else ''}"
+        line = f"{kind} {counted(len(group), 'time')} ({targets}){f': {told}' if told else ''}"
         if without := sum(not one.effective for one in group):
             line += f"; {without} without effect"
         lines.append(line)
@@ -164,7 +171,7 @@ def processes(used: Sequence[Process]) -> list[str]:
         lines.append(
             f"{role}{f' x{len(group)}' if len(group) > 1 else ''} {_cpu(group)}, "
             f"at most {max(p.rss_max_bytes for p in group) / 1e6:,.0f} MB"
-            + (f", {restarts} restarts" if restarts else "")
+            + (f", {counted(restarts, 'restart')}" if restarts else "")
         )
     if len(by_role) > 1:
         lines.append(f"all together {_cpu(used)}")

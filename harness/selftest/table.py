@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from harness.report.words import counted
 from harness.selftest.campaign import Report
 from harness.selftest.trial import Seen
 
@@ -47,7 +48,9 @@ def print_report(console: Console, report: Report) -> None:
     for seen in report.baselines:
         console.print(f"  {seen.trial}: {_outcome(seen)}, {seen.duration_s:.1f} s", soft_wrap=True)
     found = len(report.bugs) - len(report.escaped)
-    console.print(f"\n{found} of {len(report.bugs)} bugs found in {report.duration_s:.0f} s.")
+    console.print(
+        f"\n{found} of {counted(len(report.bugs), 'bug')} found in {report.duration_s:.0f} s."
+    )
     if not report.complete:
         console.print("The self-test was interrupted; the rest was not tried.")
     for seen in [*report.bugs, *report.baselines]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from harness.nearest import did_you_mean
 from harness.report import words
 from harness.report.result import Limit
+from harness.testing import example_results as examples
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,24 @@ def test_a_limit_is_told_in_its_unit(
 ) -> None:
     one = Limit(metric=metric, op="<=", limit=limit, measured=measured, met=True)
     assert words.limit(one) == f"{metric} {told}"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (10_000, "10,000 runs")]
+)
+def test_one_is_no_plural(number: int, told: str) -> None:
+    assert words.counted(number, "run") == told
+
+
+def test_a_single_fault_and_a_single_restart_are_told_as_one() -> None:
+    result = examples.passed()
+    fault = msgspec.structs.replace(result.faults[0], effective=True)
+    others = [msgspec.structs.replace(fault, kind="other")] * 6
+    first, second = words.faults_together([fault, *others])
+    assert first.startswith(f"{fault.kind} 1 time (")
+    assert second.startswith("other 6 times (")
+    process = msgspec.structs.replace(result.processes[0], restarts=1)
+    assert words.processes([process])[0].endswith(", 1 restart")
 
 
 def test_only_what_is_near_is_suggested() -> None:

@@ -143,7 +143,7 @@ def test_a_dry_run_of_a_suite_tells_what_does_not_apply_and_counts_the_rest(caps
     assert run_cli([*words, "--only", "reconnect_storm,region_partition,edge_crash"]) == 0
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("reconnect_storm ")
-    assert rest[1].startswith("standard: 1 scenarios, ")
+    assert rest[1].startswith("standard: 1 scenario, ")
     name = "not applicable to queue"
     assert rest[2].startswith(f"{name}: region_partition: no fault of this scenario applies")
     assert rest[3] == f"{name}: edge_crash: needs to kill its processes (kill)"
