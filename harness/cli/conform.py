@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.carry_out import under_signals
+from harness.cli.paragraph import paragraph
 from harness.cli.under_test import (
     AllowRemote,
     CaFile,
@@ -28,7 +29,7 @@ from harness.conform.case import CASES, Case, Ended
 from harness.conform.suite import Tried, try_all
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure
-from harness.report.terminal import make_console
+from harness.report.terminal import make_console, make_table, print_table
 from harness.run.planted import refuse_planted
 from harness.systems.registry import load_system
 
@@ -70,7 +71,8 @@ def conform(
     console = make_console(sys.stdout)
     if list_:
         for one in chosen:
-            console.print(f"[bold]{one.name}[/bold]\n    {one.protects}")
+            console.print(Text(one.name, "bold"))
+            paragraph(one.protects, 4)
         return
     under_test = load_system(place)
     refuse_planted(under_test, None)
@@ -89,7 +91,7 @@ def conform(
         ended = under_signals(work)
     if ended.value is None:
         raise typer.Exit(ended.interrupted_by or 0)
-    console.print(_table(ended.value))
+    print_table(console, _table(ended.value))
     raise typer.Exit(_exit_code(ended.value))
 
 
@@ -107,10 +109,7 @@ def _tell(console: Console, one: Tried) -> None:
 
 
 def _table(tried: list[Tried]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("ended")
-    table.add_column("protects")
-    table.add_column("seen")
+    table = make_table("ended", "protects", "seen")
     for one in tried:
         # As plain text: what an adapter says may look like markup.
         ended = Text(one.ended, STYLES[one.ended])

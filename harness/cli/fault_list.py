@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
 
 import typer
 
+from harness.cli.paragraph import paragraph
 from harness.faults.catalogue import About, catalogue
-
-WIDTH = 80
 
 
 def print_faults(*, as_json: bool) -> None:
@@ -25,21 +23,9 @@ def print_faults(*, as_json: bool) -> None:
 
 def _print(about: About) -> None:
     typer.echo(f"{about.kind}  ({about.name}, on a {about.aims_at})")
-    _paragraph(about.does, "  ")
-    _paragraph(f"Observed: {about.observed}", "  ")
+    paragraph(about.does, 2)
+    paragraph(f"Observed: {about.observed}", 2)
     for one in about.parameters:
         unit = f" [{one.unit}]" if one.unit else ""
-        _paragraph(f"{one.name}{unit} = {one.default}: {one.help}", "    ", deeper="      ")
+        paragraph(f"{one.name}{unit} = {one.default}: {one.help}", 4, deeper=2)
     typer.echo()
-
-
-def _paragraph(text: str, indent: str, *, deeper: str | None = None) -> None:
-    typer.echo(
-        textwrap.fill(
-            text,
-            WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent if deeper is None else deeper,
-            break_on_hyphens=False,
-        )
-    )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from typing import Annotated, Any
 
 import typer
 
+from harness.cli.paragraph import paragraph
 from harness.report.explain import ENTRIES
 from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
 from harness.scenario.parameters import PROFILES, Parameter
 from harness.scenario.suites import plan_of, suite_of
-
-WIDTH = 80
 
 
 def list_scenarios(
@@ -35,14 +33,14 @@ def list_scenarios(
         return
     for loaded in found:
         typer.echo(loaded.scenario.name)
-        _paragraph(loaded.scenario.claim, 2)
-        _paragraph(_lengths(loaded), 2)
+        paragraph(loaded.scenario.claim, 2)
+        paragraph(_lengths(loaded), 2)
     for profile in PROFILES:
         suite = suite_of(profile, found)
         total_s = sum(estimate_s(plan_of(loaded, profile)) for loaded in suite)
         names = "all" if len(suite) == len(found) else ", ".join(s.scenario.name for s in suite)
         typer.echo()
-        _paragraph(f"verify --profile {profile}, {in_words(total_s)}: {names}.", 0)
+        paragraph(f"verify --profile {profile}, {in_words(total_s)}: {names}.")
     typer.echo("\nRun one with `tallystick run NAME`, a file of your own with `run ./FILE.py`.")
 
 
@@ -66,45 +64,32 @@ def show(
         return
     one = loaded.scenario
     typer.echo(f"{one.name} ({loaded.source})\n")
-    _paragraph(f"Claim: {one.claim}", 0)
-    for paragraph in loaded.doc.split("\n\n"):
+    paragraph(f"Claim: {one.claim}")
+    for part in loaded.doc.split("\n\n"):
         typer.echo()
-        _paragraph(paragraph, 0)
+        paragraph(part)
     if one.parameters:
         typer.echo(f"\nParameters (--set name=value; defaults: {', '.join(PROFILES)}):")
     for parameter in one.parameters:
         defaults = ", ".join(_text(parameter.value_for(profile)) for profile in PROFILES)
         typer.echo(f"  {parameter.name} [{parameter.unit or 'no unit'}]: {defaults}")
-        _paragraph(f"{parameter.help} Allowed: {parameter.describe_allowed()}.", 6)
+        paragraph(f"{parameter.help} Allowed: {parameter.describe_allowed()}.", 6)
     if one.checks:
         typer.echo("\nChecks that carry the claim (all others are made too):")
-        _paragraph(", ".join(map(_check_name, one.checks)), 2)
+        paragraph(", ".join(map(_check_name, one.checks)), 2)
     if one.needs:
         typer.echo(f"\nNeeds a system that can: {', '.join(sorted(one.needs))}")
     for profile in PROFILES:
         limits = _limits(loaded, profile)
         if limits:
             typer.echo()
-            _paragraph(f"Limits ({profile}): {'; '.join(limits)}", 0)
+            paragraph(f"Limits ({profile}): {'; '.join(limits)}")
 
 
 def _check_name(check_id: str) -> str:
     """Return a check's id and name; one of a user's own is known when its file is loaded."""
     entry = ENTRIES.get(check_id)
     return f"{check_id} {entry.name}" if entry else f"{check_id} (of your own: --load its file)"
-
-
-def _paragraph(text: str, indent: int) -> None:
-    margin = " " * indent
-    typer.echo(
-        textwrap.fill(
-            " ".join(text.split()),
-            WIDTH,
-            initial_indent=margin,
-            subsequent_indent=margin,
-            break_on_hyphens=False,
-        )
-    )
 
 
 def _text(value: object) -> str:

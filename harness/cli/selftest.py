@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from harness.cli.carry_out import check_seed, under_signals
+from harness.cli.paragraph import paragraph
 from harness.cli.reports import see_writable
 from harness.cli.run import folder_for
 from harness.errors import UsageError
@@ -96,8 +97,8 @@ def selftest(
     if list_:
         for bug in bugs:
             typer.echo(f"{bug.name}  {bug.category}, {bug.place}: {' '.join(bug.named_by)}")
-            typer.echo(f"    {bug.summary}")
-            typer.echo(f"    {bug.trial}, {bug.medium}")
+            paragraph(bug.summary, 4)
+            paragraph(f"{bug.trial}, {bug.medium}", 4)
         return
     check_seed(seed)
     see_writable("--json", json)

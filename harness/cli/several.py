@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.table import Table
 from rich.text import Text
 
 from harness.cli.suite import Planned, SuiteJob
@@ -15,7 +14,7 @@ from harness.errors import UsageError
 from harness.report.codec import decode_result
 from harness.report.result import Result, Status
 from harness.report.side_by_side import HEAD, Ran, as_markdown, rows
-from harness.report.terminal import make_console
+from harness.report.terminal import make_console, make_table, print_table
 from harness.report.writer import RESULT_NAME
 
 TABLE_NAME = "systems.md"
@@ -60,10 +59,10 @@ def run_on_all(planned: Sequence[Planned], job: SuiteJob) -> int:
     (job.suite_dir / TABLE_NAME).write_text(as_markdown(ran))
     # Systems side by side and figures below one another: that fits a narrow terminal.
     figures = [HEAD, *rows(ran)]
-    table = Table(*(column[0] for column in figures), show_edge=False, pad_edge=False)
+    table = make_table(*(column[0] for column in figures))
     for index in range(1, len(HEAD)):
         table.add_row(*(Text(column[index]) for column in figures))
-    make_console(sys.stdout).print(table)
+    print_table(make_console(sys.stdout), table)
     return code
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from harness.report import bars, words
@@ -41,6 +42,19 @@ def make_console(file: IO[str], *, stderr_width: int | None = None) -> Console:
     if not console.is_terminal or console.width > WIDTH:
         console.width = stderr_width or WIDTH
     return console
+
+
+def make_table(*headings: str) -> Table:
+    """Return a table for `print_table`, with these columns."""
+    return Table(*headings, box=None, pad_edge=False, show_edge=False)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; no line ends with blanks, so that a file of it is as good as the screen."""
+    for segments in console.render_lines(table, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
+from harness.report.terminal import make_table, print_table
 from harness.report.words import counted
 from harness.selftest.campaign import Report
 from harness.selftest.trial import Seen
@@ -28,7 +28,7 @@ def _outcome(seen: Seen) -> str:
 
 def print_report(console: Console, report: Report) -> None:
     """Print the table, and what escaped."""
-    table = Table(box=None, pad_edge=False, show_edge=False)
+    table = make_table()
     table.add_column("bug", no_wrap=True)
     for heading in ("kind", "in", "found by", "also"):
         table.add_column(heading)
@@ -43,7 +43,7 @@ def print_report(console: Console, report: Report) -> None:
             " ".join(also),
             f"{seen.duration_s:.1f}",
         )
-    console.print(table)
+    print_table(console, table)
     console.print("\nWithout a bug:")
     for seen in report.baselines:
         console.print(f"  {seen.trial}: {_outcome(seen)}, {seen.duration_s:.1f} s", soft_wrap=True)

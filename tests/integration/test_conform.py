@@ -68,4 +68,11 @@ def test_a_case_that_does_not_exist_is_wrong_usage(capsys: pytest.CaptureFixture
 
 def test_cases_can_be_listed_without_trying_them(capsys: pytest.CaptureFixture[str]):
     assert run_cli(["conform", "reference", "--list"]) == 0
-    assert "what is sent again over resets lies in the log once" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "what is sent again over resets lies in the log once" in text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    # A name stands alone; all that is said of it has a margin, however long it is.
+    assert {line.strip() for line in lines if not line.startswith("    ")} == {
+        case.name for case in CASES
+    }

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.text import Text
 
 from harness.report import bars, words
 from harness.report.result import CheckStatus, EpochLoads, InboxBuckets, Sends, Status
-from harness.report.terminal import make_console, print_result, print_suite
+from harness.report.terminal import (
+    make_console,
+    make_table,
+    print_result,
+    print_suite,
+    print_table,
+)
 from harness.testing import example_results as examples
 
 FOLDER = Path("results/20261123T231500Z-global_fan_in-4711")
@@ -30,6 +37,19 @@ def test_no_line_is_longer_than_80_columns_and_none_is_coloured(example) -> None
     text = report(example())
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "\x1b" not in text
+
+
+def test_a_table_in_a_file_has_neither_frames_nor_blanks_at_the_ends_of_its_lines() -> None:
+    out = io.StringIO()
+    table = make_table("ended", "protects")
+    table.add_row("FAIL", "words " * 30)
+    table.add_row(Text("ok", "green"), "short")
+    print_table(make_console(out), table)
+    head, *rows = out.getvalue().splitlines()
+    assert head == "ended  protects"
+    assert rows[0].startswith("FAIL   words")
+    assert rows[-1] == "ok     short"
+    assert all(line.isascii() and line == line.rstrip() and len(line) <= 80 for line in rows)
 
 
 def test_what_is_meant_for_copying_stays_on_one_line() -> None:

@@ -25,6 +25,13 @@ ESCAPED = Seen(
 QUIET = Seen(trial="resets", verdict="PASS")
 
 
+def test_the_list_fits_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["selftest", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(not line.startswith("    ") for line in lines) == len(all_bugs())
+
+
 def test_a_bug_that_another_check_alone_named_has_escaped() -> None:
     report = report_of(1, [QUIET, FOUND, ESCAPED], 9.0)
     assert (report.passed, report.escaped, report.alarms) == (False, ["wrong-bucket"], [])
@@ -54,6 +61,7 @@ def test_the_table_names_bug_check_and_what_escaped(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert "no-dedup" in printed
     assert "1 of 2 bugs found" in printed
+    assert all(line == line.rstrip() for line in printed.splitlines())
     assert "wrong-bucket: ESCAPED (expected C1; failed: A7); see x" in printed
 
 
