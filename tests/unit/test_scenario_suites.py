@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,17 @@ def test_smoke_is_the_subset_that_help_names() -> None:
     assert 3 <= len(names) < len(OURS)
     assert ", ".join(sorted(names)) in " ".join((inspect.getdoc(verify) or "").split())
     assert len(suite_of("standard", OURS.values())) == len(OURS)
+
+
+def test_the_readme_lists_every_scenario_says_which_are_in_smoke_and_counts_them() -> None:
+    text = README.read_text("utf-8")
+    section = text.partition("## The scenarios\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (\w*) ?\|$", section, re.M))
+    assert sorted(rows) == sorted(OURS), "README.md, 'The scenarios', has a row for each of them"
+    smoke = {loaded.scenario.name for loaded in suite_of("smoke", OURS.values())}
+    assert {name for name, in_smoke in rows.items() if in_smoke == "yes"} == smoke
+    for words in (f"all {len(OURS)} run", f"a subset of {len(smoke)} scenarios"):
+        assert words in " ".join(text.split()), f"README.md, 'Two commands': {words!r} is true now"
 
 
 def test_smoke_and_standard_fit_their_times() -> None:
