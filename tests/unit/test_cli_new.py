@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tokenize
 import tomllib
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_a_new_scenario_check_and_fault_are_found_and_a_new_system_too() -> None
     assert load_system("late_system:SYSTEM").name == "late_system"
     for name in ("scenario", "check", "fault"):
         assert run_cli(["run", f"./late_{name}.py", "--dry-run"]) == 0
+
+
+def test_a_new_fault_keeps_the_rules_for_faults() -> None:
+    """Those of CONTRIBUTING.md: parameters with units, and the harness alone waits."""
+    assert run_cli(["new", "fault", "late_fault"]) == 0
+    find("./late_fault.py")
+    made = registry.make("late_fault", {})
+    names = [field.name for field in fields(registry.faults()["late_fault"])]
+    assert names
+    assert all(name.endswith(("_s", "_ms", "_bytes", "_count")) for name in names)
+    assert made.duration_s > 0
+    assert "Observed: " in (made.__doc__ or "")
+    assert "sleep" not in Path("late_fault.py").read_text()
 
 
 def test_nothing_is_overwritten(capsys) -> None:
