@@ -13,7 +13,8 @@ from harness.cli.main import run_cli
 from harness.faults import registry
 from harness.report.codec import decode_result
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README, ADAPTERS = ROOT / "README.md", ROOT / "docs" / "adapters.md"
 
 pytestmark = pytest.mark.integration
 
@@ -54,6 +55,35 @@ def test_a_new_system_does_its_duties_and_is_found_out_when_it_does_not(capsys) 
     case = "resent_messages_are_stored_once"
     assert run_cli(["conform", "late_system:SYSTEM", "--only", case]) == 1
     assert f"FAIL           {case}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sound", "spoiled", "first"),
+    [
+        ("enumerate(found)]", "enumerate(found) if (next_pos + index) % 100]", "A1"),
+        (
+            "log.extend(messages[known_count:])",
+            "log.extend(messages[known_count:] if n_first % 7 else [])",
+            "A6",
+        ),
+    ],
+)
+def test_a_new_system_that_loses_is_named_as_the_document_says(
+    sound: str, spoiled: str, first: str
+) -> None:
+    assert spoiled in ADAPTERS.read_text()
+    assert run_cli(["new", "system", "late_system"]) == 0
+    file = Path("late_system.py")
+    text = file.read_text()
+    assert text.count(sound) == 1
+    file.write_text(text.replace(sound, spoiled))
+    assert run_cli(["new", "scenario", "late"]) == 0
+    words = ["run", "./late.py", "--system", "late_system:SYSTEM", "--profile", "smoke"]
+    assert run_cli([*words, "--out", "kept"]) == 1
+    result = decode_result(Path("kept/result.json").read_bytes())
+    assert result.verdict.reason.startswith(f"{first} ")
+    lost = next(check for check in result.checks if check.id == "A1")
+    assert 0 < lost.instances < lost.examined
 
 
 def test_a_new_fault_has_its_effect() -> None:
