@@ -18,7 +18,7 @@ from typing import Any
 from harness.report.story import Story, reader_lane
 
 PAGE_PX = 1_000
-"""As wide as the page has room for; a diagram grows beyond it only where it must."""
+"""What a window of 1,080 px has room for; a diagram grows beyond it only where it must."""
 
 LANE_PX = 128
 ROW_PX = 34

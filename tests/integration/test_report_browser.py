@@ -14,7 +14,8 @@ import pytest
 
 from harness.cli.report import write_report
 from harness.history import records as h
-from harness.report.result import EpochLoads, InboxBuckets, Result, SuiteScenario
+from harness.report.html import Page, run_report
+from harness.report.result import EpochLoads, InboxBuckets, Result, SuiteScenario, Witness
 from harness.report.writer import write_result, write_suite
 from harness.testing import chromium
 from harness.testing import example_results as examples
@@ -128,6 +129,29 @@ def test_a_page_is_drawn_whole_and_complains_of_nothing(
     picture = tmp_path / "picture.png"
     browser.picture(picture)
     assert picture.stat().st_size > 10_000
+
+
+def test_a_desk_shows_a_diagram_of_six_lanes_without_scrolling_it(browser, tmp_path: Path) -> None:
+    said = "a word and another " * 4
+    lanes = [
+        {"record": "fault_marked"}, {"record": "invoked"}, {"record": "stored"},
+        *({"record": "closed", "reader": f"reader-{one}", "cause": said} for one in "abc"),
+    ]  # fmt: skip
+    failed = examples.failed()
+    checks = [
+        msgspec.structs.replace(one, witnesses=[Witness(summary="six", records=lanes)])
+        if one.id == "A1"
+        else one
+        for one in failed.checks
+    ]
+    result = msgspec.structs.replace(failed, checks=checks)
+    page = tmp_path / "wide.html"
+    page.write_text(run_report(Page(label="wide", result=result, series=None, run_dir="x")))
+    browser.show(page.as_uri(), width=DESK_PX, height=900, dark=False)
+    assert browser.ask("document.querySelectorAll('.broken svg .lane').length") == 6
+    assert browser.ask(CUT_OFF) == []
+    room = "document.querySelector('.broken .scroll')"
+    assert browser.ask(f"{room}.scrollWidth") <= browser.ask(f"{room}.clientWidth")
 
 
 def test_the_verdict_is_in_view_at_once_and_so_is_the_claim(browser, pages) -> None:
