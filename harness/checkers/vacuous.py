@@ -52,25 +52,28 @@ class Vacuous:
 def _shortfalls(facts: Facts, resent: int) -> Found:
     index, needs = facts.index, facts.run.requires
     happened = {
-        "acknowledged messages": (facts.totals.ok, needs.sends_ok),
-        "distinct delivered messages": (facts.totals.delivered, needs.delivered),
-        "sender reconnects": (index.reconnects["sender"], needs.sender_reconnects),
-        "receiver reconnects": (index.reconnects["receiver"], needs.receiver_reconnects),
-        "reconnects of every sender": (_least(facts, "sender"), needs.sender_reconnects_each),
-        "reconnects of every receiver": (_least(facts, "receiver"), needs.receiver_reconnects_each),
-        "confirmed resizes": (
+        "acknowledged message{s}": (facts.totals.ok, needs.sends_ok),
+        "distinct delivered message{s}": (facts.totals.delivered, needs.delivered),
+        "sender reconnect{s}": (index.reconnects["sender"], needs.sender_reconnects),
+        "receiver reconnect{s}": (index.reconnects["receiver"], needs.receiver_reconnects),
+        "reconnect{s} of every sender": (_least(facts, "sender"), needs.sender_reconnects_each),
+        "reconnect{s} of every receiver": (
+            _least(facts, "receiver"),
+            needs.receiver_reconnects_each,
+        ),
+        "confirmed resize{s}": (
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
         ),
-        "faults with an effect": (len(effective(facts)), needs.fault_effects),
-        "messages acknowledged after more than one attempt": (resent, needs.resent),
-        "messages waiting in one inbox": (
+        "fault{s} with an effect": (len(effective(facts)), needs.fault_effects),
+        "message{s} acknowledged after more than one attempt": (resent, needs.resent),
+        "message{s} waiting in one inbox": (
             facts.totals.backlog() if needs.backlog else 0,
             needs.backlog,
         ),
     }
     short = [
-        f"{have:,} {what}, {need:,} required"
+        f"{_counted(have, what)}, {need:,} required"
         for what, (have, need) in happened.items()
         if have < need
     ]
@@ -91,10 +94,14 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
 def _told(happened: Mapping[str, tuple[int, int]]) -> list[str]:
     """Return what happened beside what is required, for whoever chooses what to require."""
     return [
-        f"{have:,} {what} ({need:,} required)" if need else f"{have:,} {what}"
+        _counted(have, what) + (f" ({need:,} required)" if need else "")
         for what, (have, need) in happened.items()
         if have or need
     ]
+
+
+def _counted(have: int, what: str) -> str:
+    return f"{have:,} {what.format(s='' if have == 1 else 's')}"
 
 
 def _not_carried_out(facts: Facts) -> list[str]:

@@ -266,6 +266,14 @@ def test_what_happened_is_told_beside_what_is_required() -> None:
     assert "reconnects" not in vacuous.reason
 
 
+def test_what_happened_once_is_told_as_one() -> None:
+    bitten = [*sound(), struck("f1", "link_cut", "edge-core:a")]
+    for needed, told in ((1, "1 fault with an effect (1 required)"),
+                         (2, "1 fault with an effect, 2 required")):  # fmt: skip
+        checks = fold(bitten, run_facts(requires=Requires(fault_effects=needed))).checks
+        assert told in next(check for check in checks if check.id == "D5").reason
+
+
 def struck(fault: str, kind: str, target: str) -> Record:
     return FaultMarked(9, fault, kind, target, "healed", True, {"gone": 1.0})
 
