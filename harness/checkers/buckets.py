@@ -8,6 +8,7 @@ looked at. O(messages log messages).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -41,13 +42,16 @@ def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
     reach=Reach.KEYS,
 )
 def misrouted(facts: Facts) -> Found:
-    """Compare each entry with the route at its epoch's bucket count. Instances are messages."""
+    """Compare each entry with the route at its epoch's bucket count.
+
+    Instances are messages, once per inspection that found them.
+    """
     route = ROUTES.get(facts.run.route)
     if route is None:
         return Found(examined=0, unknown=f"no route {facts.run.route!r} is known")
     examined = instances = 0
     found: list[Clue] = []
-    for table in facts.stored_distinct:
+    for table in facts.stored:
         wrong = _misplaced(table, route) | _other_count(facts, table)
         examined += len(wrong)
         instances += int(wrong.sum())
@@ -74,29 +78,51 @@ def _misplaced(table: StoredTable, route: Route) -> Mask:
 
 
 def _other_count(facts: Facts, table: StoredTable) -> Mask:
-    """Mark entries whose bucket count is not their epoch's.
+    """Mark entries whose bucket count, or epoch, is none that they can have.
 
-    An epoch has one count: that which its confirmed resize gave it, else one that was asked for; of
-    several that were, or if none was, that which its first stored row names.
+    An epoch has one count. Once its resize was confirmed it is that one; until then a crash may
+    undo the resize, and each that had been asked for may be seen, all of one inspection alike. An
+    epoch behind the first has to have been asked for, and so has every one before it.
     """
-    wrong = np.zeros(len(table.counts), dtype=np.bool_)
-    given = {
-        one.epoch: one.bucket_count
+    snapshot = facts.index.inspections.snapshots[table.inspection]
+    asked = _asked_counts(facts, table.inbox, snapshot.ended_ns)
+    confirmed = {
+        one.epoch: (one.t_ns, one.bucket_count)
         for one in facts.index.resizes
         if one.inbox == table.inbox and one.outcome == OK
     }
+    settled = facts.until_of(table.key) < snapshot.asked_ns
+    wrong = np.zeros(len(table.key), dtype=np.bool_)
+    counts, epochs = table.bucket_count, table.epoch
+    for epoch in np.unique(table.row_epoch).tolist():
+        mine = epochs == epoch
+        since_ns, count = confirmed.get(epoch, (NEVER, -1))
+        if since_ns < snapshot.asked_ns:
+            other = counts != count
+        else:
+            other = counts != snapshot.bucket_counts[epoch]
+            if epoch:
+                other |= ~np.isin(counts, sorted(asked[epoch]))
+            # What was settled lies in the epoch as it was confirmed, whenever that was.
+            other |= settled & (counts != count) & (count >= 0)
+        if not _begun(asked, epoch):
+            other = np.ones_like(other)
+        wrong |= mine & other
+    return wrong
+
+
+def _asked_counts(facts: Facts, inbox: str, until_ns: int) -> dict[int, set[int]]:
+    """Return by epoch the bucket counts that were asked for before `until_ns`; -1: ever."""
     asked: dict[int, set[int]] = defaultdict(set)
     for resize in facts.index.resizes_invoked:
-        if resize.inbox == table.inbox:
+        if resize.inbox == inbox and (until_ns < 0 or resize.t_ns <= until_ns):
             asked[resize.expected_epoch + 1].add(resize.bucket_count)
-    first = facts.index.inspections.bucket_counts[facts.index.inbox(table.inbox)]
-    for epoch in np.unique(table.row_epoch).tolist():
-        count = given.get(epoch, first[epoch])
-        other = table.row_bucket_count != count
-        if epoch not in given and count not in asked.get(epoch, {count}):
-            other = np.ones_like(other)
-        wrong |= (table.row_epoch == epoch) & other
-    return np.repeat(wrong, table.counts)
+    return asked
+
+
+def _begun(asked: Mapping[int, set[int]], epoch: int) -> bool:
+    """Return whether an epoch and all before it, but for the first, were asked for."""
+    return all(number in asked for number in range(1, epoch + 1))
 
 
 @check("C2", "DOUBLE-BUCKET", "stored in two places", needs=Promise.BUCKETS, reach=Reach.KEYS)
@@ -146,10 +172,13 @@ def double_bucket(facts: Facts) -> Found:
     reach=Reach.PARTS,
 )
 def bucket_order(facts: Facts) -> Found:
-    """In one (bucket, epoch): bpos rises and pos does not. Instances are messages."""
+    """In one (bucket, epoch) of one inspection: bpos rises and pos does not.
+
+    Instances are messages, once per inspection that found them.
+    """
     examined = instances = 0
     found: list[Clue] = []
-    for table in facts.stored_distinct:
+    for table in facts.stored:
         examined += len(table.pos)
         if _in_order(facts, table):
             continue
@@ -180,7 +209,7 @@ def _in_order(facts: Facts, table: StoredTable) -> bool:
     ends = order[np.append(~together, True)]
     lowest = facts.later.bucket_lowest
     return not lowest or all(
-        end < lowest.get((table.inbox, number, place), NEVER)
+        end < lowest.get((table.inspection, number, place), NEVER)
         for number, place, end in zip(
             epoch[ends].tolist(),
             bucket[ends].tolist(),
@@ -195,7 +224,7 @@ def _behind_later(facts: Facts, group: Column, table: StoredTable) -> Mask:
     lowest = facts.later.bucket_lowest
     _, first, which = np.unique(group, return_index=True, return_inverse=True)
     least = [
-        lowest.get((table.inbox, int(table.epoch[row]), int(table.bucket[row])), NEVER)
+        lowest.get((table.inspection, int(table.epoch[row]), int(table.bucket[row])), NEVER)
         for row in first.tolist()
     ]
     behind: Mask = table.bpos >= column(least)[which]

@@ -32,7 +32,7 @@ def divergent(facts: Facts) -> Found:
     that the log has at its position.
     """
     misplaced = facts.misplaced
-    other_had = facts.until_of(misplaced.held) < misplaced.begun_ns
+    other_had = facts.until_of(misplaced.held) < misplaced.asked_ns
     log = facts.log_and(facts.elsewhere | (misplaced.held >= 0) & other_had)
     begin = log.inbox << KEY_BITS | log.pos
     begins, ends, depth = depths(begin, begin + log.count)

@@ -48,6 +48,9 @@ class Session:
     """One login of a consumer and what it delivered.
 
     Attributes:
+        is_first: No session of the inbox came before it, not even one that was not recorded.
+        marks_are_void: It marked a position as redelivered that cannot have been sent before; so
+            its marks excuse nothing.
         opened: Its `Opened`, once that is known: deliveries may be recorded before.
         first_pos: Position delivered first, -1 for none.
         top_pos: Highest position delivered so far.
@@ -57,13 +60,16 @@ class Session:
     """
 
     __slots__ = (
-        "count", "delivered", "first_pos", "inbox", "jumps", "number", "opened", "reader", "top_pos"
+        "count", "delivered", "first_pos", "inbox", "is_first", "jumps", "marks_are_void", "number",
+        "opened", "reader", "top_pos",
     )  # fmt: skip
 
-    def __init__(self, reader: int, inbox: int, number: int) -> None:
+    def __init__(self, reader: int, inbox: int, number: int, *, is_first: bool) -> None:
         self.reader = reader
         self.inbox = inbox
         self.number = number
+        self.is_first = is_first
+        self.marks_are_void = False
         self.opened: Opened | None = None
         self.first_pos = -1
         self.top_pos = -1
@@ -73,20 +79,32 @@ class Session:
 
 
 class Snapshot:
-    """One inspection of an inbox. `complete` once its end was recorded; `messages` it found.
+    """One inspection of an inbox.
 
-    `begun_ns` is when the first row was recorded; `asked_ns` is before the first was read, -1 where
-    that is not known.
+    Attributes:
+        inbox: Whose.
+        asked_ns: Before its first row was read; -1 where that is not known. When a row was recorded
+            says nothing of that: the row may have been read long before.
+        ended_ns: When its end was recorded; -1 of one that was cut off.
+        messages: How many it found.
+        lowest: Lowest position of each epoch.
+        bucket_counts: Bucket count that the first row of each epoch named.
     """
 
-    __slots__ = ("asked_ns", "begun_ns", "complete", "inbox", "messages")
+    __slots__ = ("asked_ns", "bucket_counts", "ended_ns", "inbox", "lowest", "messages")
 
-    def __init__(self, inbox: int, begun_ns: int) -> None:
+    def __init__(self, inbox: int) -> None:
         self.inbox = inbox
-        self.begun_ns = begun_ns
         self.asked_ns = -1
+        self.ended_ns = -1
         self.messages = 0
-        self.complete = False
+        self.lowest: dict[int, int] = {}
+        self.bucket_counts: dict[int, int] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether it reached its end."""
+        return self.ended_ns >= 0
 
 
 class Oddity:

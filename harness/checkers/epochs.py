@@ -6,6 +6,8 @@ who sends after the change was proven lies in the new one. Judged from what an i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from harness.checkers import clues
@@ -27,11 +29,14 @@ from harness.systems.promises import Promise
     reach=Reach.PARTS,
 )
 def epoch_overlap(facts: Facts) -> Found:
-    """Entry of epoch e at a position above some entry of e' > e. Instances are messages."""
+    """Entry of epoch e at a position above some entry of e' > e, both of one inspection.
+
+    Instances are messages, once per inspection that found them.
+    """
     examined = instances = 0
     found: list[Clue] = []
-    for table in facts.stored_distinct:
-        known = sorted(facts.index.inspections.lowest[facts.index.inbox(table.inbox)].items())
+    for table in facts.stored:
+        known = sorted(facts.index.inspections.snapshots[table.inspection].lowest.items())
         examined += len(table.pos)
         if len(known) == 1:
             continue
@@ -55,21 +60,22 @@ def epoch_overlap(facts: Facts) -> Found:
 def stale_epoch(facts: Facts) -> Found:
     """Look for an m of epoch e with I(m) later than the first proof of e' > e; count messages.
 
-    A proof is the ok of a resize, or U of an entry of e'; a resize that ended unknown is proven by
-    an entry only.
+    A proof is the ok of a resize, or U of an entry of e' that had taken effect before the
+    inspection that found it began; a resize that ended unknown is proven by an entry only.
+    Instances are messages, once per inspection that found them.
     """
     examined = instances = 0
     found: list[Clue] = []
-    for table in facts.stored_distinct:
+    proofs = facts.epoch_proofs
+    for table in facts.stored:
         examined += len(table.pos)
-        resized = _resized(facts, table.inbox)
-        epochs = np.unique(np.concatenate((table.row_epoch, resized[:, 0])))
+        proven = _proven(facts, table.inbox, proofs.get(table.inbox, {}))
+        epochs = np.unique(np.concatenate((table.row_epoch, proven[:, 0])))
         if int(table.row_epoch.min()) == int(epochs[-1]):
             continue
         which = np.searchsorted(epochs, table.epoch)
         proof = np.full(len(epochs), NEVER, dtype=np.int64)
-        np.minimum.at(proof, which, facts.until_of(table.key))
-        np.minimum.at(proof, np.searchsorted(epochs, resized[:, 0]), resized[:, 1])
+        np.minimum.at(proof, np.searchsorted(epochs, proven[:, 0]), proven[:, 1])
         invoked = facts.invoked_at.at(table.key, -1)
         wrong = invoked > _least_above(proof)[which]
         instances += int(wrong.sum())
@@ -87,15 +93,14 @@ def _least_above(values: Column) -> Column:
     return least
 
 
-def _resized(facts: Facts, inbox: str) -> Column:
-    """Return rows (epoch, when its resize was confirmed, or an entry of a later part proved it)."""
+def _proven(facts: Facts, inbox: str, by_entry: Mapping[int, int]) -> Column:
+    """Return rows (epoch, when its resize was confirmed, or an entry proved it)."""
     rows = [
         (resize.epoch, resize.t_ns)
         for resize in facts.index.resizes
         if resize.inbox == inbox and resize.outcome == OK
     ]
-    rows += facts.later.proofs.get(inbox, {}).items()
-    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+    return np.array([*rows, *by_entry.items()], dtype=np.int64).reshape(-1, 2)
 
 
 def _clues(table: StoredTable, wrong: Mask, what: str) -> list[Clue]:
@@ -156,12 +161,12 @@ def resize_loss(facts: Facts) -> Found:
 
 def _moved(facts: Facts) -> Spans:
     """Return what was found elsewhere after a resize that was not over when it was sent."""
-    key, begun_ns = facts.misplaced.key[facts.elsewhere], facts.misplaced.begun_ns[facts.elsewhere]
+    key, asked_ns = facts.misplaced.key[facts.elsewhere], facts.misplaced.asked_ns[facts.elsewhere]
     invoked, inbox = facts.invoked_at.at(key, NEVER), facts.inbox_of(key)
     moved = np.zeros(len(key), dtype=np.bool_)
     for resize in facts.index.resizes_invoked:
         mine = inbox == facts.index.inbox(resize.inbox)
-        since = (resize.t_ns < begun_ns) & (invoked <= _resize_end(facts, resize))
+        since = (resize.t_ns < asked_ns) & (invoked <= _resize_end(facts, resize))
         moved |= mine & since
     return Spans.of(key[moved], key[moved] + 1)
 

@@ -7,7 +7,9 @@ from ok replies. Each property is computed when a check first asks for it, in O(
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -312,6 +314,25 @@ class Facts:
         return distinct(self.stored)
 
     @cached_property
+    def epoch_proofs(self) -> dict[str, dict[int, int]]:
+        """By inbox and epoch when an entry first proved that the epoch had begun.
+
+        An entry proves it by its U, if that lies before the begin of the inspection that found it:
+        what was not settled by then may have been undone by a crash. Later parts are included.
+        """
+        proofs = {inbox: dict(known) for inbox, known in self.later.proofs.items()}
+        for table in self.stored:
+            if len(self.index.inspections.lowest[self.index.inbox(table.inbox)]) == 1:
+                continue
+            until = self.until_of(table.key)
+            settled = until < self.index.inspections.snapshots[table.inspection].asked_ns
+            known = proofs.setdefault(table.inbox, {})
+            for epoch in np.unique(table.epoch[settled]).tolist():
+                first = int(until[settled & (table.epoch == epoch)].min())
+                known[epoch] = min(first, known.get(epoch, first))
+        return proofs
+
+    @cached_property
     def misplaced(self) -> Misplaced:
         """What inspections found where the log has another message, or none that is known."""
         found = [(column([]),) * 4]
@@ -321,9 +342,9 @@ class Facts:
         for table in self.stored:
             held = held_at(holders, place_of(self.index.inbox(table.inbox), table.pos))
             other = np.flatnonzero(held != table.key)
-            begun_ns = self.index.inspections.snapshots[table.inspection].begun_ns
+            asked_ns = self.index.inspections.snapshots[table.inspection].asked_ns
             found.append(
-                (table.key[other], table.pos[other], np.full(len(other), begun_ns), held[other])
+                (table.key[other], table.pos[other], np.full(len(other), asked_ns), held[other])
             )
         return Misplaced(*map(np.concatenate, zip(*found, strict=True)))
 
@@ -334,7 +355,7 @@ class Facts:
         An inspection beside the system may see a commit that is not durable yet, and a crash may
         undo it. What was acknowledged or delivered before lies where it will stay.
         """
-        return self.until_of(self.misplaced.key) < self.misplaced.begun_ns
+        return self.until_of(self.misplaced.key) < self.misplaced.asked_ns
 
     @cached_property
     def places(self) -> Lines:
@@ -364,22 +385,27 @@ class Facts:
         return found
 
     @cached_property
-    def _superseded_ns(self) -> dict[tuple[str, int], int]:
-        found: dict[tuple[str, int], int] = {}
+    def _opened_ns(self) -> dict[str, tuple[list[int], list[int]]]:
+        """By inbox the sessions that opened, rising, and when each or a later one first did."""
+        found: dict[str, tuple[list[int], list[int]]] = {}
         for inbox, events in self.index.session_events.items():
             opened: dict[int, int] = {}
             for event in events:
                 if isinstance(event, Opened):
                     opened.setdefault(event.session, event.t_ns)
-            earliest = NEVER
-            for number in sorted(opened, reverse=True):
-                found[inbox, number] = earliest
-                earliest = min(earliest, opened[number])
+            numbers = sorted(opened)
+            times = [opened[number] for number in reversed(numbers)]
+            found[inbox] = numbers, list(accumulate(times, min))[::-1]
         return found
 
     def superseded_ns(self, inbox: str, session: int) -> int:
-        """Return when a session with a higher number was first known to be open; NEVER if not."""
-        return self._superseded_ns.get((inbox, session), NEVER)
+        """Return when a session with a higher number was first known to be open; NEVER if not.
+
+        The session's own login need not be known: it may have been cut off behind the answer.
+        """
+        numbers, times = self._opened_ns.get(inbox, ([], []))
+        at = bisect_right(numbers, session)
+        return times[at] if at < len(times) else NEVER
 
     @cached_property
     def from_start(self) -> list[bool]:

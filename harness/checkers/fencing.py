@@ -7,11 +7,11 @@ that it names is in force. Both are fencing tokens (Kleppmann, "How to do distri
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.history.records import OK, AckCompleted
+from harness.history.records import OK, AckCompleted, ResizeCompleted, ResizeInvoked
 from harness.systems.promises import Promise
 
 
@@ -75,31 +75,79 @@ def late_ack(facts: Facts) -> Found:
 def stale_resize(facts: Facts) -> Found:
     """Each confirmed resize begins the epoch right behind the expected one, and no two the same.
 
-    So a request that is repeated, or that was long under way, cannot undo a later one. Instances
-    are confirmed resizes.
+    The epoch that it expected must have been able to be in force: it was asked for before the
+    answer came, and no later one had been confirmed when this one was asked for. So a request that
+    is repeated, or that was long under way, cannot undo a later one, also where the answer to the
+    first request was lost. Instances are confirmed resizes.
     """
     if not facts.index.resizes_invoked:
         return Found(examined=0, not_applicable="no inbox was resized")
     confirmed = [resize for resize in facts.index.resizes if resize.outcome == OK]
+    asked_ns = _asked_ns(facts)
     begun: dict[str, set[int]] = defaultdict(set)
     found: list[Clue] = []
     instances = 0
-    for resize in confirmed:
-        if resize.epoch == resize.expected_epoch + 1 and resize.epoch not in begun[resize.inbox]:
-            begun[resize.inbox].add(resize.epoch)
+    for resize, resize_asked_ns in zip(facts.index.resizes, asked_ns, strict=True):
+        if resize.outcome != OK:
+            continue
+        inbox, expected = resize.inbox, resize.expected_epoch
+        later = [
+            other.epoch
+            for other in confirmed
+            if other.inbox == inbox and other.t_ns < resize_asked_ns and other.epoch > expected
+        ]
+        fresh = resize.epoch == expected + 1 and resize.epoch not in begun[inbox]
+        begun[inbox].add(resize.epoch)
+        if fresh and not later and _may_be_in_force(facts, resize):
             continue
         instances += 1
         if len(found) < WITNESSES_MAX:
+            why = f"epoch {max(later)} had been confirmed before" if later else ""
             found.append(
                 Clue(
                     summary=(
-                        f"a change of {resize.inbox} to {resize.bucket_count} buckets expected "
-                        f"epoch {resize.expected_epoch} and was confirmed as epoch {resize.epoch}"
+                        f"a change of {inbox} to {resize.bucket_count} buckets expected epoch "
+                        f"{expected} and was confirmed as epoch {resize.epoch}"
+                        + (f", though {why}" if why else "")
                     ),
-                    inbox=resize.inbox,
+                    inbox=inbox,
                     pos=resize.pos_first,
                     record=resize,
                 )
             )
     unknown = "" if confirmed else "no resize was confirmed"
     return Found(examined=len(confirmed), instances=instances, clues=found, unknown=unknown)
+
+
+def _asked_ns(facts: Facts) -> list[int]:
+    """Return for each answer to a resize when it was asked for, at the earliest.
+
+    Of several requests for the same that are under way at once, nobody knows which an answer
+    belongs to: then the earliest counts.
+    """
+    events: list[ResizeInvoked | ResizeCompleted] = sorted(
+        [*facts.index.resizes_invoked, *facts.index.resizes], key=lambda event: event.t_ns
+    )
+    earliest: dict[tuple[str, int, int], int] = {}
+    pending: Counter[tuple[str, int, int]] = Counter()
+    asked_ns = []
+    for event in events:
+        which = (event.inbox, event.expected_epoch, event.bucket_count)
+        if isinstance(event, ResizeInvoked):
+            if not pending[which]:
+                earliest[which] = event.t_ns
+            pending[which] += 1
+        else:
+            asked_ns.append(earliest.get(which, -1))
+            pending[which] = max(0, pending[which] - 1)
+    return asked_ns
+
+
+def _may_be_in_force(facts: Facts, resize: ResizeCompleted) -> bool:
+    """Return whether every epoch up to the expected one was asked for before this answer."""
+    asked = {
+        one.expected_epoch + 1
+        for one in facts.index.resizes_invoked
+        if one.inbox == resize.inbox and one.t_ns <= resize.t_ns
+    }
+    return all(epoch in asked for epoch in range(1, resize.expected_epoch + 1))

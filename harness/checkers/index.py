@@ -110,6 +110,8 @@ class Index:
         self.lineage_delivered: list[GrowingSet] = []
         self.lineage_top: list[int] = []
         self._session_of: dict[tuple[str, str, int], Session] = {}
+        self._visited: set[int] = set()
+        """Inboxes that had a session."""
         self._look_in = self.ranges.look_records
         self._passed = 0
         self._weighed_at = 0
@@ -355,7 +357,9 @@ class Index:
         elif pos > top + 1:
             session.jumps.append((top + 1, pos))
         fresh = session.delivered.add(pos, end)
-        if pos <= top and not record.redelivered:
+        if record.redelivered and session.is_first and fresh == [(pos, end)]:
+            session.marks_are_void = True
+        if pos <= top and (not record.redelivered or session.marks_are_void):
             self.steps_back.add(min(end, top + 1) - pos, record)
             repeated = end - pos - sum(stop - begin for begin, stop in fresh)
             if repeated:
@@ -379,7 +383,11 @@ class Index:
     def _session(self, reader: str, inbox: str, number: int) -> Session:
         session = self._session_of.get((reader, inbox, number))
         if session is None:
-            session = Session(self.lineage(reader, inbox), self.inbox(inbox), number)
+            place = self.inbox(inbox)
+            # Below 2 no number is left for a session that was cut off before it was recorded.
+            is_first = number < 2 and place not in self._visited
+            self._visited.add(place)
+            session = Session(self.lineage(reader, inbox), place, number, is_first=is_first)
             self._session_of[reader, inbox, number] = session
             self.sessions.append(session)
         return session

@@ -18,9 +18,8 @@ class Inspections:
 
     Attributes:
         snapshots: Every inspection of an inbox.
-        lowest: Lowest stored position per inbox and epoch.
-        highest: Highest stored position per inbox and epoch.
-        bucket_counts: Bucket count that the first row of each epoch named, per inbox and epoch.
+        lowest: Lowest stored position per inbox and epoch, over all inspections.
+        highest: Highest stored position per inbox and epoch, over all inspections.
         misnumbered: Records whose numbers make no sense, counted with those of the index.
     """
 
@@ -35,7 +34,6 @@ class Inspections:
         self.snapshots: list[Snapshot] = []
         self.lowest: dict[int, dict[int, int]] = {}
         self.highest: dict[int, dict[int, int]] = {}
-        self.bucket_counts: dict[int, dict[int, int]] = {}
         self.misnumbered = misnumbered
         self._ranges = ranges
         self._inbox = inbox
@@ -71,7 +69,7 @@ class Inspections:
         number = self._open.get(record.inbox)
         if number is None:
             number = self._open[record.inbox] = len(self.snapshots)
-            self.snapshots.append(Snapshot(self._inbox(record.inbox), record.t_ns))
+            self.snapshots.append(Snapshot(self._inbox(record.inbox)))
         return self.snapshots[number]
 
     def put(self) -> None:
@@ -100,7 +98,7 @@ class Inspections:
         number = self._open.get(inbox, -1)
         lowest = self.lowest.setdefault(self._inbox(inbox), {})
         highest = self.highest.setdefault(self._inbox(inbox), {})
-        counts = self.bucket_counts.setdefault(self._inbox(inbox), {})
+        snapshot = self.snapshots[number]
         at = 0
         for record in records:
             count = len(record.positions) // 8
@@ -116,8 +114,9 @@ class Inspections:
                     count,
                 )
             )
-            counts.setdefault(record.epoch, record.bucket_count)
+            snapshot.bucket_counts.setdefault(record.epoch, record.bucket_count)
             low = int(message[at : at + count, 1].min())
+            snapshot.lowest[record.epoch] = min(low, snapshot.lowest.get(record.epoch, low))
             lowest[record.epoch] = min(low, lowest.get(record.epoch, low))
             high = int(message[at : at + count, 1].max())
             highest[record.epoch] = max(high, highest.get(record.epoch, high))
@@ -138,6 +137,6 @@ class Inspections:
         """Take the end of an inspection."""
         self.put()
         snapshot = self._snapshot(record)
-        snapshot.complete = True
+        snapshot.ended_ns = record.t_ns
         snapshot.asked_ns = record.t_invoked_ns
         del self._open[record.inbox]

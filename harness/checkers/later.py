@@ -32,12 +32,12 @@ class _Behind:
     Attributes:
         ok_ns: Per stream the first ok of a message with a known position.
         until_ns: Per inbox the least U.
-        bucket_lowest: Lowest position per (inbox, epoch, bucket) within its bucket.
+        bucket_lowest: Lowest position per (inspection, epoch, bucket) within its bucket.
     """
 
     ok_ns: Column = field(default_factory=lambda: column([]))
     until_ns: Column = field(default_factory=lambda: column([]))
-    bucket_lowest: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    bucket_lowest: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def and_of(self, facts: Facts) -> _Behind:
         """Return the same with a part that was judged."""
@@ -47,7 +47,7 @@ class _Behind:
         until_ns = _grown(self.until_ns, len(facts.index.inboxes), NEVER)
         np.minimum.at(until_ns, pieces.lines.inbox, pieces.until)
         lowest = dict(self.bucket_lowest)
-        for table in facts.stored_distinct:
+        for table in facts.stored:
             for which, low in _lowest(table):
                 lowest[which] = min(low, lowest.get(which, low))
         return _Behind(ok_ns=ok_ns, until_ns=until_ns, bucket_lowest=lowest)
@@ -74,8 +74,8 @@ class Later:
         return _at(self._behind.until_ns, inboxes, NEVER)
 
     @property
-    def bucket_lowest(self) -> dict[tuple[str, int, int], int]:
-        """Lowest position per (inbox, epoch, bucket) within its bucket, behind this part."""
+    def bucket_lowest(self) -> dict[tuple[int, int, int], int]:
+        """Lowest position per (inspection, epoch, bucket) within its bucket, behind this part."""
         return self._behind.bucket_lowest
 
     def sent_end(self, streams: int) -> Column:
@@ -100,28 +100,18 @@ class Later:
             self._behind = self._behind_next
         self._sent_end = facts.sent_end
         self._read_last, self._read_invoked_ns = facts.read_last
-        for table in facts.stored_distinct:
-            self._take_proofs(facts, table)
-
-    def _take_proofs(self, facts: Facts, table: StoredTable) -> None:
-        if len(facts.index.inspections.lowest[facts.index.inbox(table.inbox)]) == 1:
-            return
-        until = facts.until_of(table.key)
-        proofs = self.proofs.setdefault(table.inbox, {})
-        for number in np.unique(table.row_epoch).tolist():
-            first = int(until[table.epoch == number].min())
-            proofs[number] = min(first, proofs.get(number, first))
+        self.proofs = facts.epoch_proofs
 
 
-def _lowest(table: StoredTable) -> Iterator[tuple[tuple[str, int, int], int]]:
-    """Yield each (inbox, epoch, bucket) and its lowest position within the bucket."""
+def _lowest(table: StoredTable) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """Yield each (inspection, epoch, bucket) and its lowest position within the bucket."""
     epoch, bucket, bpos = table.row_epoch, table.row_bucket, table.row_bpos
     order = np.lexsort((bpos, bucket, epoch))
     fresh = np.ones(len(order), dtype=np.bool_)
     e, b = epoch[order], bucket[order]
     fresh[1:] = (e[1:] != e[:-1]) | (b[1:] != b[:-1])
     for row in order[fresh].tolist():
-        yield (table.inbox, int(epoch[row]), int(bucket[row])), int(bpos[row])
+        yield (table.inspection, int(epoch[row]), int(bucket[row])), int(bpos[row])
 
 
 def _at(values: Column, places: Column, default: int) -> Column:

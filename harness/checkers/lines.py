@@ -53,13 +53,13 @@ class Misplaced:
 
     Attributes:
         key, pos: The messages, and where they are stored.
-        begun_ns: When the inspection began.
+        asked_ns: When the inspection began, -1 where it does not say.
         held: The message that the log has at this position instead, -1 for none.
     """
 
     key: Column
     pos: Column
-    begun_ns: Column
+    asked_ns: Column
     held: Column
 
 

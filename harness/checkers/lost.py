@@ -14,7 +14,9 @@ import numpy as np
 from harness.checkers import clues
 from harness.checkers.check import Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import KEY_BITS, NEVER, Spans, split
+from harness.checkers.intervals import KEY_BITS, NEVER, Spans, column, split
+from harness.checkers.resume import FROM_CURSOR
+from harness.history.records import Opened
 from harness.systems.promises import Promise
 
 
@@ -75,7 +77,7 @@ def missing_middle(facts: Facts) -> tuple[int, Spans]:
     streams = np.flatnonzero(last_key >= 0)
     below = Spans(streams << KEY_BITS, last_key[streams] + 1)
     passed = facts.ok.both(below)
-    missing = passed.minus(facts.canonical_reads)
+    missing = passed.minus(facts.canonical_reads).minus(_left_to_others(facts))
     if facts.promised(Promise.FIFO_PIPELINED):
         return passed.count, missing
     _, begins, ends = split(missing.begins, missing.ends, facts.ok_at.cuts)
@@ -85,6 +87,43 @@ def missing_middle(facts: Facts) -> tuple[int, Spans]:
     return passed.count, Spans(begins[sure], ends[sure])
 
 
+def _left_to_others(facts: Facts) -> Spans:
+    """Return what canonical readers need not have: what others had acknowledged for them.
+
+    Readers of one inbox share its cursor. One that leaves its place to the cursor begins behind
+    what another has acknowledged; whether it begins too far is A12's question.
+    """
+    reader_of = facts.canonical
+    top: dict[int, int] = {}
+    key, end = [column([])], [column([])]
+    log = facts.log
+    for session in facts.index.sessions:
+        reader, opened = session.reader, session.opened
+        upto = top.get(reader, -1)
+        top[reader] = max(upto, session.top_pos)
+        if reader_of[session.inbox] != reader or opened is None or opened.from_pos != FROM_CURSOR:
+            continue
+        stop = min(opened.next_pos, _tried_by_others(facts, reader, opened) + 1)
+        if stop <= upto + 1:
+            continue
+        mine = log.inbox == session.inbox
+        begins = log.key + np.maximum(upto + 1 - log.pos, 0)
+        ends = np.minimum(log.end, log.key + stop - log.pos)
+        mine &= begins < ends
+        key.append(begins[mine])
+        end.append(ends[mine])
+    return Spans.of(np.concatenate(key), np.concatenate(end))
+
+
+def _tried_by_others(facts: Facts, reader: int, opened: Opened) -> int:
+    """Return the highest position that others had tried to acknowledge when a session opened."""
+    inbox = facts.index.inbox(opened.inbox)
+    lineage, _, upto, t_ns = facts.index.acks_invoked.columns()
+    inboxes = column([of for _, of in facts.index.readers])
+    theirs = (inboxes[lineage] == inbox) & (lineage != reader) & (t_ns < opened.t_ns)
+    return int(upto[theirs].max(initial=-1))
+
+
 @check(
     "A2",
     "MISSING-MIDDLE",
@@ -92,7 +131,11 @@ def missing_middle(facts: Facts) -> tuple[int, Spans]:
     reach=Reach.KEYS,
 )
 def passed_by(facts: Facts) -> Found:
-    """OK(n), C(n) < I(n') or FIFO promised, n' delivered by the canonical reader, n not by it."""
+    """OK(n), C(n) < I(n') or FIFO promised, n' delivered by the canonical reader, n not by it.
+
+    What another reader of the inbox had acknowledged before a login that left its place to the
+    cursor is not asked of the canonical one.
+    """
     examined, missing = missing_middle(facts)
     return Found(
         examined=examined,

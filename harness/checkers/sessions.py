@@ -1,7 +1,9 @@
 """A8, A10, A11, B7: does a session deliver every position once, and in order?
 
-Redelivery is legal for at-least-once delivery if it is marked as such. What a session delivered is
-kept as intervals while the records pass, so the cost is O(1) amortised per record.
+Redelivery is legal for at-least-once delivery if it is marked as such. A session that marks what
+cannot have been sent before, because it is the inbox's first and had not delivered it itself, marks
+at will: then its marks excuse nothing. What a session delivered is kept as intervals while the
+records pass, so the cost is O(1) amortised per record.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from harness.systems.promises import Promise
     reach=Reach.ONCE,
 )
 def dup_session(facts: Facts) -> Found:
-    """Instances are deliveries of a position that the session had delivered before."""
+    """Instances are deliveries of a position that the session had delivered before, unmarked."""
     return _found(facts, facts.index.repeats, "delivered again, unmarked, positions from")
 
 

@@ -29,7 +29,8 @@ def unstored(facts: Facts) -> Found:
     """Look for m in L with U(m) before a complete inspection of its inbox that lacks m.
 
     Where the store drops what was acknowledged, only what lies behind every acknowledgement that
-    was tried is looked for. Instances are messages, once per inspection that lacks them.
+    was tried before the inspection ended is looked for. Instances are messages, once per inspection
+    that lacks them.
     """
     snapshots = facts.index.inspections.snapshots
     found_keys = {table.inspection: table.key for table in facts.stored}
@@ -46,7 +47,8 @@ def unstored(facts: Facts) -> Found:
         settled = (lines.inbox == snapshot.inbox) & (pieces.until < snapshot.asked_ns)
         begin, end, pos = lines.key[settled], lines.end[settled], lines.pos[settled]
         if cursors is not None:
-            dropped = cursors.before(inbox, facts.index.last_ns + 1)
+            # What was acknowledged behind its end explains nothing that it did not find.
+            dropped = cursors.before(inbox, snapshot.ended_ns + 1)
             begin = begin + np.maximum(dropped + 1 - pos, 0)
             begin, end = begin[begin < end], end[begin < end]
         expected = Spans.of(begin, end)

@@ -52,6 +52,7 @@ class _Inbox:
     sessions: int = 0
     readers: dict[str, tuple[int, int]] = field(default_factory=dict)
     acked: int = -1
+    epoch: int = 0
 
 
 class Scribbler:
@@ -81,12 +82,17 @@ class Scribbler:
             self._tick()
             step = self.rng.choices(list(steps), list(steps.values()))[0]
             step(self.rng.choice(self.inboxes))
-        inspected = self.rng.choice(("no", "no", "no", "before", "after"))
-        if inspected == "before":
+        inspected = self.rng.choice(("no", "no", "no", "before", "after", "twice"))
+        if inspected in ("before", "twice"):
             self._inspect()
+        if inspected == "twice":
+            for _ in range(self.rng.randint(1, 12)):
+                self._tick()
+                step = self.rng.choices(list(steps), list(steps.values()))[0]
+                step(self.rng.choice(self.inboxes))
         if self.rng.random() < 0.7:
             self._finish()
-        if inspected == "after":
+        if inspected in ("after", "twice"):
             self._inspect()
         return in_order(self.records)
 
@@ -228,12 +234,21 @@ class Scribbler:
         for inbox in self.inboxes:
             self._store(inbox)
 
+    def _resize(self, inbox: _Inbox) -> None:
+        expected = inbox.epoch if not self._bad() else self.rng.randint(0, 3)
+        count = self.rng.choice((2, 2, 3))
+        self.records.append(ResizeInvoked(self._tick(), inbox.name, expected, count))
+        outcome = self.rng.choice(("ok", "ok", "info"))
+        if outcome == "ok" or self.rng.random() < 0.5:
+            inbox.epoch = expected + 1
+        epoch = expected + 1 if not self._bad() else self.rng.randint(0, 3)
+        self.records.append(
+            ResizeCompleted(self._tick(), inbox.name, expected, count, outcome, epoch, 0, "")
+        )
+
     def _store(self, inbox: _Inbox) -> None:
-        if self.rng.random() < 0.5:
-            asked = ResizeInvoked(self._tick(), inbox.name, 0, 2)
-            outcome = self.rng.choice(("ok", "info"))
-            done = ResizeCompleted(self._tick(), inbox.name, 0, 2, outcome, 1, 0, "")
-            self.records += [asked, done]
+        while self.rng.random() < 0.5:
+            self._resize(inbox)
             if self.rng.random() < 0.5:
                 self._invoke(inbox)
                 self._place(inbox)
@@ -288,6 +303,7 @@ class WrittenHistory:
         says: What happens in it, in a sentence.
         records: The history.
         without: Promises that its system does not make.
+        trims: Whether its store drops what was acknowledged.
         found: Instances of every anomaly that it holds, also of others than `check_id`.
     """
 
@@ -296,6 +312,7 @@ class WrittenHistory:
     says: str
     records: list[Record]
     without: frozenset[Promise]
+    trims: bool
     found: dict[str, int]
 
 
@@ -315,6 +332,7 @@ def read_written(path: Path) -> WrittenHistory:
         says=text["says"],
         records=msgspec.convert(rows, list[Record]),
         without=frozenset(map(Promise, text.get("without", []))),
+        trims=text.get("trims", False),
         found=text["found"],
     )
 

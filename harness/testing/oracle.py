@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from harness.history.records import (
     PhaseMarked,
     Record,
     ResizeCompleted,
+    ResizeInvoked,
     Stored,
     StoredEnd,
 )
@@ -40,6 +42,8 @@ class _Login:
     opened: Opened | None = None
     positions: list[int] = field(default_factory=list)
     jumped: list[int] = field(default_factory=list)
+    is_first: bool = False
+    lied: bool = False
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     failed = {m for m, said in world.outcomes.items() if set(said) == {"fail"}}
     unknown = set(world.invoked) - ok - failed
     found["A1"] = sum(m not in delivered for m in ok if m[1] in drained)
-    found["A2"] = _missing_middle(world, fifo)
+    found["A2"] = _missing_middle(records, world, fifo)
     found["A4"] = len(failed & delivered)
     found["B6"] = _disagreements(world)
     found["D1"] = len(unknown - delivered)
@@ -92,7 +96,8 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found |= _log_order(world)
     found |= _places(records, world)
     found |= _resumption(records, world, run)
-    found |= _stored(records, world)
+    found |= _stored(records, world, run)
+    found |= _fencing(records)
     return found
 
 
@@ -103,7 +108,8 @@ def _walk(records: Sequence[Record], run: RunFacts) -> _World:
 
     def login(reader: str, inbox: str, number: int) -> _Login:
         if (reader, inbox, number) not in open_logins:
-            open_logins[reader, inbox, number] = _Login(reader, inbox)
+            is_first = number < 2 and all(other.inbox != inbox for other in world.logins)
+            open_logins[reader, inbox, number] = _Login(reader, inbox, is_first=is_first)
             world.logins.append(open_logins[reader, inbox, number])
         return open_logins[reader, inbox, number]
 
@@ -140,6 +146,11 @@ def _deliver(
 ) -> tuple[set[int], int]:
     had, top_ever = seen
     pos = record.pos_first
+    span = range(pos, pos + sum(part.count for part in record.runs))
+    # Marked, and nobody can have been sent it before.
+    session.lied |= (
+        record.redelivered and session.is_first and not set(span) & set(session.positions)
+    )
     for part in record.runs:
         phantom = False
         for i in range(part.count):
@@ -153,7 +164,7 @@ def _deliver(
             top = max(session.positions, default=pos - 1)
             if pos > top + 1:
                 session.jumped += range(top + 1, pos)
-            if not record.redelivered:
+            if not record.redelivered or session.lied:
                 world.count["A8"] += pos in session.positions
                 world.count["A10"] += pos <= top and bool(session.positions)
             session.positions.append(pos)
@@ -212,7 +223,7 @@ def _read_upto(world: _World, reader: str, inbox: str) -> int:
     return upto
 
 
-def _missing_middle(world: _World, fifo: bool) -> int:
+def _missing_middle(records: Sequence[Record], world: _World, fifo: bool) -> int:
     canonical: dict[str, str] = {}
     for login in world.logins:
         canonical.setdefault(login.inbox, login.reader)
@@ -222,11 +233,36 @@ def _missing_middle(world: _World, fifo: bool) -> int:
         if reader is None or not _from_start(world, reader, m[1]):
             continue
         read = world.by_reader[reader, m[1]]
+        excused = _left_to_others(records, world, reader, m[1])
+        if any((pos, m) in world.log for pos in excused):
+            continue
         missing += m not in read and any(
             o[:2] == m[:2] and o[2] > m[2] and (fifo or ok < world.invoked[o])
             for o in read.keys() & set(world.invoked)
         )
     return missing
+
+
+def _left_to_others(records: Sequence[Record], world: _World, reader: str, inbox: str) -> set[int]:
+    """Return the positions that a reader's logins by the cursor left out, as others allow."""
+    left: set[int] = set()
+    top = -1
+    for login in world.logins:
+        if (login.reader, login.inbox) != (reader, inbox):
+            continue
+        opened = login.opened
+        if opened is not None and opened.from_pos == -2:
+            tried = [
+                r.upto
+                for r in records
+                if isinstance(r, AckInvoked)
+                and r.inbox == inbox
+                and r.reader != reader
+                and r.t_ns < opened.t_ns
+            ]
+            left |= set(range(top + 1, min(opened.next_pos, max(tried, default=-1) + 1)))
+        top = max([top, *login.positions])
+    return left
 
 
 def _disagreements(world: _World) -> int:
@@ -313,6 +349,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
         resume = opened.from_pos if named else confirmed
         found["A13"] += opened.next_pos <= resume
         last = opened.from_pos if named else attempted
+        if named and run.trims:
+            last = max(last, attempted)
         begin = login.positions[0] if login.positions else opened.next_pos
         found["A12"] += skipped(login.inbox, range(last + 1, begin))
     return found
@@ -321,10 +359,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
 def _fenced_off(records: Sequence[Record], ack: AckInvoked, run: RunFacts) -> bool:
     """Return whether an acknowledgement came from a session known to be superseded before."""
     logins = [r for r in records if isinstance(r, Opened) and r.inbox == ack.inbox]
-    return (
-        Promise.FENCING in run.promises
-        and any(login.session == ack.session for login in logins)
-        and any(login.session > ack.session and login.t_ns < ack.t_ns for login in logins)
+    return Promise.FENCING in run.promises and any(
+        login.session > ack.session and login.t_ns < ack.t_ns for login in logins
     )
 
 
@@ -335,89 +371,181 @@ class _Entry:
     bpos: int
     epoch: int
     bucket: int
+    bucket_count: int
 
 
-def _entries(records: Sequence[Record]) -> list[_Entry]:
+@dataclass(slots=True)
+class _Inspection:
+    """What one inspection of an inbox found; `asked` and `ended` are infinite if not known."""
+
+    inbox: str
+    entries: list[_Entry] = field(default_factory=list)
+    asked: float = -math.inf
+    ended: float = math.inf
+    complete: bool = False
+
+
+def _inspections(records: Sequence[Record]) -> list[_Inspection]:
+    found: list[_Inspection] = []
+    under_way: dict[str, _Inspection] = {}
+    for row in records:
+        if not isinstance(row, Stored | StoredEnd):
+            continue
+        if row.inbox not in under_way:
+            under_way[row.inbox] = _Inspection(row.inbox)
+            found.append(under_way[row.inbox])
+        if isinstance(row, Stored):
+            under_way[row.inbox].entries += _entries(row)
+        else:
+            ended = under_way.pop(row.inbox)
+            ended.complete, ended.ended = True, row.t_ns
+            ended.asked = row.t_invoked_ns if row.t_invoked_ns >= 0 else -math.inf
+    return found
+
+
+def _entries(row: Stored) -> list[_Entry]:
+    columns = (np.frombuffer(column, "<u8") for column in (row.producers, row.ns, row.positions))
     return [
-        _Entry((int(p), row.inbox, int(n)), int(pos), row.bpos_first + i, row.epoch, row.bucket)
-        for row in records
-        if isinstance(row, Stored)
-        for i, (p, n, pos) in enumerate(
-            zip(
-                np.frombuffer(row.producers, "<u8"),
-                np.frombuffer(row.ns, "<u8"),
-                np.frombuffer(row.positions, "<u8"),
-                strict=True,
-            )
+        _Entry(
+            (int(p), row.inbox, int(n)), int(pos), row.bpos_first + i, row.epoch, row.bucket,
+            row.bucket_count,
         )
-    ]
+        for i, (p, n, pos) in enumerate(zip(*columns, strict=True))
+    ]  # fmt: skip
 
 
 def _places(records: Sequence[Record], world: _World) -> dict[str, int]:
-    """A6 and A7: over the log, and over what one inspection found of what was settled before it."""
-    begun: dict[str, float] = {}
-    for row in records:
-        if isinstance(row, Stored):
-            begun.setdefault(row.inbox, row.t_ns)
+    """A6 and A7: over the log, and over what inspections found of what was settled before them."""
     at: dict[tuple[str, int], set[Message]] = defaultdict(set)
     positions: dict[Message, set[int]] = defaultdict(set)
     for pos, m in world.log:
         at[m[1], pos].add(m)
         positions[m].add(pos)
-    settled = {m for m in {*world.ok, *world.first} if world.until(m) < begun.get(m[1], 0)}
     logged = {place: set(held) for place, held in at.items()}
-    for entry in _entries(records):
-        held = logged.get((entry.m[1], entry.pos), set())
-        if entry.m in settled or held & settled:
-            at[entry.m[1], entry.pos].add(entry.m)
-        if entry.m in settled:
-            positions[entry.m].add(entry.pos)
+    for inspection in _inspections(records):
+        settled = {m for m in {*world.ok, *world.first} if world.until(m) < inspection.asked}
+        for entry in inspection.entries:
+            held = logged.get((entry.m[1], entry.pos), set())
+            if entry.m in settled or held & settled:
+                at[entry.m[1], entry.pos].add(entry.m)
+            if entry.m in settled:
+                positions[entry.m].add(entry.pos)
     return {
         "A6": sum(len(held) > 1 for held in at.values()),
         "A7": sum(len(where) > 1 for where in positions.values()),
     }
 
 
-def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
-    """Judge one inspection; the random histories hold no second one."""
-    entries = _entries(records)
-    proofs: list[tuple[str, int, float]] = [
-        (e.m[1], e.epoch, world.until(e.m)) for e in entries if e.m in world.invoked
+def _stored(records: Sequence[Record], world: _World, run: RunFacts) -> dict[str, int]:
+    """Judge each inspection by itself, but for the epochs that others have proven."""
+    found = dict.fromkeys(("C2", "C3", "C4", "C5", "C8"), 0)
+    inspections = _inspections(records)
+    proofs = [
+        (e.m[1], e.epoch, world.until(e.m))
+        for inspection in inspections
+        for e in inspection.entries
+        if e.m in world.invoked and world.until(e.m) < inspection.asked
     ]
-    proofs += [
-        (r.inbox, r.epoch, r.t_ns)
-        for r in records
-        if isinstance(r, ResizeCompleted) and r.outcome == "ok"
-    ]
-
-    def of_inbox(e: _Entry) -> list[_Entry]:
-        return [o for o in entries if o.m[1] == e.m[1]]
-
-    asked = {r.inbox: r.t_invoked_ns for r in records if isinstance(r, StoredEnd)}
-    stored = {e.m for e in entries}
-    return {
-        "C8": sum(
-            m not in stored and world.until(m) < asked.get(m[1], -1)
-            for m in {m for _, m in world.log if m in world.invoked}
-        ),
-        "C2": sum(sum(o.m == m for o in entries) > 1 for m in {e.m for e in entries}),
-        "C3": sum(
+    proofs += [(r.inbox, r.epoch, r.t_ns) for r in _confirmed(records)]
+    for inspection in inspections:
+        entries = inspection.entries
+        stored = {e.m for e in entries}
+        dropped = _may_be_dropped(records, inspection, run)
+        found["C8"] += sum(
+            m[1] == inspection.inbox
+            and inspection.complete
+            and m not in stored
+            and world.until(m) < inspection.asked
+            for m in {m for pos, m in world.log if m in world.invoked and pos > dropped}
+        )
+        found["C2"] += sum(sum(o.m == m for o in entries) > 1 for m in stored)
+        found["C3"] += sum(
             any(
                 (o.epoch, o.bucket) == (e.epoch, e.bucket)
                 and ((o.bpos < e.bpos and o.pos >= e.pos) or (o.bpos == e.bpos and o.pos != e.pos))
-                for o in of_inbox(e)
+                for o in entries
             )
             for e in entries
-        ),
-        "C4": sum(any(o.epoch > e.epoch and o.pos < e.pos for o in of_inbox(e)) for e in entries),
-        "C5": sum(
+        )
+        found["C4"] += sum(
+            any(o.epoch > e.epoch and o.pos < e.pos for o in entries) for e in entries
+        )
+        found["C5"] += sum(
             any(
                 inbox == e.m[1] and epoch > e.epoch and t < world.invoked.get(e.m, -1)
                 for inbox, epoch, t in proofs
             )
             for e in entries
-        ),
+        )
+    return found
+
+
+def _may_be_dropped(records: Sequence[Record], inspection: _Inspection, run: RunFacts) -> int:
+    """Return up to which position the store may lack messages: what was acknowledged by its end."""
+    if not run.trims:
+        return -1
+    tried = [
+        r.upto
+        for r in records
+        if isinstance(r, AckInvoked)
+        and r.inbox == inspection.inbox
+        and r.t_ns <= inspection.ended
+        and not _fenced_off(records, r, run)
+    ]
+    return max(tried, default=-1)
+
+
+def _confirmed(records: Sequence[Record]) -> list[ResizeCompleted]:
+    return [r for r in records if isinstance(r, ResizeCompleted) and r.outcome == "ok"]
+
+
+def _fencing(records: Sequence[Record]) -> dict[str, int]:
+    """A14 and C7: what came too late, and was confirmed all the same."""
+    logins = [r for r in records if isinstance(r, Opened)]
+    late = 0
+    for done in records:
+        if not isinstance(done, AckCompleted) or done.outcome != "ok":
+            continue
+        asked = [
+            r.t_ns
+            for r in records
+            if isinstance(r, AckInvoked)
+            and (r.reader, r.inbox, r.session, r.upto)
+            == (done.reader, done.inbox, done.session, done.upto)
+        ]
+        late += bool(asked) and any(
+            login.inbox == done.inbox and login.session > done.session and login.t_ns < asked[0]
+            for login in logins
+        )
+    return {
+        "A14": late,
+        "C7": sum(map(partial(_is_stale, records), range(len(_confirmed(records))))),
     }
+
+
+def _is_stale(records: Sequence[Record], number: int) -> bool:
+    """Say whether the epoch that a confirmed resize expected cannot have been in force.
+
+    Requests for the same never overlap here, so an answer is that of the last request before it.
+    """
+    confirmed = _confirmed(records)
+    resize = confirmed[number]
+    mine = [r for r in confirmed if r.inbox == resize.inbox]
+    asked = [r for r in records if isinstance(r, ResizeInvoked) and r.inbox == resize.inbox]
+    which = (resize.expected_epoch, resize.bucket_count)
+    requests = [
+        r.t_ns
+        for r in asked
+        if (r.expected_epoch, r.bucket_count) == which and r.t_ns <= resize.t_ns
+    ]
+    before = [r for r in confirmed[:number] if r.inbox == resize.inbox]
+    wanted = {r.expected_epoch for r in asked if r.t_ns <= resize.t_ns}
+    return (
+        resize.epoch != resize.expected_epoch + 1
+        or any(r.epoch == resize.epoch for r in before)
+        or any(r.epoch > resize.expected_epoch and r.t_ns < max(requests, default=-1) for r in mine)
+        or not set(range(resize.expected_epoch)) <= wanted
+    )
 
 
 def in_order(records: Sequence[Record]) -> list[Record]:
