@@ -51,6 +51,9 @@ class Session:
         is_first: No session of the inbox came before it, not even one that was not recorded.
         marks_are_void: It marked a position as redelivered that cannot have been sent before; so
             its marks excuse nothing.
+        marked: Positions that it delivered with a mark when it had not delivered them before.
+        sendable_upto: No position from here on was given out when it was opened, so none of them
+            was sent to an earlier session; -1 while that is not known.
         opened: Its `Opened`, once that is known: deliveries may be recorded before.
         first_pos: Position delivered first, -1 for none.
         top_pos: Highest position delivered so far.
@@ -60,8 +63,8 @@ class Session:
     """
 
     __slots__ = (
-        "count", "delivered", "first_pos", "inbox", "is_first", "jumps", "marks_are_void", "number",
-        "opened", "reader", "top_pos",
+        "count", "delivered", "first_pos", "inbox", "is_first", "jumps", "marked", "marks_are_void",
+        "number", "opened", "reader", "sendable_upto", "top_pos",
     )  # fmt: skip
 
     def __init__(self, reader: int, inbox: int, number: int, *, is_first: bool) -> None:
@@ -70,6 +73,8 @@ class Session:
         self.number = number
         self.is_first = is_first
         self.marks_are_void = False
+        self.marked = GrowingSet()
+        self.sendable_upto = -1
         self.opened: Opened | None = None
         self.first_pos = -1
         self.top_pos = -1

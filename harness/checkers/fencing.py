@@ -1,4 +1,4 @@
-"""A14, C7: does what has been overtaken still change something?
+"""A14, A15, C7: does what has been overtaken still change something?
 
 A later login ends the sessions before it, and a change of the bucket count holds only if the epoch
 that it names is in force. Both are fencing tokens (Kleppmann, "How to do distributed locking",
@@ -7,11 +7,13 @@ that it names is in force. Both are fencing tokens (Kleppmann, "How to do distri
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from itertools import accumulate
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.history.records import OK, AckCompleted, ResizeCompleted, ResizeInvoked
+from harness.history.records import OK, AckCompleted, Opened, ResizeCompleted, ResizeInvoked
 from harness.systems.promises import Promise
 
 
@@ -63,6 +65,53 @@ def late_ack(facts: Facts) -> Found:
             )
     unknown = "" if confirmed else "no acknowledgement was confirmed"
     return Found(examined=confirmed, instances=instances, clues=found, unknown=unknown)
+
+
+@check(
+    "A15",
+    "SESSION-REUSED",
+    "a login was given a session number that does not lie above all earlier ones",
+    needs=Promise.FENCING,
+    reach=Reach.ONCE,
+)
+def session_reused(facts: Facts) -> Found:
+    """Compare the numbers of all logins to an inbox.
+
+    An anomaly is a number that came before, or one below that of a login that was answered before
+    this one was asked for. Fencing compares numbers, so one that comes again, after a crash for
+    example, lets an old session pass for a new one. Instances are logins.
+    """
+    found: list[Clue] = []
+    examined = instances = 0
+    for inbox, events in facts.index.session_events.items():
+        logins = [event for event in events if isinstance(event, Opened)]
+        examined += len(logins)
+        answered = sorted((login.t_ns, login.session) for login in logins)
+        highest = list(accumulate((number for _, number in answered), max))
+        times = [t_ns for t_ns, _ in answered]
+        seen: set[int] = set()
+        for login in logins:
+            before = bisect_left(times, login.t_invoked_ns)
+            above = highest[before - 1] if before else -1
+            fresh = login.session not in seen and login.session > above
+            seen.add(login.session)
+            if fresh:
+                continue
+            instances += 1
+            if len(found) < WITNESSES_MAX:
+                found.append(
+                    Clue(
+                        summary=(
+                            f"a login of {login.reader} to {inbox} was given session number "
+                            f"{login.session}, though {max(above, login.session)} had been given "
+                            "before"
+                        ),
+                        inbox=inbox,
+                        record=login,
+                    )
+                )
+    unknown = "" if examined else "nobody logged in"
+    return Found(examined=examined, instances=instances, clues=found, unknown=unknown)
 
 
 @check(

@@ -62,6 +62,9 @@ INTERVAL_BYTES = 80
 WEIGH_EVERY = 1 << 16
 """So many records and delivered runs may pass until what is kept is weighed again."""
 
+CLIENTS = ("client-edge:", "load:")
+"""How the targets of faults begin that concern clients only."""
+
 OUTCOMES = {OK: 0, FAIL: 1}
 """Outcomes as numbers; everything else is unknown, 2."""
 
@@ -96,6 +99,14 @@ class Index:
         self.offered = [0, 0, 0]
         self.delivered_count = 0
         self.phantoms = Oddity()
+        self.marked_new = Oddity()
+        """Marked deliveries of what had not been sent anywhere when its session opened, as long as
+        only clients and their links were disturbed."""
+        self.unmarked_new = 0
+        """How many came without a mark meanwhile."""
+        self.told: dict[tuple[int, int, int], GrowingSet] = {}
+        """Positions by (inbox, epoch, bucket count) as replies and deliveries told them; a reply
+        tells no bucket count, -1."""
         self.repeats = Oddity()
         self.steps_back = Oddity()
         self.late = Oddity()
@@ -110,6 +121,8 @@ class Index:
         self.lineage_delivered: list[GrowingSet] = []
         self.lineage_top: list[int] = []
         self._session_of: dict[tuple[str, str, int], Session] = {}
+        self._invoked_counts: list[int] = []
+        self._disturbed = False
         self._visited: set[int] = set()
         """Inboxes that had a session."""
         self._look_in = self.ranges.look_records
@@ -138,7 +151,7 @@ class Index:
             AckCompleted: self._ack_completed,
             ResizeInvoked: self.resizes_invoked.append,
             ResizeCompleted: self.resizes.append,
-            FaultMarked: self.faults.append,
+            FaultMarked: self._fault_marked,
             PhaseMarked: self.phases.append,
             PresenceSeen: self.presence.append,
         }
@@ -205,7 +218,8 @@ class Index:
         )
         intervals = (
             sum(len(stream.delivered.begins) for stream in self.streams)
-            + sum(len(session.delivered.begins) for session in self.sessions)
+            + sum(len(one.delivered.begins) + len(one.marked.begins) for one in self.sessions)
+            + sum(len(told.begins) for told in self.told.values())
             # Once here, and once in the ledgers of D4.
             + 2 * sum(len(delivered.begins) for delivered in self.lineage_delivered)
         )
@@ -249,6 +263,7 @@ class Index:
             number = self._inbox_of[name] = len(self.inboxes)
             self.inboxes.append(name)
             self.busy_ns.append(-1)
+            self._invoked_counts.append(0)
         return number
 
     def lineage(self, reader: str, inbox: str) -> int:
@@ -272,6 +287,7 @@ class Index:
             self.misnumbered.add(1, record)
             if record.n_first < stream.invoked_upto or record.count < 1 or n_end > NUMBER_LIMIT:
                 return
+        self._invoked_counts[stream.inbox] += n_end - stream.invoked_upto
         stream.invoked_upto = n_end
         stream.process = record.process
         self.busy_ns[stream.inbox] = record.t_ns
@@ -296,6 +312,8 @@ class Index:
         outcome = OUTCOMES.get(record.outcome, 2)
         if not outcome:
             self.busy_ns[stream.inbox] = record.t_ns
+            if pos >= 0 and record.epoch >= 0:
+                self._tell(stream.inbox, record.epoch, -1, pos, pos + record.count)
         self._completed_rows(
             (
                 stream.base + record.n_first,
@@ -344,6 +362,26 @@ class Index:
             pos += count
         self._delivered_number = number
         self._session_delivered(record, lineage, pos)
+        self._tell_runs(record, self.readers[lineage][1])
+
+    def _tell_runs(self, record: Delivered, inbox: int) -> None:
+        """Note what the runs say of their epochs, neighbours that say the same together."""
+        begin = end = record.pos_first
+        last = (-1, -1)
+        for run in record.runs:
+            if (run.epoch, run.bucket_count) != last:
+                if begin < end:
+                    self._tell(inbox, *last, begin, end)
+                begin, last = end, (run.epoch, run.bucket_count)
+            end += run.count
+        if begin < end:
+            self._tell(inbox, *last, begin, end)
+
+    def _tell(self, inbox: int, epoch: int, bucket_count: int, begin: int, end: int) -> None:
+        told = self.told.get((inbox, epoch, bucket_count))
+        if told is None:
+            told = self.told[inbox, epoch, bucket_count] = GrowingSet()
+        told.add(begin, end)
 
     def _session_delivered(self, record: Delivered, lineage: int, end: int) -> None:
         pos = record.pos_first
@@ -357,8 +395,7 @@ class Index:
         elif pos > top + 1:
             session.jumps.append((top + 1, pos))
         fresh = session.delivered.add(pos, end)
-        if record.redelivered and session.is_first and fresh == [(pos, end)]:
-            session.marks_are_void = True
+        self._note_marks(session, record, fresh, pos, end)
         if pos <= top and (not record.redelivered or session.marks_are_void):
             self.steps_back.add(min(end, top + 1) - pos, record)
             repeated = end - pos - sum(stop - begin for begin, stop in fresh)
@@ -367,6 +404,33 @@ class Index:
         if end > top + 1:
             session.top_pos = end - 1
         self._note_late(record, lineage, end)
+
+    def _note_marks(
+        self,
+        session: Session,
+        record: Delivered,
+        fresh: list[tuple[int, int]],
+        pos: int,
+        end: int,
+    ) -> None:
+        """Take the mark of a delivery, or that it has none."""
+        if record.redelivered:
+            if session.is_first and fresh == [(pos, end)] and not self._disturbed:
+                session.marks_are_void = True
+            for begin, stop in fresh:
+                session.marked.add(begin, stop)
+        if session.sendable_upto < 0 or self._disturbed:
+            return
+        new = sum(max(0, stop - max(begin, session.sendable_upto)) for begin, stop in fresh)
+        if new and record.redelivered:
+            self.marked_new.add(new, record)
+        else:
+            self.unmarked_new += new
+
+    def _fault_marked(self, record: FaultMarked) -> None:
+        self.faults.append(record)
+        # A node that was away, or a link between nodes, leaves it open what had been sent.
+        self._disturbed |= not record.target.startswith(CLIENTS)
 
     def _note_late(self, record: Delivered, lineage: int, end: int) -> None:
         """Count first-ever deliveries of a lineage that come behind a higher position's."""
@@ -399,6 +463,7 @@ class Index:
             del self._session_of[record.reader, record.inbox, record.session]
             session = self._session(record.reader, record.inbox, record.session)
         session.opened = record
+        session.sendable_upto = self._invoked_counts[session.inbox]
         self.session_events.setdefault(record.inbox, []).append(record)
 
     def _closed(self, record: Closed) -> None:

@@ -114,6 +114,17 @@ _ANOMALIES = (
         "Counts if fencing of old sessions is promised.",
     ),
     _anomaly(
+        "A15", "SESSION-REUSED", "A login was given a session number that was given out before, or "
+        "a lower one. An old session may then pass for a new one.", "The numbers of all logins to "
+        "an inbox, by time.", "Counts if fencing is promised.",
+    ),
+    _anomaly(
+        "A16", "WRONG-MARK", "A redelivery came without its mark, or a message was marked that "
+        "cannot have been sent before. Consumers that look at the mark handle it twice, or never.",
+        "Each session's positions against those of the sessions before it.",
+        "Counts if redelivery marks are promised.",
+    ),
+    _anomaly(
         "B1", "FIFO-SYNC", "A sender waited for its acknowledgement, sent on, and the later "
         "message took the earlier position.", "Follows from B4.",
     ),
@@ -186,6 +197,11 @@ _ANOMALIES = (
         "C8", "UNSTORED", "A message was acknowledged or delivered, and an inspection of the store "
         "that began later did not find it.", "The log minus what each inspection found; what an "
         "acknowledgement may have dropped is left out.", "Counts if buckets are promised.",
+    ),
+    _anomaly(
+        "C9", "TOLD-OTHERWISE", "An acknowledgement, a delivery or the answer to a promotion named "
+        "another epoch, bucket count or position than the store has.", "What was said of each "
+        "position against what an inspection found there.", "Counts if buckets are promised.",
     ),
     _anomaly(
         "D1", "UNRESOLVED", "A send ended unknown and its message never came. That is legal: "

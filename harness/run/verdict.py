@@ -30,9 +30,9 @@ _RANK = {Status.PASS: 0, Status.UNKNOWN: 1, Status.ERROR: 2, Status.FAIL: 3}
 TRUST_ORDER = (
     "D5", "D4",
     "A3", "A4", "A5", "A6",
-    "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14",
+    "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16",
     "B1", "B2", "B3", "B4", "B5", "B6", "B7",
-    "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8",
+    "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9",
     "D1", "D2", "D3", "D6", "D7", "E1", "E2",
 )  # fmt: skip
 """The order in which to believe results (docs/invariants.md): was anything tested, does the harness

@@ -24,6 +24,7 @@ class Promise(StrEnum):
     BUCKETS = "buckets"
     EPOCH_CUT = "epoch_cut"
     FENCING = "fencing"
+    REDELIVERY_MARKS = "redelivery_marks"
     PRESENCE = "presence"
     LIMITS = "limits"
 

@@ -251,7 +251,7 @@ class LongHistory:
                 for i in range(begin, min(begin + REREAD_RUNS, len(inbox.counts)))
             )
             self.reader.write(
-                Delivered(self.now_ns + 10, "again", inbox.name, inbox.session, pos, False, runs)
+                Delivered(self.now_ns + 10, "again", inbox.name, inbox.session, pos, True, runs)
             )
             pos += sum(run.count for run in runs)
         self.now_ns += 10

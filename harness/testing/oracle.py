@@ -21,6 +21,7 @@ from harness.history.records import (
     Completed,
     Delivered,
     EndRead,
+    FaultMarked,
     Invoked,
     Opened,
     PhaseMarked,
@@ -42,8 +43,11 @@ class _Login:
     opened: Opened | None = None
     positions: list[int] = field(default_factory=list)
     jumped: list[int] = field(default_factory=list)
+    number: int = -1
     is_first: bool = False
     lied: bool = False
+    marked: set[int] = field(default_factory=set)
+    sendable_upto: float = math.inf
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class _World:
     logins: list[_Login] = field(default_factory=list)
     ends: list[EndRead] = field(default_factory=list)
     count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    disturbed: bool = False
 
     def until(self, m: Message) -> float:
         return min(self.ok.get(m, math.inf), self.first.get(m, math.inf))
@@ -98,6 +103,9 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found |= _resumption(records, world, run)
     found |= _stored(records, world, run)
     found |= _fencing(records)
+    dense = Promise.DENSE_POSITIONS in run.promises
+    new, marked = found.pop("new", 0), found.pop("new, marked", 0)
+    found["A16"] = _unmarked(world) + (marked if dense and not new else 0)
     return found
 
 
@@ -109,7 +117,9 @@ def _walk(records: Sequence[Record], run: RunFacts) -> _World:
     def login(reader: str, inbox: str, number: int) -> _Login:
         if (reader, inbox, number) not in open_logins:
             is_first = number < 2 and all(other.inbox != inbox for other in world.logins)
-            open_logins[reader, inbox, number] = _Login(reader, inbox, is_first=is_first)
+            open_logins[reader, inbox, number] = _Login(
+                reader, inbox, number=number, is_first=is_first
+            )
             world.logins.append(open_logins[reader, inbox, number])
         return open_logins[reader, inbox, number]
 
@@ -129,13 +139,17 @@ def _walk(records: Sequence[Record], run: RunFacts) -> _World:
             case Opened():
                 if login(record.reader, record.inbox, record.session).opened is not None:
                     del open_logins[record.reader, record.inbox, record.session]
-                login(record.reader, record.inbox, record.session).opened = record
+                opened = login(record.reader, record.inbox, record.session)
+                opened.opened = record
+                opened.sendable_upto = sum(m[1] == record.inbox for m in world.invoked)
             case Delivered():
                 session = login(record.reader, record.inbox, record.session)
                 seen = top_first.get((record.reader, record.inbox), (set(), -1))
                 top_first[record.reader, record.inbox] = _deliver(world, session, record, run, seen)
             case EndRead():
                 world.ends.append(record)
+            case FaultMarked():
+                world.disturbed |= not record.target.startswith(("client-edge:", "load:"))
             case _:
                 pass
     return world
@@ -149,8 +163,16 @@ def _deliver(
     span = range(pos, pos + sum(part.count for part in record.runs))
     # Marked, and nobody can have been sent it before.
     session.lied |= (
-        record.redelivered and session.is_first and not set(span) & set(session.positions)
+        record.redelivered
+        and session.is_first
+        and not world.disturbed
+        and not set(span) & set(session.positions)
     )
+    fresh = set(span) - set(session.positions)
+    session.marked |= fresh if record.redelivered else set()
+    if not world.disturbed:
+        new = sum(pos >= session.sendable_upto for pos in fresh)
+        world.count["new, marked" if record.redelivered else "new"] += new
     for part in record.runs:
         phantom = False
         for i in range(part.count):
@@ -438,8 +460,9 @@ def _places(records: Sequence[Record], world: _World) -> dict[str, int]:
 
 def _stored(records: Sequence[Record], world: _World, run: RunFacts) -> dict[str, int]:
     """Judge each inspection by itself, but for the epochs that others have proven."""
-    found = dict.fromkeys(("C2", "C3", "C4", "C5", "C8"), 0)
+    found = dict.fromkeys(("C2", "C3", "C4", "C5", "C8", "C9"), 0)
     inspections = _inspections(records)
+    told = _told(records)
     proofs = [
         (e.m[1], e.epoch, world.until(e.m))
         for inspection in inspections
@@ -450,6 +473,16 @@ def _stored(records: Sequence[Record], world: _World, run: RunFacts) -> dict[str
     for inspection in inspections:
         entries = inspection.entries
         stored = {e.m for e in entries}
+        begins = [
+            (r.epoch, r.pos_first)
+            for r in _confirmed(records)
+            if r.inbox == inspection.inbox and r.pos_first >= 0
+        ]
+        found["C9"] += sum(
+            world.until(e.m) < inspection.asked
+            and _is_otherwise(e, told[inspection.inbox, e.pos], begins)
+            for e in entries
+        )
         dropped = _may_be_dropped(records, inspection, run)
         found["C8"] += sum(
             m[1] == inspection.inbox
@@ -495,6 +528,47 @@ def _may_be_dropped(records: Sequence[Record], inspection: _Inspection, run: Run
     return max(tried, default=-1)
 
 
+def _unmarked(world: _World) -> int:
+    """Count positions that a session with a lower number had, and that came without a mark."""
+    return sum(
+        len(
+            (set(login.positions) - login.marked)
+            & {
+                pos
+                for other in world.logins
+                if other.inbox == login.inbox and other.number < login.number
+                for pos in other.positions
+            }
+        )
+        for login in world.logins
+    )
+
+
+def _told(records: Sequence[Record]) -> dict[tuple[str, int], set[tuple[int, int]]]:
+    """Return by place the epochs and bucket counts that were named of it; -1 for no count."""
+    told: dict[tuple[str, int], set[tuple[int, int]]] = defaultdict(set)
+    for record in records:
+        if isinstance(record, Completed) and record.outcome == "ok" and record.pos_first >= 0:
+            for i in range(record.count):
+                told[record.inbox, record.pos_first + i].add((record.epoch, -1))
+        if isinstance(record, Delivered):
+            pos = record.pos_first
+            for run in record.runs:
+                for _ in range(run.count):
+                    told[record.inbox, pos].add((run.epoch, run.bucket_count))
+                    pos += 1
+    return told
+
+
+def _is_otherwise(
+    entry: _Entry, told: set[tuple[int, int]], begins: Sequence[tuple[int, int]]
+) -> bool:
+    """Say whether an entry is not where replies, deliveries and resizes said."""
+    return any(
+        epoch != entry.epoch or count not in (-1, entry.bucket_count) for epoch, count in told
+    ) or any((entry.epoch >= epoch) != (entry.pos >= pos) for epoch, pos in begins)
+
+
 def _confirmed(records: Sequence[Record]) -> list[ResizeCompleted]:
     return [r for r in records if isinstance(r, ResizeCompleted) and r.outcome == "ok"]
 
@@ -517,8 +591,18 @@ def _fencing(records: Sequence[Record]) -> dict[str, int]:
             login.inbox == done.inbox and login.session > done.session and login.t_ns < asked[0]
             for login in logins
         )
+    numbered = [(r.inbox, r.session, r.t_ns, r.t_invoked_ns) for r in logins]
+    reused = sum(
+        any(other[:2] == (inbox, number) for other in numbered[:i])
+        or any(
+            other == inbox and answered < asked and above > number
+            for other, above, answered, _ in numbered
+        )
+        for i, (inbox, number, _, asked) in enumerate(numbered)
+    )
     return {
         "A14": late,
+        "A15": reused,
         "C7": sum(map(partial(_is_stale, records), range(len(_confirmed(records))))),
     }
 

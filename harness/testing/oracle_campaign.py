@@ -30,7 +30,8 @@ from harness.testing.search_order import append_order_exists, draw_operations, o
 
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
-    "A14", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "C2", "C3", "C4", "C5", "C7", "C8", "D1",
+    "A14", "A15", "A16", "B1", "B2", "B3", "B4", "B5", "B6", "B7",
+    "C2", "C3", "C4", "C5", "C7", "C8", "C9", "D1",
 )  # fmt: skip
 """The rows that the oracle defines."""
 

@@ -164,7 +164,7 @@ SOUND = [
 def test_a_sound_history_is_never_blamed_for_where_it_stopped(path: Path) -> None:
     written = read_written(path)
     records = in_order(written.records)
-    run = run_facts(frozenset(Promise) - written.without)
+    run = run_facts(frozenset(Promise) - written.without, trims=written.trims)
     for count in range(len(records)):
         folding = Fold(run)
         for record in records[:count]:
