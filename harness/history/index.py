@@ -101,8 +101,10 @@ def read_index(folder: Path) -> HistoryIndex:
     return index
 
 
-def verify(folder: Path) -> tuple[list[Path], set[Path]]:
-    """Return (paths, those of killed recorders) once index and files agree.
+def verify(folder: Path) -> HistoryIndex:
+    """Return the index of a finished history once the files are those that it lists.
+
+    Whether they hold what it says of them shows when they are read (`differs`).
 
     Raises:
         DamagedHistory: A segment is missing, unlisted or altered.
@@ -113,15 +115,32 @@ def verify(folder: Path) -> tuple[list[Path], set[Path]]:
     if present != set(listed):
         odd = ", ".join(sorted(present ^ set(listed)))
         raise DamagedHistory(f"{folder}: index and files do not agree about {odd}")
-    torn = set()
     for name, segment in listed.items():
         if sha256_of(folder / name) != segment.sha256:
             raise DamagedHistory(
                 f"{folder / name}: was altered after the run (its SHA-256 differs)"
             )
-        if segment.closed == "killed":
-            torn.add(folder / name)
-    return [folder / name for name in sorted(listed)], torn
+    return index
+
+
+def differs(index: HistoryIndex, segment: Segment, read: SegmentParser) -> str:
+    """Return in what a segment that was read to its end is not what the index says, "" if it is."""
+    if read.header is None:
+        # A recorder that was killed at once has not even written its header.
+        header = Header(run=index.run, recorder=segment.recorder)
+    else:
+        header = read.header
+    if header.run != index.run:
+        return f"is of run {header.run!r}, and the index of run {index.run!r}"
+    closed = "orderly" if read.orderly else "killed"
+    said = (segment.recorder, segment.records, segment.closed)
+    found = (header.recorder, read.record_count, closed)
+    names = ("recorder", "records", "closed")
+    return ", ".join(
+        f"{name} is {here!r}, and {there!r} in the index"
+        for name, here, there in zip(names, found, said, strict=True)
+        if here != there
+    )
 
 
 def measure_segment(path: Path) -> tuple[Header, int, bool]:

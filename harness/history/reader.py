@@ -12,7 +12,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-from harness.history.index import READ_BYTES, SEGMENT_GLOB, read_pieces, verify
+from harness.errors import DamagedHistory
+from harness.history.index import (
+    READ_BYTES,
+    SEGMENT_GLOB,
+    HistoryIndex,
+    Segment,
+    differs,
+    read_pieces,
+    verify,
+)
 from harness.history.records import Invoked, Record
 from harness.history.segment import ORDER_SLACK_NS, SegmentParser
 
@@ -42,7 +51,7 @@ def read_segment(path: Path, allow_torn: bool = False) -> Iterator[Record]:
 
 def read_placed(path: Path, allow_torn: bool = False) -> Iterator[Placed]:
     """Yield the records of a segment with their places; else as `read_segment`."""
-    return _merged([_Sorted(_placed(path, allow_torn), _order_placed)])
+    return _merged([_Sorted(_with_places(path.name, _pieces(path, allow_torn)), _order_placed)])
 
 
 def merge(paths: Iterable[Path], torn: Collection[Path] = ()) -> Iterator[Record]:
@@ -62,14 +71,14 @@ def read_folder(folder: Path) -> Iterator[Record]:
     Raises:
         DamagedHistory: There is no index, or a segment is missing, unlisted, altered or damaged.
     """
-    paths, torn = verify(folder)
-    return merge(paths, torn)
+    return _merged([_Sorted(pieces, _order) for _, pieces in _verified(folder)])
 
 
 def read_folder_placed(folder: Path) -> Iterator[Placed]:
     """Yield a finished history with places; else as `read_folder`."""
-    paths, torn = verify(folder)
-    return _merged([_Sorted(_placed(path, path in torn), _order_placed) for path in paths])
+    return _merged(
+        [_Sorted(_with_places(name, pieces), _order_placed) for name, pieces in _verified(folder)]
+    )
 
 
 def read_cut_off(folder: Path) -> Iterator[Record]:
@@ -212,10 +221,28 @@ def _pieces(path: Path, allow_torn: bool) -> Iterator[list[Record]]:
     parser.finish(allow_torn=allow_torn)
 
 
-def _placed(path: Path, allow_torn: bool) -> Iterator[list[Placed]]:
+def _verified(folder: Path) -> list[tuple[str, Iterator[list[Record]]]]:
+    """Return (name, pieces) of each segment; at its end it is compared with the index."""
+    index = verify(folder)
+    return [
+        (segment.file, _compared(folder / segment.file, index, segment))
+        for segment in sorted(index.segments, key=lambda segment: segment.file)
+    ]
+
+
+def _compared(path: Path, index: HistoryIndex, segment: Segment) -> Iterator[list[Record]]:
+    parser = SegmentParser(path.name)
+    for data in read_pieces(path):
+        yield parser.feed(data)
+    parser.finish(allow_torn=segment.closed == "killed")
+    if odd := differs(index, segment, parser):
+        raise DamagedHistory(f"{path}: {odd}")
+
+
+def _with_places(name: str, pieces: Iterator[list[Record]]) -> Iterator[list[Placed]]:
     at = 0
-    for records in _pieces(path, allow_torn):
-        yield [(f"{path.name}#{at + index}", record) for index, record in enumerate(records)]
+    for records in pieces:
+        yield [(f"{name}#{at + index}", record) for index, record in enumerate(records)]
         at += len(records)
 
 
