@@ -17,7 +17,7 @@ from harness.cli.places import load_result, load_suite
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.result import Artifact, Limits, Verdict
 from harness.report.writer import RESULT_NAME, SUITE_NAME, describe_artifacts, digest_of
-from harness.run.recheck import differences, judge_again
+from harness.run.recheck import TOLD, differences, judge_again
 from harness.run.verdict import EXIT_ERROR, merge_runs
 from harness.scenario.loader import load_file
 
@@ -47,6 +47,7 @@ def check(
         raise typer.Exit(_check_suite(place))
     verdict = check_run(place)
     typer.echo(f"{_told(verdict)}  {place.parent}: the stored history says the same")
+    typer.echo(f"      told, and held against nothing: {', '.join(TOLD)}")
     raise typer.Exit(verdict.exit_code)
 
 

@@ -320,8 +320,37 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True, tag="watermark"):
     t_ns: Int
 
 
+class LinkCounted(msgspec.Struct, frozen=True, array_like=True, tag="link_counted"):
+    """What went through a link's proxy, and what those who connected counted, over the whole run.
+
+    As `harness.report.result.LinkCoverage` has it; written by the runner at the end.
+    """
+
+    t_ns: Int
+    link: str
+    connections: U64
+    forwarded: Int
+    connections_counted: U64
+    bytes_up: U64
+    bytes_down: Int
+    bytes_counted: U64
+    counted: bool
+
+
+class TroubleSeen(msgspec.Struct, frozen=True, array_like=True, tag="trouble_seen"):
+    """What counts for the verdict besides the checks; written by the runner at the end.
+
+    As `harness.report.result.Trouble` has it. What broke the runner itself is not here.
+    """
+
+    t_ns: Int
+    status: str
+    reason_code: str
+    reason: str
+
+
 Record: TypeAlias = (
     Invoked | Completed | Connected | Opened | Delivered | AckInvoked | AckCompleted | EndRead
     | Closed | ResizeInvoked | ResizeCompleted | Stored | StoredEnd | PresenceSeen | FaultMarked
-    | PhaseMarked | GaugeSeen | Offered | Watermark
+    | PhaseMarked | GaugeSeen | Offered | Watermark | LinkCounted | TroubleSeen
 )  # fmt: skip

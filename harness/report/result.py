@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.3"
+RESULT_SCHEMA = "tallystick.result/1.4"
 SUITE_SCHEMA = "tallystick.suite/1.1"
 
 INTEGER_LIMIT = 2**53
@@ -634,7 +634,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "tallystick.result/1.1",
         "tallystick.result/1.2",
         "tallystick.result/1.3",
-    ] = "tallystick.result/1.3"
+        "tallystick.result/1.4",
+    ] = "tallystick.result/1.4"
     complete: bool
     verdict: Verdict
     run: RunInfo

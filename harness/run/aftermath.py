@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.history.records import LinkCounted, Record, TroubleSeen
 from harness.report.result import Fault, LinkCoverage, Process
 from harness.run.verdict import Finding
 
@@ -37,3 +38,28 @@ class Aftermath:
         """Add what one load process counted on a link."""
         before = self.traffic.get(link, (0, 0))
         self.traffic[link] = (before[0] + connections, before[1] + bytes_read)
+
+
+def closing_records(aftermath: Aftermath, t_ns: int) -> list[Record]:
+    """Return what the runner writes into its history at the end: coverage and trouble so far."""
+    links = [
+        LinkCounted(
+            t_ns=t_ns,
+            link=row.link,
+            connections=row.connections,
+            forwarded=row.connections if row.forwarded is None else row.forwarded,
+            connections_counted=row.connections_counted,
+            bytes_up=row.bytes_up or 0,
+            bytes_down=row.bytes_down or 0,
+            bytes_counted=row.bytes_counted,
+            counted=row.counted,
+        )
+        for row in aftermath.coverage
+    ]
+    troubles = [
+        TroubleSeen(
+            t_ns=t_ns, status=one.status.value, reason_code=one.reason_code, reason=one.reason
+        )
+        for one in aftermath.findings
+    ]
+    return [*links, *troubles]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.errors import DamagedHistory
+from harness.report.result import Environment, RunInfo, SystemInfo
 from harness.report.writer import write_atomically
 
 SCHEDULE_NAME = "schedule.json"
@@ -40,6 +41,15 @@ class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     backlog: int = 0
 
 
+class BegunBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the result said of run, system and machine when the run began."""
+
+    run: RunInfo
+    system: SystemInfo
+    environment: Environment
+    notes: list[str]
+
+
 class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run as it was decided.
 
@@ -49,7 +59,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
     `source_sha256` say where the scenario came from, for `tallystick replay`.
     `parameters` are the scenario's, None in a run before they were written here. `planted_bug` is
-    what the self-test put into the system, "" in every other run.
+    what the self-test put into the system, "" in every other run. `begun` is what the result said
+    at the begin, None in a run before it was written here.
     """
 
     schema: Literal["tallystick.schedule/1.0"] = "tallystick.schedule/1.0"
@@ -71,6 +82,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     source_sha256: str = ""
     parameters: dict[str, int | float | str | bool] | None = None
     planted_bug: str = ""
+    begun: BegunBrief | None = None
 
 
 def write_brief(run_dir: Path, brief: Brief) -> None:

@@ -46,6 +46,8 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     """
     brief = read_brief(run_dir)
     history = run_dir / HISTORY_FOLDER
+    if (of := read_index(history).run) not in ("", brief.run_id):
+        raise DamagedHistory(f"{history}: of run {of!r}; {SCHEDULE_NAME} is of {brief.run_id!r}")
     run = replace(facts_of(brief, aftermath, torn=False), killed=_killed(history))
     judgement = fold(read_folder(history), run)
     if judgement.needs_evidence:

@@ -32,7 +32,7 @@ from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.fitting import fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
@@ -77,7 +77,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         raise
     begun = _first_result(request, system, toxiproxy, left_out)
     write_result(request.run_dir, begun)
-    _write_brief(request, system, plan, phases)
+    _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
         (request.run_dir / folder).mkdir()
     t0_ns = time.monotonic_ns()
@@ -227,7 +227,7 @@ def _told(planned: tuple[Planned, ...], plan: Plan, system: System) -> list[dict
 
 
 def _write_brief(
-    request: RunRequest, system: System, plan: Plan, phases: tuple[Phase, ...]
+    request: RunRequest, begun: Result, system: System, plan: Plan, phases: tuple[Phase, ...]
 ) -> None:
     write_brief(
         request.run_dir,
@@ -254,5 +254,11 @@ def _write_brief(
             place=request.place,
             files=list(request.files),
             source_sha256=request.loaded.source_sha256,
+            begun=BegunBrief(
+                run=begun.run,
+                system=begun.system,
+                environment=begun.environment,
+                notes=begun.notes,
+            ),
         ),
     )

@@ -23,7 +23,7 @@ from harness.load.groups import groups_of
 from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
-from harness.run.aftermath import Aftermath
+from harness.run.aftermath import Aftermath, closing_records
 from harness.run.coverage import compare_coverage
 from harness.run.crew import Crew, Hand
 from harness.run.load_processes import LoadProcesses
@@ -152,6 +152,7 @@ async def on_stage(
             _keep_proxy_usage(links, aftermath)
             if nemesis is not None:
                 aftermath.faults = nemesis.journal()
+            recorder.write_now(closing_records(aftermath, now_ns()))
             recorder.close()
 
 

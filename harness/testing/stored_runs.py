@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
 from harness.history.records import Record, Watermark
@@ -14,8 +15,8 @@ from harness.report.junit import write_junit
 from harness.report.result import Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
-from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, read_brief, write_brief
+from harness.run.aftermath import Aftermath, closing_records
+from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing import example_results as examples
@@ -31,30 +32,44 @@ def simulated_records(seed: int) -> tuple[Sequence[Record], bool]:
     return World(plan).run().records, plan.trims
 
 
-def store_run(run_dir: Path, records: Sequence[Record], *, seed: int, trims: bool) -> Result:
-    """Write a complete run folder that holds these records, and return its result."""
-    write_brief(
-        run_dir,
-        Brief(
-            run_id=RUN_ID,
-            scenario="simulated",
-            seed=seed,
-            system="reference",
-            promises=sorted(ReferenceSystem.promises),
-            payload=PayloadBrief(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
-            requires=RequiresBrief(),
-            limits=["acknowledged_messages >= 1"],
-            faults=[],
-            phases=[],
-            route="splitmix64-xxh3",
-            presence_bound_s=PRESENCE_WAIT_NS / 1e9,
-            trims=trims,
-            parameters={"users": 3},
-        ),
+def store_run(
+    run_dir: Path,
+    records: Sequence[Record],
+    *,
+    seed: int,
+    trims: bool,
+    aftermath: Aftermath | None = None,
+) -> Result:
+    """Write a complete run folder that holds these records, and return its result.
+
+    `aftermath` is what happened besides; its faults have to have their marks among the records.
+    """
+    left = aftermath or Aftermath()
+    brief = Brief(
+        run_id=RUN_ID,
+        scenario="simulated",
+        seed=seed,
+        system="reference",
+        promises=sorted(ReferenceSystem.promises),
+        payload=PayloadBrief(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
+        requires=RequiresBrief(),
+        limits=["acknowledged_messages >= 1"],
+        faults=[],
+        phases=[],
+        route="splitmix64-xxh3",
+        presence_bound_s=PRESENCE_WAIT_NS / 1e9,
+        trims=trims,
+        parameters={"users": 3},
     )
-    write_history(run_dir / "history", records)
-    begun = begun_result(read_brief(run_dir))
-    result = judge(run_dir, begun, Aftermath())
+    begun = begun_result(brief)
+    told = BegunBrief(
+        run=begun.run, system=begun.system, environment=begun.environment, notes=begun.notes
+    )
+    write_brief(run_dir, msgspec.structs.replace(brief, begun=told))
+    end_ns = max(record.t_ns for record in records)
+    write_history(run_dir / "history", [*records, *closing_records(left, end_ns)])
+    write_journal(run_dir / JOURNAL_NAME, left.faults)
+    result = judge(run_dir, begun, left)
     write_summary(run_dir, result)
     write_junit(run_dir, result)
     return seal(run_dir, result)
@@ -76,10 +91,10 @@ def begun_result(brief: Brief) -> Result:
     )
 
 
-def write_history(folder: Path, records: Sequence[Record]) -> None:
+def write_history(folder: Path, records: Sequence[Record], run_id: str = RUN_ID) -> None:
     """Write the records as the only segment of a finished history."""
     folder.mkdir(exist_ok=True)
-    recorder = Recorder(folder / "0000.msgpack", RUN_ID, "runner")
+    recorder = Recorder(folder / "0000.msgpack", run_id, "runner")
     recorder.write_now([record for record in records if not isinstance(record, Watermark)])
     recorder.close()
     write_index(folder)

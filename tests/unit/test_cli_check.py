@@ -12,8 +12,10 @@ import pytest
 
 from harness.cli.main import EXIT_ERROR, run_cli
 from harness.faults.journal import JOURNAL_NAME, write_journal
+from harness.history.index import read_index, write_index
 from harness.history.reader import read_folder
-from harness.history.records import Completed, Delivered, Invoked
+from harness.history.recorder import Recorder
+from harness.history.records import Completed, Delivered, FaultMarked, Invoked, PhaseMarked
 from harness.report.codec import decode_result
 from harness.report.result import (
     RESULT_SCHEMA,
@@ -26,10 +28,32 @@ from harness.report.result import (
     Status,
 )
 from harness.report.writer import write_result
+from harness.run.aftermath import Aftermath
 from harness.run.recheck import RECOMPUTED
-from harness.testing.stored_runs import seal, simulated_records, store_run, write_history
+from harness.testing.oracle import in_order
+from harness.testing.stored_runs import (
+    RUN_ID,
+    seal,
+    simulated_records,
+    store_run,
+    write_history,
+)
 
 SEED = 20
+
+FAULT = Fault(
+    id="f1", kind="process_kill", target="core", effective=True, effect={"gone": 1, "back": 1},
+    requested_ns=1, confirmed_ns=2, healed_ns=3,
+)  # fmt: skip
+COVERAGE = LinkCoverage(
+    link="edge-core:near", connections=3, forwarded=2, connections_counted=2, bytes=90,
+    bytes_up=50, bytes_down=40, bytes_counted=40, covered=True,
+)  # fmt: skip
+MARKS = [
+    FaultMarked(1, "f1", "process_kill", "core", "requested", False, {}),
+    FaultMarked(2, "f1", "process_kill", "core", "confirmed", True, {"gone": 1}),
+    FaultMarked(3, "f1", "process_kill", "core", "healed", True, {"gone": 1, "back": 1}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +61,13 @@ def stored(tmp_path_factory) -> Path:
     run_dir = tmp_path_factory.mktemp("stored") / "run"
     run_dir.mkdir()
     records, trims = simulated_records(SEED)
-    result = store_run(run_dir, records, seed=SEED, trims=trims)
+    result = store_run(
+        run_dir,
+        in_order([*MARKS, *records]),
+        seed=SEED,
+        trims=trims,
+        aftermath=Aftermath(faults=[FAULT], coverage=[COVERAGE]),
+    )
     assert result.counts.delivered > 20
     assert not [check.id for check in result.checks if check.status == "FAIL"]
     return run_dir
@@ -93,16 +123,6 @@ def test_a_better_figure_than_the_history_gives_is_noticed(
     assert re.search(rf"^  {name}\b.*: stored ", capsys.readouterr().err, re.MULTILINE)
 
 
-FAULT = Fault(
-    id="f1", kind="process_kill", target="core", effective=True, effect={"gone": 1, "back": 1},
-    requested_ns=1, confirmed_ns=2, healed_ns=3,
-)  # fmt: skip
-COVERAGE = LinkCoverage(
-    link="edge-core:near", connections=3, forwarded=2, connections_counted=2, bytes=90,
-    bytes_up=50, bytes_down=40, bytes_counted=40, covered=True,
-)  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("part", "change", "told"),
     [
@@ -118,19 +138,30 @@ COVERAGE = LinkCoverage(
         ("coverage", {"bytes_down": 39}, "covered: stored True, from its own counts False"),
         ("coverage", {"forwarded": 1}, "covered: stored True, from its own counts False"),
         ("coverage", {"counted": False, "forwarded": 0}, "covered: stored True"),
+        ("coverage", [], "coverage: stored 0 of them, from the runner's history 1"),
+        ("coverage", {"bytes_counted": 0}, "coverage[0].bytes_counted: stored 0"),
+        ("run", {"id": "another"}, "run.id: stored another"),
+        ("run", {"profile": "nightly"}, "run.profile: stored nightly"),
+        ("run", {"claim": "All is well."}, "run.claim: stored All is well."),
+        ("run", {"command": "tallystick run x"}, "run.command: stored"),
+        ("system", {"name": "kafka"}, "system.name: stored kafka"),
+        ("system", {"version": "9"}, "system.version: stored 9"),
+        ("system", {"abilities": []}, "system.abilities: stored 0 of them"),
+        ("environment", {"python": "CPython 4"}, "environment.python: stored CPython 4"),
+        ("environment", {"flags": ["odd"]}, "environment.flags: stored 1 of them"),
+        ("verdict", {"reason": "fine"}, "verdict.reason: stored fine"),
+        ("verdict", {"reason_code": "fine"}, "verdict.reason_code: stored fine"),
+        ("notes", ["all is well"], "notes: stored 1 of them, from the schedule 0"),
     ],
 )
 def test_what_another_file_says_otherwise_is_noticed(
     part: str, change: Any, told: str, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sound = decode_result((run_dir / "result.json").read_bytes())
-    write_journal(run_dir / JOURNAL_NAME, [FAULT])
-    sound = msgspec.structs.replace(sound, faults=[FAULT], coverage=[COVERAGE])
-    seal(run_dir, sound)
     assert run_cli(["check", str(run_dir)]) == sound.verdict.exit_code, capsys.readouterr().err
     old = getattr(sound, part)
-    if change == []:
-        new = []
+    if isinstance(change, list):
+        new: Any = change
     elif isinstance(old, list):
         new = [msgspec.structs.replace(old[0], **change)]
     else:
@@ -142,7 +173,8 @@ def test_what_another_file_says_otherwise_is_noticed(
 
 def test_a_journal_that_is_gone_is_missed(run_dir: Path, capsys) -> None:
     sound = decode_result((run_dir / "result.json").read_bytes())
-    seal(run_dir, msgspec.structs.replace(sound, faults=[FAULT]))
+    (run_dir / JOURNAL_NAME).unlink()
+    seal(run_dir, sound)
     assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
     assert f"{run_dir / JOURNAL_NAME} is missing" in capsys.readouterr().err
 
@@ -251,3 +283,66 @@ def test_what_cannot_be_judged_again_says_why(run_dir: Path, capsys) -> None:
     (run_dir / "result.json").write_text("{")
     assert run_cli(["check", str(run_dir)]) == 70
     assert "result.json is damaged" in capsys.readouterr().err
+
+
+def test_a_fault_journal_that_contradicts_the_history_is_noticed(run_dir: Path, capsys) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    later = msgspec.structs.replace(FAULT, requested_ns=2, confirmed_ns=3, healed_ns=4)
+    for faults in ([], [later], [msgspec.structs.replace(FAULT, target="edge:near")]):
+        write_journal(run_dir / JOURNAL_NAME, faults)
+        seal(run_dir, msgspec.structs.replace(sound, faults=faults))
+        assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+        assert "fault f1 process_kill" in capsys.readouterr().err
+
+
+def test_a_reason_or_witness_of_a_check_that_was_rewritten_is_noticed(run_dir, capsys) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    place = next(i for i, check in enumerate(sound.checks) if check.reason)
+    checks = list(sound.checks)
+    checks[place] = msgspec.structs.replace(checks[place], reason="nothing to see")
+    seal(run_dir, msgspec.structs.replace(sound, checks=checks))
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert f"check {checks[place].id}.reason: stored nothing to see" in capsys.readouterr().err
+
+
+def test_a_history_of_another_run_is_refused(run_dir: Path, capsys) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    records = list(read_folder(run_dir / "history"))
+    shutil.rmtree(run_dir / "history")
+    write_history(run_dir / "history", records, run_id="another")
+    seal(run_dir, sound)
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert "of run 'another'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"closed": "killed"}, "closed is 'orderly', and 'killed' in the index"),
+        ({"recorder": "load-1"}, "recorder is 'runner', and 'load-1' in the index"),
+        ({"records": 3}, "and 3 in the index"),
+    ],
+)
+def test_an_index_that_says_otherwise_is_refused(change, told, run_dir: Path, capsys) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    index = read_index(run_dir / "history")
+    altered = msgspec.structs.replace(
+        index, segments=[msgspec.structs.replace(index.segments[0], **change)]
+    )
+    (run_dir / "history" / "index.json").write_bytes(msgspec.json.encode(altered))
+    seal(run_dir, sound)
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert told in capsys.readouterr().err
+
+
+def test_a_recorder_that_nobody_killed_and_that_lacks_its_end_is_refused(
+    run_dir: Path, capsys
+) -> None:
+    sound = decode_result((run_dir / "result.json").read_bytes())
+    recorder = Recorder(run_dir / "history" / "0001.msgpack", RUN_ID, "load-1")
+    recorder.write_now([PhaseMarked(1, "load", True)])
+    write_index(run_dir / "history", killed=["load-1"])
+    seal(run_dir, sound)
+    assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
+    assert "1 recorders killed (load-1)" in capsys.readouterr().err
+    recorder.close()
