@@ -27,6 +27,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Limits, Result, Status
 from harness.report.terminal import make_console, print_result
+from harness.report.untried import lines
 from harness.run.fitting import fit_scenario
 from harness.run.request import REFERENCE_SYSTEM, RunOutcome, RunRequest, draw_seed
 from harness.run.verdict import EXIT_SIGINT
@@ -94,6 +95,8 @@ class Runs:
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:
             pytest.fail(_told(result, request, self.test), pytrace=False)
+        for line in lines(result.not_tried):
+            sys.stderr.write(f"{result.run.scenario}: not tried, though planned: {line}\n")
         if result.verdict.limits is Limits.MISSED:
             sys.stderr.write(f"limits of the scenario were missed; see {request.run_dir}\n")
         return result
@@ -114,7 +117,7 @@ class Runs:
         profile = profile or self.profile
         assignments = {name: _text(value) for name, value in parameters.items()}
         values = checked_parameters(loaded, profile, assignments, check_seed(seed))
-        fit_scenario(loaded.scenario, values, load_system(system))
+        fit_scenario(loaded.scenario, values, load_system(system), place=system)
         checked = checked_limits(list(limits))
         check_keep_history(keep_history)
         run_dir = self._new_folder()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import msgspec
 
+from harness.errors import HarnessError
 from harness.faults.fault import Target
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_terminate import ProcessTerminate
@@ -28,6 +29,7 @@ from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
+from harness.scenario.performed import Performed, must_be_declared
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
@@ -38,6 +40,7 @@ from harness.scenario.phases import (
     Load,
     Login,
     Logout,
+    OwnPhase,
     Phase,
     Promote,
     Read,
@@ -136,7 +139,19 @@ async def perform(stage: Stage, phase: Phase) -> None:
             await drain(stage, phase)
         case _:
             with stage.phase(phase.name):
-                await phase.carry_out(_Hands(stage))
+                await _carry_out(stage, phase)
+
+
+async def _carry_out(stage: Stage, phase: OwnPhase) -> None:
+    """Carry out a phase of the author's own, and see that it performs what it declares."""
+    hands = _Hands(stage, phase)
+    await phase.carry_out(hands)
+    for declared in phase.declared if isinstance(phase, Performed) else ():
+        if declared not in hands.performed:
+            told = type(declared).__name__
+            stage.trouble.append(
+                ("not_performed", f"the own phase {phase.name} declares a {told} and never did it")
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,8 @@ class _Hands:
     """What a phase of a scenario's author gets hold of; the rest of the stage may move."""
 
     stage: Stage
+    own: OwnPhase
+    performed: list[Phase] = field(default_factory=list)
 
     @property
     def deployment(self) -> Deployment:
@@ -156,7 +173,22 @@ class _Hands:
         self.stage.observer.note(text)
 
     async def perform(self, phase: Phase) -> None:
-        await perform(self.stage, phase)
+        fitted: Phase | None = phase
+        declared = False
+        if isinstance(self.own, Performed):
+            declared, fitted = self.own.as_it_applies(phase)
+        if not declared:
+            if why := must_be_declared(phase):
+                raise HarnessError(
+                    f"the own phase {self.own.name} performs {why}"
+                    f" ({type(phase).__name__}) that it does not declare, so the plan does not"
+                    " have it: give the phase an attribute performs, a tuple that holds the very"
+                    " phases which it performs"
+                )
+            fitted = phase
+        self.performed.append(phase)
+        if fitted is not None:
+            await perform(self.stage, fitted)
 
 
 async def promote(stage: Stage, phase: Promote) -> None:

@@ -18,6 +18,7 @@ from harness.errors import UsageError
 from harness.faults.fault import LINK
 from harness.faults.schedule import Planned
 from harness.load.groups import groups_of
+from harness.scenario.performed import Performed, phases_of
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
@@ -64,8 +65,17 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
         raise UsageError(f"{scenario.name}: its topology names no edge")
     links = _links(plan, system)
     for number, phase in enumerate(plan.phases, start=1):
-        for trouble in (*_wrong_in(phase), *_wrong_faults(phase, plan, links)):
-            raise UsageError(f"{scenario.name}, phase {number} ({type(phase).__name__}): {trouble}")
+        for each in phases_of((phase,)):
+            for trouble in (*_wrong_in(each), *_wrong_faults(each, plan, links)):
+                place = f"phase {number} ({_kind(phase, each)})"
+                raise UsageError(f"{scenario.name}, {place}: {trouble}")
+
+
+def _kind(phase: Phase, each: Phase) -> str:
+    """Return what a phase is, and of one that an own phase performs by which."""
+    own = phase.own if isinstance(phase, Performed) else phase
+    within = "" if own is each else f", performed by {type(own).__name__}"
+    return f"{type(each).__name__}{within}"
 
 
 def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
@@ -81,29 +91,18 @@ def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
     return [planned.on] if unknown else found
 
 
-def absent_checks(scenario: Scenario, system: System) -> tuple[str, ...]:
-    """Return, in words, the checks that carry a claim and do not apply to a system."""
-    specs = {spec.id: spec for spec in all_checks()}
-    return tuple(
-        f"not applicable: {check_id}, which carries the claim: {system.name} does not promise"
-        f" {needs.value!r}"
-        for check_id in scenario.checks
-        if (needs := specs[check_id].needs) is not None and needs not in system.promises
-    )
-
-
 def _refuse_checks(scenario: Scenario, system: System) -> None:
-    known = [spec.id for spec in all_checks()]
-    for check_id in scenario.checks:
+    known = {spec.id: spec.needs for spec in all_checks()}
+    wanted = (*scenario.checks, *scenario.optional_checks)
+    for check_id in wanted:
         if check_id not in known:
             raise UsageError(
                 f"{scenario.name}: its claim rests on check {check_id!r}, which there is not;"
                 f" load its file with --load, or name one of {', '.join(known)}"
             )
-    if scenario.checks and len(absent_checks(scenario, system)) == len(scenario.checks):
+    if wanted and not any(known[one] is None or known[one] in system.promises for one in wanted):
         raise UsageError(
-            f"{scenario.name}: no check of its claim applies to {system.name}:"
-            f" {', '.join(scenario.checks)}"
+            f"{scenario.name}: no check of its claim applies to {system.name}: {', '.join(wanted)}"
         )
 
 

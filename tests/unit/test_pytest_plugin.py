@@ -128,7 +128,7 @@ def test_what_the_command_line_refuses_is_refused_in_its_words(session, pytester
     )
     done.assert_outcomes(failed=2)
     text = "\n".join(done.outlines)
-    assert "no fault of this scenario applies to queue" in words[0]
+    assert "link_cut on edge-core:apac: queue" in words[0]
     assert all(f"tallystick: {one}" in text for one in words)
     assert not Path("results").exists()
 
