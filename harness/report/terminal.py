@@ -119,7 +119,7 @@ def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
     unfinished = "" if suite.complete else ", not complete"
     sheet.heading(
         verdict.status.value,
-        f"suite, {suite.profile}, seed {suite.seed}{unfinished}{_not_whole(suite)}",
+        f"suite{_not_whole(suite)}, {suite.profile}, seed {suite.seed}{unfinished}",
         f"exit {verdict.exit_code}",
     )
     sheet.row("reason", verdict.reason)
@@ -180,7 +180,8 @@ def _head(sheet: _Sheet, result: Result) -> None:
     if result.system.name != "reference":
         parts.append(f"system {result.system.name}")
     if left := untried.beside(untried.count_of(result.not_tried)):
-        parts.append(left)
+        # First, so that it stands in the line of the verdict whatever else is wrapped.
+        parts.insert(1, left)
     sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s")
     sheet.rows("not tried", untried.lines(result.not_tried))
     if result.system.planted_bug is not None:
