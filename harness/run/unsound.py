@@ -18,19 +18,23 @@ from harness.errors import UsageError
 from harness.faults.fault import LINK
 from harness.faults.schedule import Planned
 from harness.load.groups import groups_of
+from harness.nearest import did_you_mean
 from harness.scenario.performed import Performed, phases_of
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
     Drain,
     Inspect,
+    Kill,
     Load,
     Login,
     Logout,
     Phase,
     Promote,
     Read,
+    Restart,
     Send,
+    Start,
     Storm,
     Stream,
 )
@@ -61,12 +65,19 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
             f"a scenario named {scenario.name!r}: words of letters and digits, joined by _"
         )
     _refuse_checks(scenario, system)
-    if not plan.topology.edges:
+    edges = plan.topology.edges
+    if not edges:
         raise UsageError(f"{scenario.name}: its topology names no edge")
+    if strange := sorted(set(plan.topology.latency_ms) - set(edges)):
+        raise UsageError(
+            f"{scenario.name}: its topology has a latency for {strange[0]!r}, which is no edge of"
+            f" it{did_you_mean(strange[0], edges)}"
+        )
     links = _links(plan, system)
     for number, phase in enumerate(plan.phases, start=1):
         for each in phases_of((phase,)):
-            for trouble in (*_wrong_in(each), *_wrong_faults(each, plan, links)):
+            wrong = (*_wrong_in(each), *_wrong_place(each, plan), *_wrong_faults(each, plan, links))
+            for trouble in wrong:
                 place = f"phase {number} ({_kind(phase, each)})"
                 raise UsageError(f"{scenario.name}, {place}: {trouble}")
 
@@ -152,9 +163,31 @@ def _wrong_in(phase: Phase) -> Iterator[str]:
             return
 
 
+def _wrong_place(phase: Phase, plan: Plan) -> Iterator[str]:
+    """Yield the nodes and edges that a phase names and that are not there."""
+    edges = plan.topology.edges
+    match phase:
+        case Login(edge=edge) if edge and edge not in edges:
+            yield f"edge={edge!r}: there is no such edge; there are: {', '.join(edges)}"
+        case Restart() | Kill() | Start():
+            count = {"core": 1, "edge": len(edges)}.get(phase.role, 0)
+            if not count:
+                yield f'role={phase.role!r}: "core" or "edge"'
+            elif not 0 <= phase.index < count:
+                yield f"index={phase.index}: from 0 up to {count - 1} for role={phase.role!r}"
+        case _:
+            return
+
+
 def _wrong_stream(stream: Stream) -> Iterator[str]:
     if not stream.to:
         yield "to=(): a stream needs an inbox to write to"
+    inboxes = len(set(stream.to))
+    if 1 <= stream.producers < inboxes:
+        yield (
+            f"producers={stream.producers} for {inboxes} inboxes: each producer writes to one of"
+            f" them, so {inboxes - stream.producers} would get nothing; at least {inboxes}"
+        )
     if stream.producers < 1 or stream.batch_count < 1 or stream.count < 0:
         yield (
             f"producers={stream.producers}, batch_count={stream.batch_count}, count={stream.count}:"

@@ -19,6 +19,7 @@ from tallystick import (
     CatchUp,
     ClockJump,
     Drain,
+    Kill,
     LinkCut,
     Load,
     Login,
@@ -26,8 +27,10 @@ from tallystick import (
     Planned,
     ProcessKill,
     Promote,
+    Restart,
     Scenario,
     Send,
+    Start,
     Storm,
     Stream,
     Topology,
@@ -88,6 +91,12 @@ UNSOUND = (
     (load(duration_s=float("inf")), "duration_s=inf"),
     (load(streams=(Stream(to=()),)), "needs an inbox"),
     (load(streams=(Stream(to=("ann",), producers=0),)), "producers=0"),
+    (load(streams=(Stream(to=("a", "b", "c"), producers=2),)), "so 1 would get nothing"),
+    (Send(stream=Stream(to=("a", "b"), count=1)), "producers=1 for 2 inboxes"),
+    (Login(inboxes=("ann",), edge="there"), "there is no such edge; there are: near, far"),
+    (Restart(role="node"), 'role=\'node\': "core" or "edge"'),
+    (Kill(role="edge", index=2), "index=2: from 0 up to 1"),
+    (Start(role="core", index=1), "index=1: from 0 up to 0"),
     (load(streams=(Stream(to=("ann",), rate_per_s=-1.0),)), "rate_per_s=-1.0: 0 or more"),
     (load(presence_every_s=-1.0), "presence_every_s"),
     (load(during=((1.5, Storm()),)), "at 1.5 s of a load of 1 s"),
@@ -161,6 +170,13 @@ def test_a_name_that_is_no_word_is_refused(name: str) -> None:
 def test_a_topology_without_an_edge_is_refused() -> None:
     with pytest.raises(UsageError, match="names no edge"):
         fitted(scenario(edges=()))
+
+
+def test_a_latency_of_an_edge_that_is_not_there_is_refused() -> None:
+    topology = Topology(edges=("eu-west",), latency_ms={"eu_west": 40})
+    one = Scenario(name="mine", claim="c", plan=Plan(topology=topology, phases=(load(),)))
+    with pytest.raises(UsageError, match="'eu_west', which is no edge of it; did you mean 'eu-w"):
+        fitted(one)
 
 
 def test_a_dry_run_refuses_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
