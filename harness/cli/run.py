@@ -131,7 +131,7 @@ def run(
         show_plan(loaded, parameters, profile, chosen, systems)
         return
     for one in systems:
-        fit_scenario(loaded.scenario, parameters, load_system(one), place=one)
+        fit_scenario(loaded.scenario, parameters, load_system(one), place=one, limits=limits)
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if until_fail and repeat == 1:
         repeat = REPEAT_MAX

@@ -33,6 +33,7 @@ from harness.errors import UsageError
 from harness.report.untried import beside, count_of, lines
 from harness.report.words import counted
 from harness.run.fitting import HOW_TO_MARK, fit_scenario, lack_of
+from harness.run.lacks import Lacks
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
@@ -104,6 +105,9 @@ def verify(
     limits = checked_limits(limit or [])
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
     reasons = [_why_not(loaded, profile, under_test, system) for _, loaded in chosen]
+    for text in limits:
+        if lost := Lacks(under_test, system).unmeasured(text):
+            raise UsageError(f"{lost.what} has nothing to be measured by: {lost.why}")
     runnable = [one for one, reason in zip(chosen, reasons, strict=True) if not reason]
     skipped = [
         (loaded, reason) for (_, loaded), reason in zip(chosen, reasons, strict=True) if reason

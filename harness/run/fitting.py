@@ -239,6 +239,7 @@ def fit_scenario(
     *,
     place: str = "",
     schedules: Sequence[tuple[Planned, ...]] | None = None,
+    limits: Sequence[str] = (),
 ) -> Fitted:
     """Return the plan of a scenario as it applies to a system.
 
@@ -252,6 +253,7 @@ def fit_scenario(
         place: How the system was asked for; says whether its processes are ours.
         schedules: A stored schedule, load by load, in place of the plan's own faults; it is held
             against the system as the plan is.
+        limits: Thresholds from outside of the plan; each must have something to be measured by.
 
     Raises:
         UsageError: The system lacks an ability that the scenario needs, or cannot have something
@@ -268,4 +270,7 @@ def fit_scenario(
         left = dict.fromkeys([*fitted.not_tried, *again.not_tried])
         fitted = Fitted(plan=again.plan, not_tried=tuple(left))
     refuse_unsound(scenario, fitted.plan, system)
+    for text in limits:
+        if lost := Lacks(system, place).unmeasured(text):
+            raise UsageError(f"{lost.what} has nothing to be measured by: {lost.why}")
     return fitted

@@ -29,7 +29,7 @@ _CORE_LINK = "edge-core:"
 _EDGE = "edge:"
 _LOAD = "load:"
 _EDGE_METRICS = "edge_"
-_ALL_CPU = "cpu_us_per_message"
+_OF_SERVER = ("cpu_us_per_message", "core_rss_max_bytes")
 _MEMORY = "_rss_max_bytes"
 _NO_EDGES = "clients reach the node that stores in one hop: there are no edges"
 _NOT_OURS = "its processes are not ours"
@@ -131,13 +131,20 @@ class Lacks:
         ability = _NEEDED_FOR.get(aims_at)
         return None if ability is None else self._ability(ability, what)
 
-    def of_limit(self, text: str) -> Lack | None:
-        """Return why a limit on speed or memory has nothing to be measured by, None if it has."""
+    def unmeasured(self, text: str) -> Lack | None:
+        """Return why a limit has nothing to be measured by, None if it has."""
         what = f"limit {text}"
         if text.strip().startswith(_EDGE_METRICS) and self._system.one_hop:
             return self._no_edge(what)
-        if self._elsewhere and text.strip().startswith(_ALL_CPU):
+        if self._elsewhere and text.strip().startswith(_OF_SERVER):
             return Lack(what=what, why=f"{self._system.name} at an endpoint: {_NOT_OURS}")
+        return None
+
+    def of_limit(self, text: str) -> Lack | None:
+        """Return why a scenario cannot ask for a limit, None if it can."""
+        if lack := self.unmeasured(text):
+            return lack
+        what = f"limit {text}"
         if _MEMORY in text and Promise.LIMITS not in self._system.promises:
             return Lack(what=what, why=f"{self._system.name} promises no bound on its memory")
         return None

@@ -195,9 +195,15 @@ async def promote(stage: Stage, phase: Promote) -> None:
     """Ask for a bucket count, expecting the epoch that the runner knows to be in force.
 
     An unknown outcome is asked for again, which is safe since the request names its epoch: if it
-    is refused then, the one before it has taken effect.
+    is refused then, the one before it has taken effect. One of an inbox whose last promotion is not
+    through, since the core is away, waits for it: otherwise it would name an epoch that is over.
     """
     stage.note_inboxes((phase.inbox,))
+    async with stage.turns.setdefault(phase.inbox, anyio.Lock()):
+        await _promote_in_turn(stage, phase)
+
+
+async def _promote_in_turn(stage: Stage, phase: Promote) -> None:
     expected = stage.epochs.get(phase.inbox, 0)
     deadline_ns = stage.now_ns() + int(ADMIN_WITHIN_S * 1e9)
     unknown = False

@@ -66,6 +66,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         request.planted_bug,
         place=request.system,
         schedules=request.faults,
+        limits=request.limits,
     )
     plan, not_tried = fitted.plan, fitted.not_tried
     for one in not_tried:

@@ -73,6 +73,20 @@ def test_a_pass_is_returned_and_its_folder_is_named(session, pytester: pytest.Py
     assert folder.is_relative_to(pytester.path / "results" / "pytest")
 
 
+def test_a_pass_without_something_optional_says_so_in_the_summary(session, pytester) -> None:
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        """
+        def test_fan_in(tallystick):
+            assert len(tallystick.run("offline_messaging").not_tried) == 2
+        """,
+        example="partly_tried",
+    )
+    done.assert_outcomes(passed=1)
+    (line,) = [line for line in done.outlines if "not tried" in line]
+    assert line.startswith("PASS, 3 planned things not tried: offline_messaging: process_kill on c")
+
+
 def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     pytester.makeconftest(STAND_IN)
     done = session(

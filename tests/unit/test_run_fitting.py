@@ -198,6 +198,22 @@ def test_a_limit_on_cpu_says_nothing_of_a_server_that_is_not_ours():
         fit(wanted, load_system(ENDPOINT), place=ENDPOINT)
 
 
+def test_a_limit_of_the_command_line_has_to_be_measured_by_something(capsys):
+    endpoint = ("--system", "nats", "--endpoint", "127.0.0.1:4222")
+    for words in (
+        ("run", "reset_mid_batch", *endpoint, "--limit", "core_rss_max_bytes=9"),
+        ("verify", "--only", "reset_mid_batch", *endpoint, "--limit", "cpu_us_per_message=9"),
+        ("run", "reset_mid_batch", "--system", "nats", "--limit", "edge_rss_max_bytes=9"),
+    ):
+        assert run_cli(words) == 2
+        assert f"limit {words[-1].partition('=')[0]} <= 9 has nothing to be" in (
+            capsys.readouterr().err
+        )
+    one = scenario(plan(load(ON_CLIENTS)))
+    under_test = load_system("nats")
+    fit_scenario(one, Parameters({}), under_test, limits=("core_rss_max_bytes <= 9",))
+
+
 def test_a_plan_of_which_nothing_is_left_that_breaks_anything_is_refused():
     with pytest.raises(UsageError, match=r"all of it is optional .*: link_reset on edge-core:near"):
         fit(plan(load(optional(ON_CORE_LINK))), QUEUE)
