@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.errors import UsageError
 from harness.faults.schedule import Planned
 from harness.scenario.phases import (
     AskPresence,
@@ -56,8 +57,16 @@ class Performed:
 
 
 def declared_by(phase: object) -> tuple[Phase, ...]:
-    """Return what an own phase says it performs; nothing of any other phase."""
-    return tuple(getattr(phase, "performs", ()))
+    """Return what an own phase says it performs; nothing of any other phase.
+
+    Raises:
+        UsageError: It says it in something else than a tuple.
+    """
+    performs = getattr(phase, "performs", ())
+    if not isinstance(performs, tuple):
+        kind = type(phase).__name__
+        raise UsageError(f"{kind}.performs is {performs!r}: a tuple of the phases it performs")
+    return performs
 
 
 def phases_of(phases: Iterable[Phase]) -> Iterator[Phase]:

@@ -329,6 +329,11 @@ def test_what_an_own_phase_performs_is_held_against_what_is_required_and_takes_i
     assert estimate_s(fit(plan(long), REFERENCE).plan) > 100
 
 
+def test_what_an_own_phase_declares_is_a_tuple():
+    with pytest.raises(UsageError, match=r"Waves.performs is \[Drain\(.*: a tuple of the phases"):
+        fit(plan(load(ON_CLIENTS), Waves([Drain()])), REFERENCE)
+
+
 def test_a_wrong_target_in_an_own_phase_is_refused():
     waves = Waves((load(at(0.5, LinkReset(), on="client-edge:there:*")),))
     with pytest.raises(UsageError, match=r"phase 1 \(Load, performed by Waves\): link_reset on cl"):
