@@ -181,5 +181,7 @@ def _why_not(loaded: LoadedScenario, profile: str, under_test: System, place: st
         fit_scenario(loaded.scenario, parameters, under_test, place=place)
     except UsageError as error:
         # In a list of scenarios a reason is one paragraph.
-        return " ".join(str(error).removesuffix(HOW_TO_MARK).split())
+        first, *lines = str(error).removesuffix(HOW_TO_MARK).strip().splitlines()
+        listed = "; ".join(line.strip() for line in lines)
+        return f"{first} {listed}" if listed else first
     return ""

@@ -385,6 +385,7 @@ def test_a_dry_run_of_a_suite_tells_what_is_left_out_and_what_does_not_apply(cap
     assert any(line.startswith("standard: 1 scenario, ") for line in rest)
     name = "not applicable to queue"
     assert rest[-2].startswith(f"{name}: region_partition: region_partition plans what queue canno")
+    assert ": there are no edges; link_cut_one_way on edge-core:apac, 2 times: queue" in rest[-2]
     assert rest[-1] == f"{name}: edge_crash: needs to kill its processes (kill)"
     assert run_cli([*words, "--only", "edge_crash"]) == 2
 
