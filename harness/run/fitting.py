@@ -201,6 +201,9 @@ def _effects_most(plan: Plan, system: System) -> int | None:
     most = 0
     for phase in phases_of(plan.phases):
         match phase:
+            case _ if hasattr(phase, "carry_out") and not declared_by(phase):
+                # It may kill nodes by itself, which nobody knows before.
+                return None
             case Restart() | Kill():
                 most += 1
             case Load():

@@ -27,6 +27,7 @@ from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
+from harness.run.lacks import Lacks
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
 from harness.scenario.performed import Performed, must_be_declared
@@ -178,17 +179,23 @@ class _Hands:
         if isinstance(self.own, Performed):
             declared, fitted = self.own.as_it_applies(phase)
         if not declared:
-            if why := must_be_declared(phase):
-                raise HarnessError(
-                    f"the own phase {self.own.name} performs {why}"
-                    f" ({type(phase).__name__}) that it does not declare, so the plan does not"
-                    " have it: give the phase an attribute performs, a tuple that holds the very"
-                    " phases which it performs"
-                )
+            self._refuse_undeclared(phase)
             fitted = phase
         self.performed.append(phase)
         if fitted is not None:
             await perform(self.stage, fitted)
+
+    def _refuse_undeclared(self, phase: Phase) -> None:
+        """Refuse what the plan has to know of, and what the system cannot do."""
+        why = must_be_declared(phase)
+        if lack := Lacks(self.stage.system).of_phase(phase):
+            why = f"what cannot be, {lack.what}: {lack.why}"
+        if why:
+            raise HarnessError(
+                f"the own phase {self.own.name} performs {why} ({type(phase).__name__}) that it"
+                " does not declare, so the plan does not have it: give the phase an attribute"
+                " performs, a tuple that holds the very phases which it performs"
+            )
 
 
 async def promote(stage: Stage, phase: Promote) -> None:

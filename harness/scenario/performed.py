@@ -11,18 +11,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.faults.schedule import Planned
-from harness.scenario.phases import (
-    AskPresence,
-    Hands,
-    Inspect,
-    Kill,
-    Load,
-    OwnPhase,
-    Phase,
-    Promote,
-    Restart,
-    Start,
-)
+from harness.scenario.phases import Hands, Load, OwnPhase, Phase, Promote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +92,17 @@ def churns_in(phases: Iterable[Phase]) -> list[str]:
 
 
 def must_be_declared(phase: Phase) -> str:
-    """Return why an own phase has to declare that it performs a phase; "" if it need not."""
+    """Return why an own phase has to declare that it performs a phase; "" if it need not.
+
+    What would not happen, or would go unnoticed, if the plan did not know of it: faults are looked
+    for in links that were opened for them, and D5 counts what is planned. A kill or an inspection
+    stands in the journal or the history by itself.
+    """
     match phase:
         case Load() if phase.faults or phase.during or phase.presence_every_s:
             return "a load with faults, promotions, storms or questions for presence"
-        case Promote() | AskPresence() | Inspect() | Restart() | Kill() | Start():
-            return "what a system needs an ability for"
+        case Promote():
+            return "a promotion"
         case _ if declared_by(phase):
             return "a phase that performs others"
         case _:

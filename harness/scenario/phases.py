@@ -310,9 +310,10 @@ class OwnPhase(Protocol):
     What it performs by `Hands.perform` is a part of the plan where it says so, by an attribute
     ``performs: tuple[Phase, ...]`` (a field or a property): then it is fitted to the system, shown
     by ``--dry-run``, kept in `schedule.json`, replayed, and every fault of it must show an effect.
-    Loads with faults, promotions, storms or questions for presence must be declared, as must every
-    phase that a system needs an ability for; performing one undeclared ends the run in ERROR. One
-    that is declared and not performed makes the run UNKNOWN (`not_performed`).
+    Loads with faults, promotions, storms or questions for presence must be declared, as must
+    promotions; performing one undeclared ends the run in ERROR, as does performing undeclared what
+    the system cannot do. What is declared and not performed makes the run UNKNOWN
+    (`not_performed`).
     """
 
     @property

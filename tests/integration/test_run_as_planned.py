@@ -170,8 +170,7 @@ SCENARIO = made(Waves(performs=WAVES, really=WAVES), fault_effects=2, resizes=1)
     ("phase", "why"),
     [
         ("Load(duration_s=1, streams=(STREAM,), faults=(RESET,))", "a load with faults"),
-        ('Promote(inbox="a", bucket_count=3)', "needs an ability for"),
-        ('Restart(role="core", kill=True)', "needs an ability for"),
+        ('Promote(inbox="a", bucket_count=3)', "performs a promotion (Promote)"),
         ("Waves(performs=(Drain(),))", "a phase that performs others"),
     ],
 )
@@ -187,6 +186,25 @@ SCENARIO = made(Load(duration_s=1, streams=(STREAM,), faults=(RESET,)), Waves(re
     assert (code, result.verdict.status) == (70, Status.ERROR)
     assert why in result.verdict.reason
     assert "give the phase an attribute performs" in result.verdict.reason
+
+
+def test_a_kill_that_an_own_phase_does_not_declare_stands_in_the_journal_or_is_refused(
+    tmp_path: Path,
+) -> None:
+    text = """
+KILL = Restart(role="core", kill=True)
+LOAD = Load(duration_s=1, streams=(STREAM,), faults=(RESET,))
+SCENARIO = made(LOAD, Waves(really=(KILL,)), fault_effects=2)
+"""
+    code, result, _ = run_it(tmp_path, text)
+    assert result is not None
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert ("process_kill", "core") in [(one.kind, one.target) for one in result.faults]
+    system = ("--system", "harness.testing.queue_system:SYSTEM")
+    code, result, _ = run_it(tmp_path, text, *system, name="other")
+    assert result is not None
+    assert (code, result.verdict.status) == (70, Status.ERROR)
+    assert "what cannot be, phase Restart of core: queue has no ability" in result.verdict.reason
 
 
 def test_what_an_own_phase_declares_and_does_not_perform_is_not_passed_over(
