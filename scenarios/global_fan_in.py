@@ -42,7 +42,7 @@ def plan(p: Parameters) -> Plan:
         at(0.24 * p.duration_s, LinkReset(), on="edge-core:us-east", optional=True),
         at(0.45 * p.duration_s, LinkCut(duration_s=p.cut_s), on="edge-core:apac", optional=True),
         # Where clients reach the core in one hop, this is the cut of which the claim speaks.
-        at(0.75 * p.duration_s, LinkCut(duration_s=0.25 * p.cut_s), on="client-edge:sa-east:*"),
+        at(0.68 * p.duration_s, LinkCut(duration_s=0.25 * p.cut_s), on="client-edge:sa-east:*"),
     ]
     for index in range(p.core_kills):
         share = (index + 0.5) / p.core_kills
