@@ -11,6 +11,7 @@ not the same interleaving.
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tallystick import (
     Ability,
@@ -54,11 +55,16 @@ BUCKET_COUNTS = (7, 50, 1, 20)
 
 
 def inner(hold_s: float) -> list[Planned]:
-    """Return what may strike behind the edges, at times to come; "{}" stands for a region."""
-    return [
+    """Return what may strike behind the edges, at times to come; "{}" stands for a region.
+
+    Whatever can be killed has a core; edges, and switches inside a node, are of some systems only.
+    """
+    on_core = [
         at(0, ProcessKill(), on="core"),
         at(0, ProcessTerminate(), on="core"),
         at(0, ProcessPause(duration_s=hold_s), on="core"),
+    ]
+    elsewhere = [
         at(0, CrashInRecovery(kills_count=2), on="core"),
         at(0, PowerLoss(loss="all"), on="core"),
         at(0, PowerLoss(loss="torn"), on="core"),
@@ -78,6 +84,7 @@ def inner(hold_s: float) -> list[Planned]:
         at(0, LinkCutOneWay(direction="upstream", duration_s=hold_s), on="edge-core:{}"),
         at(0, LinkCutOneWay(direction="downstream", duration_s=hold_s), on="edge-core:{}"),
     ]
+    return [*on_core, *(replace(one, optional=True) for one in elsewhere)]
 
 
 def outer(hold_s: float) -> list[Planned]:
@@ -119,11 +126,11 @@ def plan(p: Parameters) -> Plan:
         first_s = (index + rng.uniform(0.05, 0.2)) * gap_s
         second_s = (index + rng.uniform(0.05, 0.4)) * gap_s
         faults += [
-            at(first_s, first.fault, on=first.on.format(region)),
-            at(second_s, second.fault, on=second.on.format(other)),
+            replace(first, at_s=first_s, on=first.on.format(region)),
+            replace(second, at_s=second_s, on=second.on.format(other)),
         ]
     changes = tuple(
-        ((index + 0.5) * p.duration_s / 4, Promote(inbox=vip, bucket_count=count))
+        ((index + 0.5) * p.duration_s / 4, Promote(inbox=vip, bucket_count=count, optional=True))
         for index, count in enumerate(BUCKET_COUNTS)
     )
     promised = int(p.rate_per_s * p.duration_s * 0.9)
@@ -147,8 +154,9 @@ def plan(p: Parameters) -> Plan:
                 faults=tuple(faults),
                 during=changes,
                 presence_every_s=0.5,
+                presence_optional=True,
             ),
-            AskPresence(users=everybody),
+            AskPresence(users=everybody, optional=True),
             Drain(within_s=180.0),
         ),
         requires=Requires(
@@ -156,9 +164,6 @@ def plan(p: Parameters) -> Plan:
             delivered=promised,
             sender_reconnects=p.strikes,
             receiver_reconnects=max(1, p.users // 2),
-            # A change that found no core in time is not confirmed.
-            resizes=2,
-            fault_effects=len(faults),
         ),
     )
 
@@ -169,7 +174,8 @@ SCENARIO = Scenario(
     "once, in one order, in the right bucket, and everybody reads it.",
     plan=plan,
     needs=frozenset({Ability.KILL}),
-    checks=("A1", "A5", "A7", "A9", "A12", "A13", "B2", "B3", "B4", "C1", "C4", "D6"),
+    checks=("A1", "A5", "A7", "A9", "A12", "A13", "B2", "B3", "B4"),
+    optional_checks=("C1", "C4", "D6"),
     parameters=(
         Parameter(
             name="duration_s", default=36.0, smoke=12.0, nightly=3_600.0, unit="s", minimum=4.0,

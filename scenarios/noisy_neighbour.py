@@ -57,7 +57,7 @@ def plan(p: Parameters) -> Plan:
     return Plan(
         topology=Topology(edges=("us-east", "eu-west")),
         phases=(
-            Promote(inbox="celebrity_many", bucket_count=p.bucket_count),
+            Promote(inbox="celebrity_many", bucket_count=p.bucket_count, optional=True),
             Login(inboxes=everybody),
             *rounds,
             *load("baseline"),
@@ -66,7 +66,6 @@ def plan(p: Parameters) -> Plan:
         requires=Requires(
             sends_ok=int(0.9 * sent),
             delivered=int(0.9 * sent),
-            resizes=1,
         ),
         limits=(f"noisy_neighbour_ratio <= {p.ratio_max}",) if p.ratio_max else (),
     )

@@ -38,7 +38,12 @@ def plan(p: Parameters) -> Plan:
     faults = (
         at(0, distance, on="client-edge:*"),
         *(
-            at((index + 0.6) * gap_s, LinkReset(), on=targets[index % len(targets)])
+            at(
+                (index + 0.6) * gap_s,
+                LinkReset(),
+                on=targets[index % len(targets)],
+                optional=targets[index % len(targets)].startswith("edge-core:"),
+            )
             for index in range(p.resets)
         ),
     )
@@ -68,7 +73,6 @@ def plan(p: Parameters) -> Plan:
             sender_reconnects=p.users,
             receiver_reconnects=1,
             resent=p.batch_count,
-            fault_effects=len(faults),
         ),
     )
 

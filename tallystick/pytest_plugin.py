@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESULT_PROPERTY = "tallystick_result"
 """User property of a test that names the folder of a run; it comes through xdist and into JUnit."""
 
+NOT_TRIED_PROPERTY = "tallystick_not_tried"
+"""User property of a test that passed without something its scenario marks as optional."""
+
 _PROFILES = ("smoke", "standard", "nightly")
 
 
@@ -66,6 +69,7 @@ def tallystick(request: pytest.FixtureRequest, _tallystick_folder: Path) -> Iter
     )
     yield runs
     request.node.user_properties.extend((RESULT_PROPERTY, str(path)) for path in runs.kept)
+    request.node.user_properties.extend((NOT_TRIED_PROPERTY, line) for line in runs.not_tried)
 
 
 @pytest.fixture(scope="session")
@@ -89,16 +93,16 @@ def toxic_link(_toxic_server: object) -> Iterator[ToxicLinks]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the runs that were kept; says nothing in a session without any."""
-    kept = [
-        value
+    """Name the runs that were kept, and what passed ones did not try; else say nothing."""
+    told = [
+        (name, value)
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", "") == "teardown"
         for name, value in report.user_properties
-        if name == RESULT_PROPERTY
+        if name in (RESULT_PROPERTY, NOT_TRIED_PROPERTY)
     ]
-    if kept:
+    if told:
         terminalreporter.section("tallystick")
-        for path in kept:
-            terminalreporter.write_line(f"results in {path}")
+        for name, value in told:
+            terminalreporter.write_line(f"results in {value}" if name == RESULT_PROPERTY else value)

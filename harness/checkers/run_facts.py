@@ -68,6 +68,8 @@ class RunFacts:
         presence_bound_ns: Within this time after a change presence is right.
         planned: The faults of the schedule, as (kind, target), once per target; a pattern where its
             targets were not known before the run.
+        promotions: How many promotions and demotions are planned, None where nobody counted.
+        churns: Whose churn is planned ("sender", "receiver").
         trouble: Why the drain did not reach its end, as (code, reason); empty if it did.
         torn: The history was cut off: what is not in it may have happened all the same.
         killed: Load processes that were killed: their sends without an outcome are unknown, not
@@ -82,6 +84,8 @@ class RunFacts:
     route: str = ""
     presence_bound_ns: int = 4_000_000_000
     planned: tuple[tuple[str, str], ...] = ()
+    promotions: int | None = None
+    churns: frozenset[str] = frozenset()
     trouble: tuple[tuple[str, str], ...] = ()
     torn: bool = False
     killed: frozenset[int] = frozenset()

@@ -16,7 +16,7 @@ from harness.checkers.facts import QUIET, Facts
 from harness.checkers.index import Index
 from harness.checkers.intervals import NEVER
 from harness.checkers.run_facts import RunFacts
-from harness.history.records import BY_PHASE, OK, Completed, missed
+from harness.history.records import BY_PHASE, FAIL, INFO, OK, Completed, missed
 from harness.report.result import CheckStatus
 from harness.systems.topology import CLIENT_LINKS
 
@@ -54,8 +54,15 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
     happened = {
         "acknowledged message{s}": (facts.totals.ok, needs.sends_ok),
         "distinct delivered message{s}": (facts.totals.delivered, needs.delivered),
-        "sender reconnect{s}": (index.reconnects["sender"], needs.sender_reconnects),
-        "receiver reconnect{s}": (index.reconnects["receiver"], needs.receiver_reconnects),
+        "sender reconnect{s}": (
+            index.reconnects["sender"],
+            # A churn that is planned cuts somebody.
+            max(needs.sender_reconnects, "sender" in facts.run.churns),
+        ),
+        "receiver reconnect{s}": (
+            index.reconnects["receiver"],
+            max(needs.receiver_reconnects, "receiver" in facts.run.churns),
+        ),
         "reconnect{s} of every sender": (_least(facts, "sender"), needs.sender_reconnects_each),
         "reconnect{s} of every receiver": (
             _least(facts, "receiver"),
@@ -64,6 +71,11 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         "confirmed resize{s}": (
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
+        ),
+        # Who says how many changes must be confirmed knows that some may not be.
+        "planned resize{s} in effect": (
+            _resizes_in_effect(facts),
+            0 if needs.resizes else facts.run.promotions or 0,
         ),
         "fault{s} with an effect": (len(effective(facts)), needs.fault_effects),
         "message{s} acknowledged after more than one attempt": (resent, needs.resent),
@@ -89,6 +101,19 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         clues=[Clue(summary=text) for text in short],
         note="; ".join(short or _told(happened)),
     )
+
+
+def _resizes_in_effect(facts: Facts) -> int:
+    """Return how many changes are known to have happened.
+
+    One that was asked for again, its outcome being open, and is refused then since its epoch has
+    passed, has happened at the first time.
+    """
+    outcomes: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    for resize in facts.index.resizes:
+        key = resize.inbox, resize.expected_epoch, resize.bucket_count
+        outcomes[key].append(resize.outcome)
+    return sum(OK in seen or (INFO in seen and seen[-1] == FAIL) for seen in outcomes.values())
 
 
 def _told(happened: Mapping[str, tuple[int, int]]) -> list[str]:

@@ -156,7 +156,8 @@ def checked_parameters(
         UsageError: A parameter or limit is not one; says what is allowed.
     """
     parameters = resolve(loaded.scenario.parameters, profile, assignments, seed)
-    for text in loaded.scenario.plan_for(parameters).limits:
+    plan = loaded.scenario.plan_for(parameters)
+    for text in (*plan.limits, *plan.optional_limits):
         parse_limit(text)
     return parameters
 

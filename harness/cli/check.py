@@ -16,6 +16,7 @@ from harness.cli.options import LoadFiles
 from harness.cli.places import load_result, load_suite
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.result import Artifact, Limits, Verdict
+from harness.report.untried import lines
 from harness.report.writer import RESULT_NAME, SUITE_NAME, describe_artifacts, digest_of
 from harness.run.recheck import TOLD, differences, judge_again
 from harness.run.verdict import EXIT_ERROR, merge_runs
@@ -87,6 +88,8 @@ def check_run(place: Path) -> Verdict:
         )
     if stored.system.planted_bug is not None:
         typer.echo(f"PLANTED  {run_dir}: the system had the bug {stored.system.planted_bug}")
+    for line in lines(stored.not_tried):
+        typer.echo(f"not tried, though planned: {line}")
     return again.verdict
 
 

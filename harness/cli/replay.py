@@ -17,8 +17,8 @@ from harness.cli.run import folder_for, run_and_report
 from harness.errors import UsageError
 from harness.report.writer import RESULT_NAME
 from harness.run.brief import read_brief
-from harness.run.fitting import fit
-from harness.run.replay import INTERLEAVING, changes_since, schedules_of, with_schedules
+from harness.run.fitting import fit_scenario
+from harness.run.replay import INTERLEAVING, changes_since, schedules_of
 from harness.run.request import stamp
 from harness.scenario.loader import find
 from harness.systems.registry import load_system
@@ -69,9 +69,14 @@ def replay(
         files=files,
     )
     schedules = schedules_of(brief)
-    plan, _ = fit(loaded.scenario.plan_for(request.parameters), load_system(brief.system))
-    plan = with_schedules(plan, schedules)
-    changed = changes_since(brief, plan, loaded.source_sha256)
+    fitted = fit_scenario(
+        loaded.scenario,
+        request.parameters,
+        load_system(brief.system),
+        place=brief.system,
+        schedules=schedules,
+    )
+    changed = changes_since(brief, fitted.plan, loaded.source_sha256)
     notes = (f"replay of {folder}: {INTERLEAVING}", *changed)
     for note in notes:
         sys.stderr.write(f"{note}\n")

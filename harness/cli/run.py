@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.cli.carry_out import (
     parse_assignments,
     under_signals,
 )
+from harness.cli.dry_run import show_plan
 from harness.cli.options import (
     REPEAT_MAX,
     FailFast,
@@ -46,7 +46,6 @@ from harness.cli.under_test import (
     Password,
     Token,
     User,
-    cannot,
     place_of,
     shown_command,
 )
@@ -55,7 +54,7 @@ from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
 from harness.report.words import counted
-from harness.run.fitting import fit_scenario, lack_of
+from harness.run.fitting import fit_scenario
 from harness.run.request import (
     REFERENCE_SYSTEM,
     RunOutcome,
@@ -65,9 +64,7 @@ from harness.run.request import (
     stamp,
 )
 from harness.run.verdict import broken
-from harness.scenario.loader import LoadedScenario, find
-from harness.scenario.parameters import Parameters
-from harness.scenario.phases import Load
+from harness.scenario.loader import find
 from harness.systems.registry import load_system
 
 
@@ -98,7 +95,11 @@ def run(
         Path | None, typer.Option(help="Folder of the run; new or empty.", metavar="DIR")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the faults; start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show the plan and the faults, as fitted to each system; start nothing.",
+        ),
     ] = False,
     keep_history: Annotated[str, typer.Option(help="always, on-failure or never.")] = "always",
     repeat: Repeat = 1,
@@ -126,14 +127,11 @@ def run(
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
     systems = split_systems(system)
-    for one in systems:
-        under_test = load_system(one)
-        if lack := lack_of(loaded.scenario, under_test):
-            raise UsageError(f"{loaded.scenario.name} {lack}; {cannot(one, under_test.name)}")
-        fit_scenario(loaded.scenario, parameters, under_test)
     if dry_run:
-        _show_plan(loaded, parameters, profile, chosen)
+        show_plan(loaded, parameters, profile, chosen, systems)
         return
+    for one in systems:
+        fit_scenario(loaded.scenario, parameters, load_system(one), place=one, limits=limits)
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
     if until_fail and repeat == 1:
         repeat = REPEAT_MAX
@@ -228,26 +226,3 @@ def run_and_report(request: RunRequest, reports: Reports) -> int:
         reports.write_run()
         print_result(make_console(sys.stdout), result, request.run_dir)
     return code
-
-
-def _show_plan(loaded: LoadedScenario, parameters: Parameters, profile: str, seed: int) -> None:
-    plan = loaded.scenario.plan_for(parameters)
-    typer.echo(f"{loaded.scenario.name}, {profile}, seed {seed}")
-    for name, value in parameters.as_dict().items():
-        typer.echo(f"  {name} = {value}")
-    typer.echo(f"\nEdges: {', '.join(plan.topology.edges)}\nPhases:")
-    for phase in plan.phases:
-        typer.echo(
-            textwrap.fill(
-                repr(phase), 80, initial_indent="  ", subsequent_indent="      ",
-                break_on_hyphens=False,
-            )
-        )  # fmt: skip
-    typer.echo("\nFaults, by the time after the begin of their phase:")
-    planned = [item for phase in plan.phases if isinstance(phase, Load) for item in phase.faults]
-    for item in planned:
-        typer.echo(f"  {item}")
-    if not planned:
-        typer.echo("  none")
-    if plan.limits:
-        typer.echo(f"\nLimits: {'; '.join(plan.limits)}")

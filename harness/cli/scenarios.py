@@ -77,6 +77,9 @@ def show(
     if one.checks:
         typer.echo("\nChecks that carry the claim (all others are made too):")
         paragraph(", ".join(map(_check_name, one.checks)), 2)
+    if one.optional_checks:
+        typer.echo("\nChecks that carry it where a system promises what they judge:")
+        paragraph(", ".join(map(_check_name, one.optional_checks)), 2)
     if one.needs:
         typer.echo(f"\nNeeds a system that can: {', '.join(sorted(one.needs))}")
     for profile in PROFILES:
@@ -97,7 +100,8 @@ def _text(value: object) -> str:
 
 
 def _limits(loaded: LoadedScenario, profile: str) -> list[str]:
-    return list(plan_of(loaded, profile).limits)
+    plan = plan_of(loaded, profile)
+    return [*plan.limits, *(f"{text} (optional)" for text in plan.optional_limits)]
 
 
 def _brief(loaded: LoadedScenario) -> dict[str, Any]:
@@ -119,6 +123,7 @@ def _full(loaded: LoadedScenario) -> dict[str, Any]:
         "doc": loaded.doc,
         "needs": sorted(one.needs),
         "checks": list(one.checks),
+        "optional_checks": list(one.optional_checks),
         "parameters": [_parameter(parameter) for parameter in one.parameters],
         "limits": {profile: _limits(loaded, profile) for profile in PROFILES},
     }

@@ -24,6 +24,7 @@ from harness.report.live import watching
 from harness.report.result import NotApplicable, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.summary import write_suite_summary
 from harness.report.terminal import make_console, print_result, print_suite
+from harness.report.untried import count_of
 from harness.report.writer import write_suite
 from harness.run import verdict as verdicts
 from harness.run.observer import Observer
@@ -155,7 +156,8 @@ class SuiteJob:
         self._add_result(planned, result)
 
     def _add_result(self, planned: Planned, result: Result) -> None:
-        self._add(planned, result.verdict, result.run.duration_s)
+        left = count_of(result.not_tried)
+        self._add(planned, result.verdict, result.run.duration_s, not_tried=left)
         run_dir = self.suite_dir / planned.folder
         self.reports.add(planned.folder, result, run_dir)
         print_result(self._console, result, run_dir)
@@ -168,7 +170,9 @@ class SuiteJob:
         self._add(planned, broken, duration_s)
         self.reports.add_broken(planned.folder, planned.loaded.scenario.name, broken, duration_s)
 
-    def _add(self, planned: Planned, verdict: Verdict, duration_s: float) -> None:
+    def _add(
+        self, planned: Planned, verdict: Verdict, duration_s: float, *, not_tried: int = 0
+    ) -> None:
         self._under_way = None
         name = planned.loaded.scenario.name
         self._verdicts.append((planned.folder, verdict))
@@ -179,6 +183,7 @@ class SuiteJob:
             reason=verdict.reason,
             duration_s=round(duration_s, 3),
             result=f"{planned.folder}/result.json",
+            not_tried=not_tried,
         )
         self.suite = msgspec.structs.replace(self.suite, scenarios=[*self.suite.scenarios, entry])
         write_suite(self.suite_dir, self.suite)

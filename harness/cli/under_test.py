@@ -11,7 +11,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import typer
 
@@ -84,14 +84,6 @@ def place_of(
     # What is plain stays readable: the place stands in results and commands.
     query = urlencode(chosen, safe=":/[]@+")
     return f"{system}{'&' if '?' in system else '?'}{query}"
-
-
-def cannot(place: str, name: str) -> str:
-    """Return that a system cannot have something done to it, and why if it is at an endpoint."""
-    _, _, query = place.partition("?")
-    if "endpoint" in dict(parse_qsl(query)):
-        return f"{name} at an endpoint cannot: its processes are somebody else's, and left alone"
-    return f"{name} cannot"
 
 
 def shown_command(words: Sequence[str]) -> str:

@@ -30,13 +30,15 @@ from harness.cli.under_test import (
     place_of,
 )
 from harness.errors import UsageError
+from harness.report.untried import beside, count_of, lines
 from harness.report.words import counted
-from harness.run.fitting import fit_scenario, lack_of
+from harness.run.fitting import HOW_TO_MARK, fit_scenario, lack_of
+from harness.run.lacks import Lacks
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
 from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
-from harness.scenario.suites import plan_of, suite_of
+from harness.scenario.suites import suite_of
 from harness.systems.port import System
 from harness.systems.registry import load_system
 
@@ -102,15 +104,20 @@ def verify(
     check_keep_history(keep_history)
     limits = checked_limits(limit or [])
     reports = Reports(junit=junit, markdown=markdown, html=html).check()
-    reasons = [_why_not(loaded, profile, under_test) for _, loaded in chosen]
+    reasons = [_why_not(loaded, profile, under_test, system) for _, loaded in chosen]
+    for text in limits:
+        if lost := Lacks(under_test, system).unmeasured(text):
+            raise UsageError(f"{lost.what} has nothing to be measured by: {lost.why}")
     runnable = [one for one, reason in zip(chosen, reasons, strict=True) if not reason]
     skipped = [
         (loaded, reason) for (_, loaded), reason in zip(chosen, reasons, strict=True) if reason
     ]
     if dry_run:
-        _show(profile, [loaded for _, loaded in runnable], repeat)
+        _show(profile, [loaded for _, loaded in runnable], repeat, under_test, system)
         for loaded, reason in skipped:
             typer.echo(f"not applicable to {under_test.name}: {loaded.scenario.name}: {reason}")
+        if not runnable:
+            raise UsageError(f"no scenario applies to {under_test.name}")
         return
     suite_seed = draw_seed() if seed is None else check_seed(seed)
     suite_dir = folder_for(f"{stamp()}-verify-{suite_seed}", out)
@@ -130,12 +137,21 @@ def verify(
     raise typer.Exit(job.run_all(_rounds(runnable, system, [suite_seed, *others])))
 
 
-def _show(profile: str, chosen: list[LoadedScenario], repeat: int) -> None:
-    lengths_s = {one.scenario.name: estimate_s(plan_of(one, profile)) for one in chosen}
-    for name, length_s in lengths_s.items():
-        typer.echo(f"{name:<24} {in_words(length_s)}")
+def _show(
+    profile: str, chosen: list[LoadedScenario], repeat: int, under_test: System, place: str
+) -> None:
+    total_s = 0.0
+    for loaded in chosen:
+        parameters = checked_parameters(loaded, profile, {})
+        fitted = fit_scenario(loaded.scenario, parameters, under_test, place=place)
+        length_s = estimate_s(fitted.plan)
+        total_s += length_s * repeat
+        left = beside(count_of(fitted.not_tried))
+        told = f"; {left}" if left else ""
+        typer.echo(f"{loaded.scenario.name:<24} {in_words(length_s)}{told}")
+        for line in lines(fitted.not_tried):
+            typer.echo(f"  not tried: {line}")
     times = f", {repeat} times" if repeat > 1 else ""
-    total_s = sum(lengths_s.values()) * repeat
     typer.echo(f"\n{profile}: {counted(len(chosen), 'scenario')}{times}, {in_words(total_s)}")
 
 
@@ -156,12 +172,16 @@ def _rounds(
     ]
 
 
-def _why_not(loaded: LoadedScenario, profile: str, under_test: System) -> str:
+def _why_not(loaded: LoadedScenario, profile: str, under_test: System, place: str) -> str:
     """Return why the system cannot be put through a scenario, "" if it can."""
     if lack := lack_of(loaded.scenario, under_test):
         return lack
     try:
-        fit_scenario(loaded.scenario, checked_parameters(loaded, profile, {}), under_test)
+        parameters = checked_parameters(loaded, profile, {})
+        fit_scenario(loaded.scenario, parameters, under_test, place=place)
     except UsageError as error:
-        return str(error)
+        # In a list of scenarios a reason is one paragraph.
+        first, *lines = str(error).removesuffix(HOW_TO_MARK).strip().splitlines()
+        listed = "; ".join(line.strip() for line in lines)
+        return f"{first} {listed}" if listed else first
     return ""

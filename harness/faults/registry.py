@@ -101,7 +101,13 @@ def from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Planned, ...]:
     """
     try:
         return tuple(
-            at(item["at_s"], make(item["kind"], item["parameters"]), on=item["on"]) for item in data
+            at(
+                item["at_s"],
+                make(item["kind"], item["parameters"]),
+                on=item["on"],
+                optional=item.get("optional", False),
+            )
+            for item in data
         )
     except KeyError as error:
         raise UsageError(f"a schedule without {error}") from None

@@ -25,6 +25,8 @@ class Planned:
         at_s: Seconds after the begin of the phase.
         fault: What is done.
         on: Name of the target, or a pattern (`fnmatch`) for every one that fits.
+        optional: A system on which it cannot be done is tried without it, and the result says so.
+            Without this mark such a system is refused.
 
     Processes are "core", "edge:eu-west" and "load:reader", "load:sender-1"; links are
     "edge-core:eu-west" and "client-edge:EDGE:ACTOR". Actors are "sender-0", "sender-1", … in the
@@ -44,10 +46,12 @@ class Planned:
     at_s: float
     fault: Fault
     on: str
+    optional: bool = False
 
     def __str__(self) -> str:
         parameters = ", ".join(f"{name}={value}" for name, value in _parameters(self).items())
-        return f"{self.at_s:9.3f} s  {self.fault.kind}({parameters}) on {self.on}"
+        mark = " (optional)" if self.optional else ""
+        return f"{self.at_s:9.3f} s  {self.fault.kind}({parameters}) on {self.on}{mark}"
 
 
 def _parameters(planned: Planned) -> dict[str, Any]:
@@ -55,8 +59,8 @@ def _parameters(planned: Planned) -> dict[str, Any]:
     return asdict(planned.fault)  # type: ignore[call-overload, no-any-return]
 
 
-def at(at_s: float, fault: Fault, *, on: str) -> Planned:
-    """Plan a fault at a time.
+def at(at_s: float, fault: Fault, *, on: str, optional: bool = False) -> Planned:
+    """Plan a fault at a time; `optional`: a system on which it cannot be done is tried without.
 
     Raises:
         UsageError: The time is negative or no number, or the target no text.
@@ -65,13 +69,19 @@ def at(at_s: float, fault: Fault, *, on: str) -> Planned:
         raise UsageError(f"a fault at {at_s} s: times count from the begin of the phase")
     if not isinstance(on, str):
         raise UsageError(f"a fault on {on!r}: the name of a target, or a pattern")
-    return Planned(at_s=at_s, fault=fault, on=on)
+    return Planned(at_s=at_s, fault=fault, on=on, optional=optional)
 
 
 def every(
-    period_s: float, fault: Fault, *, on: str, begin_s: float = 0.0, end_s: float
+    period_s: float,
+    fault: Fault,
+    *,
+    on: str,
+    begin_s: float = 0.0,
+    end_s: float,
+    optional: bool = False,
 ) -> tuple[Planned, ...]:
-    """Plan a fault at begin_s, begin_s + period_s, … before `end_s`.
+    """Plan a fault at begin_s, begin_s + period_s, … before `end_s`; `optional` as of `at`.
 
     Raises:
         UsageError: The period is not positive, the span is none, or there would be more than
@@ -86,7 +96,7 @@ def every(
     planned: list[Planned] = []
     # Multiplied, not added up, so that the last one does not depend on rounding on the way.
     while (at_s := begin_s + len(planned) * period_s) < end_s:
-        planned.append(at(at_s, fault, on=on))
+        planned.append(at(at_s, fault, on=on, optional=optional))
     return tuple(planned)
 
 
@@ -108,6 +118,7 @@ def to_json(planned: Iterable[Planned]) -> list[dict[str, Any]]:
             "kind": item.fault.kind,
             "on": item.on,
             "parameters": _parameters(item),
+            **({"optional": True} if item.optional else {}),
         }
         for item in planned
     ]

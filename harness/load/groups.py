@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.scenario.performed import phases_of
 from harness.scenario.phases import DEVICE, Load, Login, Promote, Send
 from harness.scenario.scenario import Plan
 
@@ -61,7 +62,7 @@ def groups_of(plan: Plan) -> Groups:
     """Return the groups that a plan needs."""
     senders = 0
     inboxes: set[str] = set()
-    for phase in plan.phases:
+    for phase in phases_of(plan.phases):
         match phase:
             case Send():
                 senders += phase.stream.producers

@@ -27,6 +27,7 @@ from harness.errors import HarnessError, UsageError
 from harness.report.live import watching
 from harness.report.result import Limits, Result, Status
 from harness.report.terminal import make_console, print_result
+from harness.report.untried import beside, count_of, lines
 from harness.run.fitting import fit_scenario
 from harness.run.request import REFERENCE_SYSTEM, RunOutcome, RunRequest, draw_seed
 from harness.run.verdict import EXIT_SIGINT
@@ -50,6 +51,8 @@ class Runs:
         seed: What ``--tallystick-seed`` says; None draws a fresh one for each run.
         profile: What ``--tallystick-profile`` says.
         kept: The folders of the runs so far.
+        not_tried: What was optional in those that passed and was left out, a line for each run;
+            pytest's summary has it.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class Runs:
     seed: int | None
     profile: str
     kept: list[Path] = field(default_factory=list)
+    not_tried: list[str] = field(default_factory=list)
 
     def run(
         self,
@@ -94,6 +98,10 @@ class Runs:
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:
             pytest.fail(_told(result, request, self.test), pytrace=False)
+        if result.not_tried:
+            told = "; ".join(lines(result.not_tried))
+            left = beside(count_of(result.not_tried))
+            self.not_tried.append(f"PASS, {left}: {result.run.scenario}: {told}")
         if result.verdict.limits is Limits.MISSED:
             sys.stderr.write(f"limits of the scenario were missed; see {request.run_dir}\n")
         return result
@@ -114,8 +122,8 @@ class Runs:
         profile = profile or self.profile
         assignments = {name: _text(value) for name, value in parameters.items()}
         values = checked_parameters(loaded, profile, assignments, check_seed(seed))
-        fit_scenario(loaded.scenario, values, load_system(system))
         checked = checked_limits(list(limits))
+        fit_scenario(loaded.scenario, values, load_system(system), place=system, limits=checked)
         check_keep_history(keep_history)
         run_dir = self._new_folder()
         self.kept.append(run_dir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.report import untried
 from harness.report.junit import Case
 from harness.report.result import Status, Suite
 from harness.report.summary import broken_markdown, result_markdown, suite_table
@@ -44,8 +45,10 @@ def suite_page(suite: Suite, cases: Sequence[Case]) -> str:
             continue
         status = case.result.verdict.status if case.result else Status.ERROR
         state = "" if status is Status.PASS else " open"
+        left = untried.beside(untried.count_of(case.result.not_tried)) if case.result else ""
+        beside = f", {left}" if left else ""
         parts.append(
-            f"<details{state}><summary>{status.value}: {case.label}</summary>\n\n"
+            f"<details{state}><summary>{status.value}{beside}: {case.label}</summary>\n\n"
             f"{result_page(case)}\n</details>\n"
         )
     return "\n".join(parts)

@@ -13,6 +13,7 @@ from statistics import median
 
 import msgspec
 
+from harness.report import untried
 from harness.report.compare_facts import differences
 from harness.report.result import Check, CheckStatus, Limits, Result, Status
 from harness.report.subjects import match
@@ -252,7 +253,9 @@ def _verdict_word(result: Result) -> str:
     missed = result.verdict.limits is Limits.MISSED
     cut = "" if result.complete else " (cut off)"
     status = result.verdict.status
-    return f"{status.value}{', limits missed' if missed and status is Status.PASS else ''}{cut}"
+    left = untried.beside(untried.count_of(result.not_tried))
+    told = ", limits missed" if missed and status is Status.PASS else ""
+    return f"{status.value}{told}{f', {left}' if left else ''}{cut}"
 
 
 def _checks(a: Sequence[Result], b: Sequence[Result]) -> list[CheckChange]:

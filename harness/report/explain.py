@@ -276,7 +276,7 @@ _OTHERS = (
         id="UNKNOWN", name="verdict",
         meaning="Nothing wrong was found, but something promised was not proven: a fault without "
         "effect, a drain that was stuck or too slow, a client that went around its proxy, no "
-        "check that applies. Never counted as a pass.",
+        "check that applies, one of the claim that had nothing to judge. Never counted as a pass.",
     ),
     Entry(
         id="ERROR", name="verdict",
@@ -297,6 +297,12 @@ _OTHERS = (
         meaning="No loss in n independent trials excludes, at 95 %, loss rates above "
         "1 - 0.05^(1/n), about 3/n. Losses come by batch and by crash, so the bound is given per "
         "message, per commit and per kill. It holds under this workload and these faults.",
+    ),
+    Entry(
+        id="not-tried", name="beside a verdict",
+        meaning="Something that the scenario plans, and marks as optional since its claim can do "
+        "without, and that this system could not have: a fault, a phase, a limit, a check. The "
+        "verdict says nothing about it. What is planned and not optional is refused instead.",
     ),
     Entry(
         id="outcomes", name="ok, fail, info",
@@ -329,7 +335,7 @@ def find(word: str) -> Entry:
     hint = f"; did you mean {by_word[near].id!r}?" if near else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
-        "(A1 to E2, exit-codes, a verdict, limits, bound, outcomes)"
+        "(A1 to E2, exit-codes, a verdict, limits, bound, not-tried, outcomes)"
     )
 
 

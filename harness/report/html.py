@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import UsageError
-from harness.report import words
+from harness.report import untried, words
 from harness.report.html_parts import (
     checks_table,
     counts_tiles,
@@ -92,7 +92,8 @@ def suite_report(suite: Suite, pages: Sequence[Page]) -> str:
         status = page.result.verdict.status.value
         state = "" if status == "PASS" else " open"
         body.append(f'<details class="run" id="run-{number}"{state}>')
-        body.append(f'<summary><span class="{status}">{status}</span> {escape(page.label)}')
+        left = _beside(untried.beside(untried.count_of(page.result.not_tried)))
+        body.append(f'<summary><span class="{status}">{status}</span> {escape(page.label)}{left}')
         body.append("</summary>")
         body += _head(page.result, heading="h2")
         body += _run(page, number)
@@ -105,6 +106,8 @@ def _suite_head(suite: Suite, labels: Sequence[str]) -> Iterator[str]:
     word = suite.verdict.status.value
     yield f'<h1><span class="verdict {word}">{word}</span> Tallystick suite</h1>'
     yield f"<p>{escape(suite.verdict.reason)}</p>"
+    if left := untried.of_suite(suite):
+        yield f'<p class="box marked">{escape(left)}</p>'
     cut = "" if suite.complete else ", not complete"
     yield (
         f'<p class="dim">{escape(suite.profile)}, seed {suite.seed}, '
@@ -116,17 +119,30 @@ def _suite_head(suite: Suite, labels: Sequence[str]) -> Iterator[str]:
         shown = escape(name)
         if name in labels:
             shown = f'<a href="#run-{labels.index(name)}">{shown}</a>'
-        words_of = [status_word(one.status.value), status_word(one.limits.value)]
+        left = _beside(untried.beside(one.not_tried))
+        words_of = [status_word(one.status.value) + left, status_word(one.limits.value)]
         rows.append([shown, *words_of, f"{one.duration_s:.1f}", escape(one.reason)])
-    skipped = [*suite.not_applicable, *suite.not_run]
-    rows += [[escape(one.name), "not run", "", "", escape(one.reason)] for one in skipped]
+    skipped = [
+        *((one, "not applicable") for one in suite.not_applicable),
+        *((one, "not run") for one in suite.not_run),
+    ]
+    rows += [[escape(one.name), word, "", "", escape(one.reason)] for one, word in skipped]
     yield from table(["run", "verdict", "limits", "seconds", "reason"], rows, numbers=(3,))
+
+
+def _beside(told: str) -> str:
+    """Return what stands behind a verdict or a name; nothing if there is nothing to say."""
+    return f", {escape(told)}" if told else ""
 
 
 def _head(result: Result, heading: str = "h1") -> Iterator[str]:
     run, word = result.run, result.verdict.status.value
     badge = f'<span class="verdict {word}">{word}</span>'
-    yield f"<{heading}>{badge} {escape(run.scenario)}</{heading}>"
+    left = _beside(untried.beside(untried.count_of(result.not_tried)))
+    yield f"<{heading}>{badge} {escape(run.scenario)}{left}</{heading}>"
+    if result.not_tried:
+        lines = "; ".join(untried.lines(result.not_tried))
+        yield f'<p class="box marked">Not tried, though planned: {escape(lines)}</p>'
     if result.system.planted_bug is not None:
         yield f'<p class="box marked">Planted bug: {escape(result.system.planted_bug)}</p>'
     if not result.complete:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness.report import words
-from harness.report.result import Check, CheckStatus, Limit, Result, Status, Verdict
+from harness.report import untried, words
+from harness.report.result import Check, CheckStatus, Limit, NotTried, Result, Status, Verdict
 from harness.report.writer import write_atomically
 
 JUNIT_NAME = "junit.xml"
@@ -51,8 +51,8 @@ def junit_document(cases: Sequence[Case]) -> bytes:
     """Return the XML: per run one case per check and limit, and one for the verdict itself.
 
     FAIL is a failure, ERROR and UNKNOWN are errors (a promise that was not judged is no success),
-    NOT_APPLICABLE is skipped, as is a run that did not take place; a missed limit is a failure of
-    its own case.
+    NOT_APPLICABLE is skipped, as is a run that did not take place, and whatever of the plan was
+    optional and not tried; a missed limit is a failure of its own case.
     """
     root = ET.Element("testsuites")
     for case in cases:
@@ -66,6 +66,7 @@ def _result_suite(case: Case, result: Result) -> ET.Element:
     tests = [_verdict_case(result)]
     tests += [_check_case(result, check, case.run_dir) for check in result.checks]
     tests += [_limit_case(result, limit) for limit in result.limits]
+    tests += [_untried_case(result, one) for one in result.not_tried]
     suite = _counted(case.label, tests, result.run.duration_s)
     suite.set("timestamp", result.run.started_at)
     properties = ET.Element("properties")
@@ -74,6 +75,7 @@ def _result_suite(case: Case, result: Result) -> ET.Element:
         ("profile", result.run.profile),
         ("system", result.system.name),
         ("repeat", result.run.repeat_command),
+        *(("not tried", line) for line in untried.lines(result.not_tried)),
     ):
         ET.SubElement(properties, "property", name=name, value=_clean(str(value)))
     suite.insert(0, properties)
@@ -117,6 +119,9 @@ def _case(result: Result, name: str) -> ET.Element:
 def _verdict_case(result: Result) -> ET.Element:
     case = _case(result, "verdict")
     verdict = result.verdict
+    if left := untried.lines(result.not_tried):
+        told = ET.SubElement(case, "system-out")
+        told.text = _clean("\n".join(["not tried, though planned:", *left]))
     kind = {Status.PASS: None, Status.FAIL: "failure"}.get(verdict.status, "error")
     if kind is not None:
         told = ET.SubElement(case, kind, type=verdict.reason_code, message=_clean(verdict.reason))
@@ -151,6 +156,12 @@ def _limit_case(result: Result, limit: Limit) -> ET.Element:
     case = _case(result, f"limit {limit.metric} {limit.op} {limit.limit:g}")
     if not limit.met:
         ET.SubElement(case, "failure", type="MISSED", message=_clean(words.limit(limit)))
+    return case
+
+
+def _untried_case(result: Result, one: NotTried) -> ET.Element:
+    case = _case(result, f"not tried: {one.what}")
+    ET.SubElement(case, "skipped", message=_clean(one.why))
     return case
 
 

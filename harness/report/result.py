@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 RESULT_SCHEMA = "tallystick.result/1.4"
-SUITE_SCHEMA = "tallystick.suite/1.1"
+SUITE_SCHEMA = "tallystick.suite/1.2"
 
 INTEGER_LIMIT = 2**53
 """Whole numbers stay below it: beyond it a double, hence JavaScript and jq, loses digits."""
@@ -434,7 +434,9 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         status: UNKNOWN or ERROR; only a check can FAIL a system.
         reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
-            reach its end, without any progress or too slowly; "node_died", a process of the system
+            reach its end, without any progress or too slowly; "not_performed", an own phase did not
+            do what it declares; "claim_unchecked", a check that carries the claim had nothing to
+            judge; "node_died", a process of the system
             ended by itself; "link_bypassed", a client went around a proxy (UNKNOWN, all of them);
             "harness", it could not go on (ERROR).
         reason: One sentence for people.
@@ -593,6 +595,20 @@ class LinkCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     covered: bool
 
 
+class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something of the plan that its scenario marks as optional and the system could not have.
+
+    Attributes:
+        what: What was left out, in words: a fault and its target, a phase, a limit, a check.
+        why: What the system lacks, in words.
+        times: How often the plan has it.
+    """
+
+    what: str
+    why: str
+    times: Count = 1
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`result.json`: one run.
 
@@ -624,8 +640,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         processes: What every process used.
         buckets: The bucket loads of every inbox that was inspected.
         coverage: What went through every link that was used.
-        notes: What people should know of this run besides: what was left out since the system
-            cannot do it, what has changed since the run that it replays.
+        not_tried: What the plan marks as optional and was left out, since the system cannot have
+            it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        notes: What people should know of this run besides: what has changed since the run that it
+            replays.
         artifacts: The other files of the run folder, by path.
     """
 
@@ -653,6 +671,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     processes: list[Process] = []
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
+    not_tried: list[NotTried] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
 
@@ -668,6 +687,8 @@ class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         duration_s: As `run.duration_s` of its result; where it broke, the seconds until then.
         result: Path of its `result.json`, from the folder of `suite.json`. Where the run broke at
             once there may be no such file.
+        not_tried: How many planned things were left out, as its result's `not_tried` counts them;
+            0 before 1.2.
     """
 
     name: str
@@ -676,6 +697,7 @@ class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: str
     duration_s: float
     result: str
+    not_tried: Count = 0
 
 
 class NotApplicable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -706,7 +728,9 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             interruption, or something that no run could do without.
     """
 
-    schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1"] = "tallystick.suite/1.1"
+    schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1", "tallystick.suite/1.2"] = (
+        "tallystick.suite/1.2"
+    )
     complete: bool
     verdict: Verdict
     profile: str

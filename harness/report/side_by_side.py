@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.report import words
+from harness.report import untried, words
 from harness.report.result import CheckStatus, Result, Status
 
 _LOAD_ROLES = ("load-sender", "load-reader", "harness", "toxiproxy")
@@ -48,7 +48,7 @@ FIGURES: tuple[tuple[str, int, Callable[[Result], float | None]], ...] = (
 )
 """Name, decimal places, and how it is read; None where it was not measured."""
 
-HEAD = ("system", "verdict", *(name for name, _, _ in FIGURES), "not judged")
+HEAD = ("system", "verdict", *(name for name, _, _ in FIGURES), "not judged", "not tried")
 
 
 def rows(runs: Mapping[str, Ran]) -> list[tuple[str, ...]]:
@@ -61,11 +61,13 @@ def _row(place: str, ran: Ran) -> tuple[str, ...]:
         sum(check.status is CheckStatus.NOT_APPLICABLE for check in result.checks)
         for result in ran.results
     ]
+    left = [untried.count_of(result.not_tried) for result in ran.results]
     return (
         place,
         _tally(ran.statuses),
         *(_spread([read(one) for one in ran.results], places) for _, places, read in FIGURES),
         words.counted(max(skipped), "check") if skipped else "-",
+        words.counted(max(left), "thing") if any(left) else "-",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.report import bars, words
-from harness.report.result import Check, CheckStatus, Result, Suite, SuiteScenario, Verdict
+from harness.report import bars, untried, words
+from harness.report.result import Check, CheckStatus, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.writer import write_atomically
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -42,8 +42,9 @@ def suite_markdown(suite: Suite) -> str:
 def suite_table(suite: Suite, *, links: bool) -> str:
     """Return a suite as a table; without links for a page that lies elsewhere."""
     verdict = suite.verdict
+    word = _beside(verdict.status, untried.of_suite(suite))
     lines = [
-        f"# {verdict.status.value}: Tallystick suite, {suite.profile}, seed {suite.seed}",
+        f"# {word}: Tallystick suite, {suite.profile}, seed {suite.seed}",
         "",
         escape(verdict.reason) + ("" if suite.complete else " (not complete)"),
         "",
@@ -51,7 +52,8 @@ def suite_table(suite: Suite, *, links: bool) -> str:
         "|---|---|---|---:|---|",
     ]
     lines += [
-        f"| {_name(one, links=links)} | {one.status.value} | {one.limits.value} "
+        f"| {_name(one, links=links)} | {_beside(one.status, untried.beside(one.not_tried))} "
+        f"| {one.limits.value} "
         f"| {one.duration_s:.1f} | {escape(one.reason)} |"
         for one in suite.scenarios
     ]
@@ -62,6 +64,10 @@ def suite_table(suite: Suite, *, links: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _beside(status: Status, told: str) -> str:
+    return f"{status.value}, {told}" if told else status.value
+
+
 def _name(one: SuiteScenario, *, links: bool) -> str:
     name = one.result.partition("/")[0]
     return f"[{name}]({one.result})" if links else name
@@ -69,8 +75,13 @@ def _name(one: SuiteScenario, *, links: bool) -> str:
 
 def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
     run, verdict = result.run, result.verdict
-    yield f"# {verdict.status.value}: {run.scenario}, {run.profile}, seed {run.seed}"
+    left = untried.beside(untried.count_of(result.not_tried))
+    yield f"# {_beside(verdict.status, left)}: {run.scenario}, {run.profile}, seed {run.seed}"
     yield ""
+    if result.not_tried:
+        yield "Not tried, though planned:\n"
+        yield from (f"- {escape(line)}" for line in untried.lines(result.not_tried))
+        yield ""
     if result.system.planted_bug is not None:
         yield f"**This system ran with a planted bug: {escape(result.system.planted_bug)}**\n"
     if not result.complete:

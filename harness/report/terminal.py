@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, words
+from harness.report import bars, untried, words
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -108,7 +108,8 @@ def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
         missed = ", limits MISSED" if one.limits is Limits.MISSED else ""
         # The folder is the scenario's name, with a number behind it where it ran several times.
         name = one.result.partition("/")[0]
-        sheet.heading(one.status.value, f"{name}{missed}", f"{one.duration_s:.1f} s")
+        beside = f", {untried.beside(one.not_tried)}" if one.not_tried else ""
+        sheet.heading(one.status.value, f"{name}{missed}{beside}", f"{one.duration_s:.1f} s")
     for skipped in suite.not_applicable:
         sheet.heading("N/A", f"{skipped.name}: {skipped.reason}", "")
     for left in suite.not_run:
@@ -118,11 +119,17 @@ def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
     unfinished = "" if suite.complete else ", not complete"
     sheet.heading(
         verdict.status.value,
-        f"suite, {suite.profile}, seed {suite.seed}{unfinished}",
+        f"suite{_not_whole(suite)}, {suite.profile}, seed {suite.seed}{unfinished}",
         f"exit {verdict.exit_code}",
     )
     sheet.row("reason", verdict.reason)
     sheet.verbatim("results", str(suite_dir))
+
+
+def _not_whole(suite: Suite) -> str:
+    """Return what stands beside a suite's verdict: what it does not speak of."""
+    told = untried.of_suite(suite)
+    return f", {told}" if told else ""
 
 
 class _Sheet:
@@ -172,7 +179,11 @@ def _head(sheet: _Sheet, result: Result) -> None:
     parts = [run.scenario, run.profile, f"seed {run.seed}"]
     if result.system.name != "reference":
         parts.append(f"system {result.system.name}")
+    if left := untried.beside(untried.count_of(result.not_tried)):
+        # First, so that it stands in the line of the verdict whatever else is wrapped.
+        parts.insert(1, left)
     sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s")
+    sheet.rows("not tried", untried.lines(result.not_tried))
     if result.system.planted_bug is not None:
         sheet.row("PLANTED", f"this system ran with a planted bug: {result.system.planted_bug}")
     if not result.complete:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.errors import DamagedHistory
-from harness.report.result import Environment, RunInfo, SystemInfo
+from harness.report.result import Environment, NotTried, RunInfo, SystemInfo
 from harness.report.writer import write_atomically
 
 SCHEDULE_NAME = "schedule.json"
@@ -58,6 +58,10 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     published bucket route, "" for none; `presence_bound_s` the promised time in which presence
     becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
     `source_sha256` say where the scenario came from, for `tallystick replay`.
+    `promotions`: how many promotions are planned, None in a run before they were counted here.
+    `churns`: whose churn is planned ("sender", "receiver").
+    `checks` carry the claim, as far as the system promises what they judge. `not_tried`: what was
+    left out since the system cannot have it. All of it is as fitted to the system.
     `parameters` are the scenario's, None in a run before they were written here. `planted_bug` is
     what the self-test put into the system, "" in every other run. `begun` is what the result said
     at the begin, None in a run before it was written here.
@@ -77,6 +81,10 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     route: str
     presence_bound_s: float
     trims: bool
+    promotions: int | None = None
+    churns: list[str] = []
+    checks: list[str] = []
+    not_tried: list[NotTried] = []
     place: str = ""
     files: list[str] = []
     source_sha256: str = ""

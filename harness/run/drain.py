@@ -71,7 +71,7 @@ async def drain(stage: Stage, phase: Drain) -> None:
                 await _read_to_end(stage, seats, left_s, phase.stuck_after_s)
     readers = [reader_name(inbox) for inbox in stage.inboxes]
     await stage.crew.readers.command("logout", readers=readers)
-    if phase.inspect and Ability.INSPECT in stage.system.abilities:
+    if phase.inspect is not False and Ability.INSPECT in stage.system.abilities:
         with stage.phase("inspect"):
             audit = as_inspectable(stage.deployment).audit(tuple(stage.inboxes), stage.now_ns)
             async for record in audit:

@@ -18,16 +18,19 @@ from harness.errors import DamagedHistory, UsageError
 from harness.history.index import SEGMENT_GLOB, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
-from harness.report.result import Bound, CheckStatus, Process, Result, Trouble
+from harness.report.result import Bound, CheckStatus, Process, Result, Status, Trouble
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.bound import zero_of_n
 from harness.run.brief import SCHEDULE_NAME, Brief, read_brief
-from harness.run.verdict import decide
+from harness.run.verdict import Finding, decide
 from harness.scenario.scenario import Requires
 from harness.systems.promises import Promise
 
 HISTORY_FOLDER = "history"
+
+CLAIM_UNCHECKED = "claim_unchecked"
+"""The finding that a check on which the claim rests had nothing to judge."""
 
 _DRAIN_CODES = frozenset({"stuck", "drain_slow"})
 """Findings that say that the drain did not reach its end, so that absence proves nothing."""
@@ -83,6 +86,7 @@ def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:
 
 def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Aftermath) -> Result:
     counts = judgement.counts
+    findings = _findings(brief, judgement, aftermath)
     processes = [_per_message(process, counts.delivered) for process in aftermath.processes]
     compared = limits.compare(
         [limits.parse(text) for text in brief.limits],
@@ -97,7 +101,7 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
     )
     return msgspec.structs.replace(
         ended,
-        verdict=decide(judgement.checks, compared, aftermath.findings),
+        verdict=decide(judgement.checks, compared, findings, not_tried=brief.not_tried),
         counts=counts,
         bound=_bound(judgement, aftermath),
         latency_ms=judgement.latency_ms,
@@ -106,14 +110,34 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
         checks=judgement.checks,
         findings=[
             Trouble(status=one.status, reason_code=one.reason_code, reason=one.reason)
-            for one in aftermath.findings
+            for one in findings
         ],
         limits=compared,
         faults=list(aftermath.faults),
         processes=processes,
         buckets=judgement.buckets,
         coverage=list(aftermath.coverage),
+        not_tried=list(brief.not_tried),
     )
+
+
+def _findings(brief: Brief, judgement: Judgement, aftermath: Aftermath) -> list[Finding]:
+    """Return what counts besides the checks, with the checks of the claim that judged nothing."""
+    idle = [
+        f"{check.id} {check.name}{f' ({check.reason})' if check.reason else ''}"
+        for check in judgement.checks
+        if check.id in brief.checks
+        and (
+            check.status is CheckStatus.NOT_APPLICABLE
+            or (check.status is CheckStatus.PASS and not check.examined)
+        )
+    ]
+    found = [one for one in aftermath.findings if one.reason_code != CLAIM_UNCHECKED]
+    if idle:
+        carry = "carries the claim" if len(idle) == 1 else "carry the claim"
+        reason = f"{', '.join(idle)} {carry} and had nothing to judge"
+        found.append(Finding(status=Status.UNKNOWN, reason_code=CLAIM_UNCHECKED, reason=reason))
+    return found
 
 
 def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
@@ -144,6 +168,8 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),
         planned=planned,
+        promotions=brief.promotions,
+        churns=frozenset(brief.churns),
         trouble=tuple(
             (one.reason_code, one.reason)
             for one in aftermath.findings

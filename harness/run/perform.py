@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import msgspec
 
+from harness.errors import HarnessError
 from harness.faults.fault import Target
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_terminate import ProcessTerminate
@@ -26,8 +27,10 @@ from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders
+from harness.run.lacks import Lacks
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
+from harness.scenario.performed import Performed, must_be_declared
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
@@ -38,6 +41,7 @@ from harness.scenario.phases import (
     Load,
     Login,
     Logout,
+    OwnPhase,
     Phase,
     Promote,
     Read,
@@ -136,7 +140,19 @@ async def perform(stage: Stage, phase: Phase) -> None:
             await drain(stage, phase)
         case _:
             with stage.phase(phase.name):
-                await phase.carry_out(_Hands(stage))
+                await _carry_out(stage, phase)
+
+
+async def _carry_out(stage: Stage, phase: OwnPhase) -> None:
+    """Carry out a phase of the author's own, and see that it performs what it declares."""
+    hands = _Hands(stage, phase)
+    await phase.carry_out(hands)
+    for declared in phase.declared if isinstance(phase, Performed) else ():
+        if declared not in hands.performed:
+            told = type(declared).__name__
+            stage.trouble.append(
+                ("not_performed", f"the own phase {phase.name} declares a {told} and never did it")
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,8 @@ class _Hands:
     """What a phase of a scenario's author gets hold of; the rest of the stage may move."""
 
     stage: Stage
+    own: OwnPhase
+    performed: list[Phase] = field(default_factory=list)
 
     @property
     def deployment(self) -> Deployment:
@@ -156,16 +174,43 @@ class _Hands:
         self.stage.observer.note(text)
 
     async def perform(self, phase: Phase) -> None:
-        await perform(self.stage, phase)
+        fitted: Phase | None = phase
+        declared = False
+        if isinstance(self.own, Performed):
+            declared, fitted = self.own.as_it_applies(phase)
+        if not declared:
+            self._refuse_undeclared(phase)
+            fitted = phase
+        self.performed.append(phase)
+        if fitted is not None:
+            await perform(self.stage, fitted)
+
+    def _refuse_undeclared(self, phase: Phase) -> None:
+        """Refuse what the plan has to know of, and what the system cannot do."""
+        why = must_be_declared(phase)
+        if lack := Lacks(self.stage.system).of_phase(phase):
+            why = f"what cannot be, {lack.what}: {lack.why}"
+        if why:
+            raise HarnessError(
+                f"the own phase {self.own.name} performs {why} ({type(phase).__name__}) that it"
+                " does not declare, so the plan does not have it: give the phase an attribute"
+                " performs, a tuple that holds the very phases which it performs"
+            )
 
 
 async def promote(stage: Stage, phase: Promote) -> None:
     """Ask for a bucket count, expecting the epoch that the runner knows to be in force.
 
     An unknown outcome is asked for again, which is safe since the request names its epoch: if it
-    is refused then, the one before it has taken effect.
+    is refused then, the one before it has taken effect. One of an inbox whose last promotion is not
+    through, since the core is away, waits for it: otherwise it would name an epoch that is over.
     """
     stage.note_inboxes((phase.inbox,))
+    async with stage.turns.setdefault(phase.inbox, anyio.Lock()):
+        await _promote_in_turn(stage, phase)
+
+
+async def _promote_in_turn(stage: Stage, phase: Promote) -> None:
     expected = stage.epochs.get(phase.inbox, 0)
     deadline_ns = stage.now_ns() + int(ADMIN_WITHIN_S * 1e9)
     unknown = False

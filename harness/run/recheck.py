@@ -102,6 +102,7 @@ def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
         "run.scenario": (stored.run.scenario, brief.scenario),
         "run.seed": (stored.run.seed, brief.seed),
         "system.promises": (sorted(stored.system.promises), sorted(brief.promises)),
+        "not_tried": tuple(map(msgspec.to_builtins, (stored.not_tried, brief.not_tried))),
         "system.planted_bug": (stored.system.planted_bug, brief.planted_bug or None),
     }
     if stored.system.place:

@@ -6,13 +6,14 @@ replay strikes as the run did even where the scenario draws differently now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import UsageError
 from harness.faults.registry import from_json
 from harness.faults.schedule import Planned
 from harness.run.brief import Brief
+from harness.scenario.performed import Performed, schedules_in
 from harness.scenario.phases import Drain, Load, Phase
 from harness.scenario.scenario import Plan
 
@@ -29,22 +30,27 @@ def schedules_of(brief: Brief) -> tuple[tuple[Planned, ...], ...]:
 
 
 def with_schedules(plan: Plan, schedules: Sequence[tuple[Planned, ...]]) -> Plan:
-    """Return the plan with these faults in its load phases, instead of its own.
+    """Return a fitted plan with these faults in its load phases, instead of its own.
 
     Raises:
-        UsageError: It has another number of load phases.
+        UsageError: It has another number of load phases, those that own phases perform included.
     """
-    loads = sum(isinstance(phase, Load) for phase in plan.phases)
+    loads = len(schedules_in(plan.phases))
     if loads != len(schedules):
         raise UsageError(
             f"the scenario has {loads} load phases now, the stored schedule {len(schedules)}"
         )
     left = iter(schedules)
-    phases: list[Phase] = [
-        replace(phase, faults=next(left)) if isinstance(phase, Load) else phase
-        for phase in plan.phases
-    ]
-    return replace(plan, phases=tuple(phases))
+    return replace(plan, phases=tuple(_with(phase, left) for phase in plan.phases))
+
+
+def _with(phase: Phase, left: Iterator[tuple[Planned, ...]]) -> Phase:
+    if isinstance(phase, Load):
+        return replace(phase, faults=next(left))
+    if isinstance(phase, Performed):
+        fitted = (None if one is None else _with(one, left) for one in phase.fitted)
+        return replace(phase, fitted=tuple(fitted))
+    return phase
 
 
 def changes_since(brief: Brief, plan: Plan, source_sha256: str) -> list[str]:

@@ -11,6 +11,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -26,23 +27,23 @@ from harness.history.reader import read_folder
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
-from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
+from harness.report.result import NotTried, Process, Result, RunInfo, Status, SystemInfo
 from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
 from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.fitting import fit_scenario
+from harness.run.fitting import claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
-from harness.run.replay import with_schedules
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.unsound import targets_of
 from harness.run.verdict import Finding, started
-from harness.scenario.phases import Drain, Load, Phase
+from harness.scenario.performed import churns_in, promotions_in, schedules_in
+from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
 from harness.systems.port import System
 from harness.systems.registry import load_system
@@ -58,15 +59,20 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
     run is cancelled (a signal), everything is stopped and what was recorded stays, incomplete.
     """
     system = load_system(request.system)
-    plan, left_out = fit_scenario(
-        request.loaded.scenario, request.parameters, system, request.planted_bug
+    fitted = fit_scenario(
+        request.loaded.scenario,
+        request.parameters,
+        system,
+        request.planted_bug,
+        place=request.system,
+        schedules=request.faults,
+        limits=request.limits,
     )
-    for line in left_out:
-        observer.note(line)
+    plan, not_tried = fitted.plan, fitted.not_tried
+    for one in not_tried:
+        observer.note(f"not tried: {one.what}: {one.why}")
     for text in plan.limits:
         limits.parse(text)
-    if request.faults is not None:
-        plan = with_schedules(plan, request.faults)
     phases = _with_drain(plan)
     cpu_begun_s = time.process_time()
     try:
@@ -75,14 +81,14 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, toxiproxy, left_out)
+    begun = _first_result(request, system, toxiproxy, not_tried)
     write_result(request.run_dir, begun)
     _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
         (request.run_dir / folder).mkdir()
     t0_ns = time.monotonic_ns()
     aftermath = Aftermath()
-    planned = [item for faults in _planned(phases) for item in faults]
+    planned = [item for faults in schedules_in(phases) for item in faults]
     try:
         async with on_stage(
             request, system, plan, planned, toxiproxy.path, t0_ns, aftermath, observer
@@ -183,12 +189,8 @@ def _with_drain(plan: Plan) -> tuple[Phase, ...]:
     return (*plan.phases, Drain())
 
 
-def _planned(phases: tuple[Phase, ...]) -> list[tuple[Planned, ...]]:
-    return [phase.faults for phase in phases if isinstance(phase, Load)]
-
-
 def _first_result(
-    request: RunRequest, system: System, toxiproxy: Toxiproxy, left_out: tuple[str, ...]
+    request: RunRequest, system: System, toxiproxy: Toxiproxy, not_tried: Sequence[NotTried]
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -214,7 +216,8 @@ def _first_result(
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
-        notes=[*request.notes, *left_out],
+        not_tried=list(not_tried),
+        notes=list(request.notes),
     )
 
 
@@ -229,11 +232,12 @@ def _told(planned: tuple[Planned, ...], plan: Plan, system: System) -> list[dict
 def _write_brief(
     request: RunRequest, begun: Result, system: System, plan: Plan, phases: tuple[Phase, ...]
 ) -> None:
+    scenario = request.loaded.scenario
     write_brief(
         request.run_dir,
         Brief(
             run_id=request.run_id,
-            scenario=request.loaded.scenario.name,
+            scenario=scenario.name,
             seed=request.seed,
             system=request.system,
             promises=sorted(system.promises),
@@ -245,8 +249,12 @@ def _write_brief(
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
             parameters=request.parameters.as_dict(),
-            faults=[_told(planned, plan, system) for planned in _planned(phases)],
+            faults=[_told(planned, plan, system) for planned in schedules_in(phases)],
             phases=[repr(phase) for phase in phases],
+            promotions=promotions_in(phases),
+            churns=churns_in(phases),
+            checks=claimed(scenario, system),
+            not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,
             trims=plan.topology.retention == "ack",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import anyio
+
 from harness.faults.nemesis import Nemesis
 from harness.history.recorder import Recorder
 from harness.history.records import PhaseMarked
@@ -28,6 +30,7 @@ class Stage:
         groups: Which proxies each sender and receiver goes through.
         t0_ns: The host's monotonic clock at the start of the run.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
+        turns: Lets promotions of one inbox wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
@@ -50,6 +53,7 @@ class Stage:
     observer: Observer
     rng: random.Random
     epochs: dict[str, int] = field(default_factory=dict)
+    turns: dict[str, anyio.Lock] = field(default_factory=dict)
     inboxes: dict[str, None] = field(default_factory=dict)
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0

@@ -18,18 +18,23 @@ from harness.errors import UsageError
 from harness.faults.fault import LINK
 from harness.faults.schedule import Planned
 from harness.load.groups import groups_of
+from harness.nearest import did_you_mean
+from harness.scenario.performed import Performed, phases_of
 from harness.scenario.phases import (
     AskPresence,
     CatchUp,
     Drain,
     Inspect,
+    Kill,
     Load,
     Login,
     Logout,
     Phase,
     Promote,
     Read,
+    Restart,
     Send,
+    Start,
     Storm,
     Stream,
 )
@@ -60,12 +65,28 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
             f"a scenario named {scenario.name!r}: words of letters and digits, joined by _"
         )
     _refuse_checks(scenario, system)
-    if not plan.topology.edges:
+    edges = plan.topology.edges
+    if not edges:
         raise UsageError(f"{scenario.name}: its topology names no edge")
+    if strange := sorted(set(plan.topology.latency_ms) - set(edges)):
+        raise UsageError(
+            f"{scenario.name}: its topology has a latency for {strange[0]!r}, which is no edge of"
+            f" it{did_you_mean(strange[0], edges)}"
+        )
     links = _links(plan, system)
     for number, phase in enumerate(plan.phases, start=1):
-        for trouble in (*_wrong_in(phase), *_wrong_faults(phase, plan, links)):
-            raise UsageError(f"{scenario.name}, phase {number} ({type(phase).__name__}): {trouble}")
+        for each in phases_of((phase,)):
+            wrong = (*_wrong_in(each), *_wrong_place(each, plan), *_wrong_faults(each, plan, links))
+            for trouble in wrong:
+                place = f"phase {number} ({_kind(phase, each)})"
+                raise UsageError(f"{scenario.name}, {place}: {trouble}")
+
+
+def _kind(phase: Phase, each: Phase) -> str:
+    """Return what a phase is, and of one that an own phase performs by which."""
+    own = phase.own if isinstance(phase, Performed) else phase
+    within = "" if own is each else f", performed by {type(own).__name__}"
+    return f"{type(each).__name__}{within}"
 
 
 def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
@@ -81,29 +102,18 @@ def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
     return [planned.on] if unknown else found
 
 
-def absent_checks(scenario: Scenario, system: System) -> tuple[str, ...]:
-    """Return, in words, the checks that carry a claim and do not apply to a system."""
-    specs = {spec.id: spec for spec in all_checks()}
-    return tuple(
-        f"not applicable: {check_id}, which carries the claim: {system.name} does not promise"
-        f" {needs.value!r}"
-        for check_id in scenario.checks
-        if (needs := specs[check_id].needs) is not None and needs not in system.promises
-    )
-
-
 def _refuse_checks(scenario: Scenario, system: System) -> None:
-    known = [spec.id for spec in all_checks()]
-    for check_id in scenario.checks:
+    known = {spec.id: spec.needs for spec in all_checks()}
+    wanted = (*scenario.checks, *scenario.optional_checks)
+    for check_id in wanted:
         if check_id not in known:
             raise UsageError(
                 f"{scenario.name}: its claim rests on check {check_id!r}, which there is not;"
                 f" load its file with --load, or name one of {', '.join(known)}"
             )
-    if scenario.checks and len(absent_checks(scenario, system)) == len(scenario.checks):
+    if wanted and not any(known[one] is None or known[one] in system.promises for one in wanted):
         raise UsageError(
-            f"{scenario.name}: no check of its claim applies to {system.name}:"
-            f" {', '.join(scenario.checks)}"
+            f"{scenario.name}: no check of its claim applies to {system.name}: {', '.join(wanted)}"
         )
 
 
@@ -153,9 +163,31 @@ def _wrong_in(phase: Phase) -> Iterator[str]:
             return
 
 
+def _wrong_place(phase: Phase, plan: Plan) -> Iterator[str]:
+    """Yield the nodes and edges that a phase names and that are not there."""
+    edges = plan.topology.edges
+    match phase:
+        case Login(edge=edge) if edge and edge not in edges:
+            yield f"edge={edge!r}: there is no such edge; there are: {', '.join(edges)}"
+        case Restart() | Kill() | Start():
+            count = {"core": 1, "edge": len(edges)}.get(phase.role, 0)
+            if not count:
+                yield f'role={phase.role!r}: "core" or "edge"'
+            elif not 0 <= phase.index < count:
+                yield f"index={phase.index}: from 0 up to {count - 1} for role={phase.role!r}"
+        case _:
+            return
+
+
 def _wrong_stream(stream: Stream) -> Iterator[str]:
     if not stream.to:
         yield "to=(): a stream needs an inbox to write to"
+    inboxes = len(set(stream.to))
+    if 1 <= stream.producers < inboxes:
+        yield (
+            f"producers={stream.producers} for {inboxes} inboxes: each producer writes to one of"
+            f" them, so {inboxes - stream.producers} would get nothing; at least {inboxes}"
+        )
     if stream.producers < 1 or stream.batch_count < 1 or stream.count < 0:
         yield (
             f"producers={stream.producers}, batch_count={stream.batch_count}, count={stream.count}:"

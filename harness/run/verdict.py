@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report.result import Check, CheckStatus, Limit, Limits, Status, Verdict
+from harness.report import untried
+from harness.report.result import Check, CheckStatus, Limit, Limits, NotTried, Status, Verdict
 
 EXIT_PASS = 0
 EXIT_FAIL = 1
@@ -115,6 +116,8 @@ def decide(
     checks: Sequence[Check],
     limits: Sequence[Limit] = (),
     findings: Sequence[Finding] = (),
+    *,
+    not_tried: Sequence[NotTried] = (),
 ) -> Verdict:
     """Return the verdict of a run.
 
@@ -123,6 +126,7 @@ def decide(
         limits: Thresholds, already compared.
         findings: What else happened. Of several with the deciding status the first is the reason,
             and findings come before checks.
+        not_tried: What was optional and left out; a pass says that there was such.
     """
     applicable = [c for c in checks if c.status is not CheckStatus.NOT_APPLICABLE]
     all_findings = list(findings)
@@ -139,6 +143,8 @@ def decide(
     )
     reached = judge_limits(limits)
     code, reason = _explain(status, applicable, limits, all_findings)
+    if status is Status.PASS and not_tried:
+        reason = f"{reason}; {untried.beside(untried.count_of(not_tried))}"
     return Verdict(
         status=status,
         reason_code=code,

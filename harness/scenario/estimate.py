@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.scenario.performed import phases_of
 from harness.scenario.phases import (
     AskPresence,
     Drain,
@@ -47,8 +48,9 @@ STEP_S = 0.3
 def estimate_s(plan: Plan) -> float:
     """Return about how many seconds a run of the plan takes."""
     processes = 2 + len(plan.topology.edges) + plan.load_processes
-    phases_s = sum(_phase_s(phase) for phase in plan.phases)
-    reading_s = _messages(plan.phases) / READ_AGAIN_PER_S
+    phases = list(phases_of(plan.phases))
+    phases_s = sum(map(_phase_s, phases))
+    reading_s = _messages(phases) / READ_AGAIN_PER_S
     return BEGIN_AND_END_S + PROCESS_S * processes + phases_s + reading_s
 
 

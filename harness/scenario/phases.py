@@ -61,10 +61,12 @@ class Promote:
     Attributes:
         inbox: Whose.
         bucket_count: What it is to be, 1 or more.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     inbox: str
     bucket_count: int
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class Load:
         faults: The fault schedule; times count from the begin of the phase.
         during: Promotions and storms, as (seconds after the begin, what).
         presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
+        presence_optional: A system that cannot tell who is online is tried without these questions;
+            the result says so.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
     """
@@ -113,6 +117,7 @@ class Load:
     faults: tuple[Planned, ...] = ()
     during: tuple[tuple[float, Promote | Storm], ...] = ()
     presence_every_s: float = 0.0
+    presence_optional: bool = False
     label: str = ""
 
 
@@ -189,11 +194,13 @@ class Restart:
         role: "core" or "edge".
         index: Which edge, by its place in the topology; 0 for a core.
         kill: SIGKILL instead of SIGTERM.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     role: str
     index: int = 0
     kill: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +210,12 @@ class Kill:
     Attributes:
         role: "core" or "edge".
         index: Which edge, by its place in the topology; 0 for a core.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     role: str
     index: int = 0
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,10 +225,12 @@ class Start:
     Attributes:
         role: "core" or "edge".
         index: Which edge, by its place in the topology; 0 for a core.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     role: str
     index: int = 0
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +239,11 @@ class AskPresence:
 
     Attributes:
         users: About whom; a user and an inbox are the same name.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     users: tuple[str, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,9 +252,11 @@ class Inspect:
 
     Attributes:
         inboxes: Which.
+        optional: A system that cannot do it is tried without it; the result says so.
     """
 
     inboxes: tuple[str, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,13 +267,14 @@ class Drain:
         within_s: Deadline of the whole drain in s; passing it leaves safety UNKNOWN (`drain_slow`).
         stuck_after_s: No progress at all for so many seconds ends it at once (`stuck`).
         reread: Read every inbox once more from the start with a second reader.
-        inspect: Record the stored rows of all inboxes at the end.
+        inspect: Record the stored rows of all inboxes at the end; None: of a system that lets its
+            store be read. True refuses any other.
     """
 
     within_s: float = 60.0
     stuck_after_s: float = 15.0
     reread: bool = True
-    inspect: bool = True
+    inspect: bool | None = None
 
 
 class Hands(Protocol):
@@ -277,8 +293,11 @@ class Hands(Protocol):
     async def perform(self, phase: Phase) -> None:
         """Carry out another phase as a part of this one.
 
+        One that the own phase declares (`OwnPhase`) is carried out as it applies to the system:
+        without the optional things that the system cannot do.
+
         Raises:
-            HarnessError: It could not be done.
+            HarnessError: It could not be done, or it had to be declared and was not.
         """
 
 
@@ -287,6 +306,14 @@ class OwnPhase(Protocol):
 
     Its begin and end stand in the history under `name`; the run's drain comes behind it as behind
     any other. Whatever it starts it must have ended when it returns.
+
+    What it performs by `Hands.perform` is a part of the plan where it says so, by an attribute
+    ``performs: tuple[Phase, ...]`` (a field or a property): then it is fitted to the system, shown
+    by ``--dry-run``, kept in `schedule.json`, replayed, and every fault of it must show an effect.
+    Loads with faults, promotions, storms or questions for presence must be declared, as must
+    promotions; performing one undeclared ends the run in ERROR, as does performing undeclared what
+    the system cannot do. What is declared and not performed makes the run UNKNOWN
+    (`not_performed`).
     """
 
     @property

@@ -15,6 +15,8 @@ from harness.systems.topology import Topology
 class Requires:
     """What must have happened for a run to count; less makes it UNKNOWN (D5, VACUOUS).
 
+    None of it is ever lowered: a system on which the plan cannot reach it is refused.
+
     Attributes:
         sends_ok: Acknowledged messages.
         delivered: Distinct delivered messages.
@@ -23,8 +25,10 @@ class Requires:
         sender_reconnects_each: Times that every single sender came back.
         receiver_reconnects_each: Times that every single receiver came back, of those that were
             there before the senders were quiet (a drain brings readers of its own).
-        resizes: Confirmed promotions and demotions.
-        fault_effects: Faults with an observed effect; every planned fault must have one anyway.
+        resizes: Confirmed promotions and demotions; 0: every one that is planned.
+        fault_effects: Faults with an observed effect; every planned fault must have one anyway. A
+            fault on several links or processes counts on each, one on a pattern of client links
+            once; a storm, and a kill or restart by a phase, once.
         resent: Messages that were acknowledged after more than one attempt.
         backlog: Messages that one inbox held at some moment, acknowledged and not yet delivered.
     """
@@ -67,6 +71,8 @@ class Plan:
         requires: What must have happened for the run to count.
         limits: Thresholds on speed and liveness, as "metric op number" ("ack_p99_ms <= 500");
             missing one makes `limits` MISSED, never the verdict FAIL.
+        optional_limits: More of them, for systems that have what they measure; any other is tried
+            without, and the result says so.
         payload: The content of messages.
         load_processes: Processes that the senders are spread over.
     """
@@ -75,6 +81,7 @@ class Plan:
     phases: tuple[Phase, ...]
     requires: Requires = Requires()
     limits: tuple[str, ...] = ()
+    optional_limits: tuple[str, ...] = ()
     payload: PayloadSpec = PayloadSpec()
     load_processes: int = 1
 
@@ -89,7 +96,10 @@ class Scenario:
         plan: A plan, or a function that makes one from the parameters.
         parameters: The knobs, with a default per profile.
         needs: Abilities a system must have for this scenario to apply.
-        checks: Ids of the checks that carry the claim; all others are made too.
+        checks: Ids of the checks that carry the claim; all others are made too. A system that does
+            not promise what one of them judges is refused.
+        optional_checks: More of them, that carry the claim on systems that promise what they judge;
+            of any other system the result says that the claim was tried without.
         smoke: Whether it belongs to the short suite, `tallystick verify --profile smoke`. Every
             scenario has values for that profile, so that `run` can make any of them short.
     """
@@ -100,6 +110,7 @@ class Scenario:
     parameters: tuple[Parameter, ...] = ()
     needs: frozenset[Ability] = field(default_factory=frozenset)
     checks: tuple[str, ...] = ()
+    optional_checks: tuple[str, ...] = ()
     smoke: bool = False
 
     def plan_for(self, parameters: Parameters) -> Plan:

@@ -73,6 +73,7 @@ class CutLog:
     """Cut the last byte off the only segment of Kafka's log of an inbox."""
 
     name = "cut_log"
+    performs = (Kill(role="core"), Start(role="core"))
 
     async def carry_out(self, hands):
         settings = hands.deployment.config["server_config"].splitlines()

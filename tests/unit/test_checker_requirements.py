@@ -17,8 +17,10 @@ from harness.history.records import (
     Invoked,
     PhaseMarked,
     Record,
+    ResizeCompleted,
+    ResizeInvoked,
 )
-from harness.report.result import CheckStatus
+from harness.report.result import Check, CheckStatus
 from harness.scenario.scenario import Requires
 
 
@@ -31,11 +33,15 @@ def came(t_ns: int, n: int, count: int, inbox: str = "x") -> Record:
     return Delivered(t_ns, f"r-{inbox}", inbox, 1, n, False, (DeliveredRun(7, n, count, 0, 1, 0),))
 
 
-def status(records: Sequence[Record], requires: Requires) -> CheckStatus:
+def judged(records: Sequence[Record], run: RunFacts) -> Check:
     specs = [spec for spec in all_checks() if spec.id == "D5"]
     ordered = sorted(records, key=lambda record: record.t_ns)
-    (check,) = fold(ordered, RunFacts(promises=frozenset(), requires=requires), specs).checks
-    return check.status
+    (check,) = fold(ordered, run, specs).checks
+    return check
+
+
+def status(records: Sequence[Record], requires: Requires) -> CheckStatus:
+    return judged(records, RunFacts(promises=frozenset(), requires=requires)).status
 
 
 BACKLOG = [
@@ -97,3 +103,54 @@ def test_who_sits_still_is_seen_among_those_who_come_and_go() -> None:
 def test_only_later_attempts_count_as_resent(needed: int, expected: str) -> None:
     records = [*sent(10, 0, 5), *sent(20, 5, 3, attempts=2), came(30, 0, 8)]
     assert status(records, Requires(resent=needed)) == expected
+
+
+def resized(t_ns: int, *outcomes: str, epoch: int = 0) -> list[Record]:
+    """Return a change of bucket count, and an answer after each time that it was asked for."""
+    found: list[Record] = []
+    for i, outcome in enumerate(outcomes):
+        at_ns = t_ns + 2 * i
+        found += [
+            ResizeInvoked(at_ns, "x", epoch, 5),
+            ResizeCompleted(at_ns + 1, "x", epoch, 5, outcome, epoch + 1, 5, ""),
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("records", "requires", "expected"),
+    [
+        ([*resized(20, "ok"), *resized(30, "ok", epoch=1)], Requires(), "PASS"),
+        (resized(20, "ok"), Requires(), "UNKNOWN"),
+        ([], Requires(), "UNKNOWN"),
+        # One that was left open and is refused then has happened; one that was refused has not.
+        ([*resized(20, "ok"), *resized(30, "info", "fail", epoch=1)], Requires(), "PASS"),
+        ([*resized(20, "ok"), *resized(30, "fail", epoch=1)], Requires(), "UNKNOWN"),
+        ([*resized(20, "ok"), *resized(30, "info", epoch=1)], Requires(), "UNKNOWN"),
+        # Whoever says how many must be confirmed knows that not all of them may be.
+        ([*resized(20, "ok"), *resized(30, "info", epoch=1)], Requires(resizes=1), "PASS"),
+    ],
+)
+def test_every_planned_promotion_takes_effect(
+    records: list[Record], requires: Requires, expected: str
+) -> None:
+    run = RunFacts(promises=frozenset(), requires=requires, promotions=2)
+    assert judged([*sent(5, 0, 5), came(10, 0, 5), *records], run).status.value == expected
+
+
+@pytest.mark.parametrize(
+    ("churns", "expected"),
+    [
+        ((), "PASS"),
+        (("sender",), "PASS"),
+        (("receiver",), "UNKNOWN"),
+        (("sender", "receiver"), "UNKNOWN"),
+    ],
+)
+def test_a_planned_churn_makes_somebody_come_back(churns: tuple[str, ...], expected: str) -> None:
+    records = [
+        *sent(5, 0, 5), came(10, 0, 5), *visits("sender", "a", "open", "churn", "churn"),
+        *visits("receiver", "c", "open"),
+    ]  # fmt: skip
+    run = RunFacts(promises=frozenset(), requires=Requires(), churns=frozenset(churns))
+    assert judged(records, run).status.value == expected

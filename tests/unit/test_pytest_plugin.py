@@ -73,6 +73,20 @@ def test_a_pass_is_returned_and_its_folder_is_named(session, pytester: pytest.Py
     assert folder.is_relative_to(pytester.path / "results" / "pytest")
 
 
+def test_a_pass_without_something_optional_says_so_in_the_summary(session, pytester) -> None:
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        """
+        def test_fan_in(tallystick):
+            assert len(tallystick.run("offline_messaging").not_tried) == 2
+        """,
+        example="partly_tried",
+    )
+    done.assert_outcomes(passed=1)
+    (line,) = [line for line in done.outlines if "not tried" in line]
+    assert line.startswith("PASS, 3 planned things not tried: offline_messaging: process_kill on c")
+
+
 def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     pytester.makeconftest(STAND_IN)
     done = session(
@@ -128,7 +142,7 @@ def test_what_the_command_line_refuses_is_refused_in_its_words(session, pytester
     )
     done.assert_outcomes(failed=2)
     text = "\n".join(done.outlines)
-    assert "no fault of this scenario applies to queue" in words[0]
+    assert "link_cut on edge-core:apac: queue" in words[0]
     assert all(f"tallystick: {one}" in text for one in words)
     assert not Path("results").exists()
 
