@@ -240,17 +240,20 @@ class Link:
                 f" at rest it has {sorted(self.rest)}"
             )
 
-    def understand(self, words: ProbeWords) -> None:
-        """Take other words for probes, for a server whose replies are known only once it runs."""
-        self._words = words
-
     @property
     def can_probe(self) -> bool:
-        """Whether there is something to greet the server with."""
-        return bool(self._words.greeting)
+        """Whether there is something to greet the server with, or a way to log in."""
+        return bool(self._words.greeting) or self.logs_in
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether its probes log in, so that opening one takes several round trips."""
+        return self._words.login is not None
 
     async def round_trip_ms(self, *, within_s: float = PROBE_WITHIN_S) -> float | None:
         """Connect, greet and return how long the first byte of the reply took.
+
+        Of a probe that logs in it is the first byte of the reply to a ping behind that.
 
         None when nothing came back in time, however often it was tried.
 

@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
 from harness.links.link import Link, rest_toxics
 from harness.links.ports import LOOPBACK, PortBlock
-from harness.links.probe import ProbeWords
+from harness.links.probe import LogIn, ProbeWords
 from harness.links.proxies import DOWNSTREAM, UPSTREAM
 from harness.links.server import ToxiproxyServer
 from harness.links.sockets import count_all_open
@@ -40,6 +40,8 @@ class LinkWanted:
             one byte at least: shows what happens to many bytes on their way to the server. Without
             it pings have to do.
         banner: The server speaks first on a fresh connection.
+        login: How a probe logs in, in place of `probe`, `ping` and `banner`, for a server that
+            answers pings only then, or only encrypted.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LinkWanted:
     ping: bytes = b""
     heavy: Callable[[int], bytes] | None = None
     banner: bool = False
+    login: LogIn | None = None
 
 
 SETTLE_WITHIN_S = 2.0
@@ -192,6 +195,7 @@ class Links:
                 ping=wanted.ping,
                 heavy=wanted.heavy,
                 banner=wanted.banner,
+                login=wanted.login,
             ),
         )
 
