@@ -90,6 +90,7 @@ class Link:
         name: "client-edge:eu-west:sender-3", "edge-core:us-east", …
         listen_port: Where clients connect.
         upstream_port: Where the server listens.
+        upstream_host: On which machine.
         resets: Whether every close of its connections is a TCP reset.
         rest: The toxics that it has when no fault holds, by name.
         probed: What the harness's own connections through it did.
@@ -104,12 +105,14 @@ class Link:
         name: str,
         listen_port: int,
         upstream_port: int,
+        upstream_host: str = LOOPBACK,
         rest: Mapping[str, Toxic],
         words: ProbeWords,
     ) -> None:
         self.name = name
         self.listen_port = listen_port
         self.upstream_port = upstream_port
+        self.upstream_host = upstream_host
         self.resets = _LINGER.name in rest
         self.probed = Probed()
         self._api = api

@@ -185,6 +185,7 @@ class Links:
             name=wanted.name,
             listen_port=self.ports.take(),
             upstream_port=wanted.upstream_port,
+            upstream_host=wanted.upstream_host,
             rest=rest_toxics(
                 latency_ms=wanted.latency_ms,
                 jitter_ms=wanted.jitter_ms,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.3"
+RESULT_SCHEMA = "tallystick.result/1.4"
 SUITE_SCHEMA = "tallystick.suite/1.1"
 
 INTEGER_LIMIT = 2**53
@@ -435,8 +435,10 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         status: UNKNOWN or ERROR; only a check can FAIL a system.
         reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
             reach its end, without any progress or too slowly; "node_died", a process of the system
-            ended by itself; "link_bypassed", a client went around a proxy (UNKNOWN, all of them);
-            "harness", it could not go on (ERROR).
+            ended by itself; "system_died", "system_unreachable", "system_refuses", the run was
+            ended early since nobody got anything from the system any more, and of a server of
+            somebody else's "left_behind", what the run has made there; "link_bypassed", a client
+            went around a proxy (UNKNOWN, all of them); "harness", it could not go on (ERROR).
         reason: One sentence for people.
     """
 
@@ -593,6 +595,33 @@ class LinkCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     covered: bool
 
 
+class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients were told by the system in one kind of error, and how often.
+
+    Of at most 40 kinds; what is beyond them is counted as "other errors". A load process that is
+    killed takes with it what it heard in its last half second.
+
+    Attributes:
+        who: "sender", "receiver" or "administrator" (promotions, questions for presence).
+        occasion: "connect": a connection or login did not come about; "lost": one that was up has
+            ended without our doing; "outcome": messages were refused or will stay unknown; "ask":
+            a question was not answered.
+        kind: The text with its addresses, ids and numbers folded.
+        last: The text as it was told the last time, without secrets, 240 characters at most.
+        count: How often; of outcomes the messages.
+        first_ns: When it was told first.
+        last_ns: When it was told last.
+    """
+
+    who: str
+    occasion: str
+    kind: str
+    last: str
+    count: Count
+    first_ns: Count
+    last_ns: Count
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`result.json`: one run.
 
@@ -624,6 +653,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         processes: What every process used.
         buckets: The bucket loads of every inbox that was inspected.
         coverage: What went through every link that was used.
+        client_errors: What clients were told by the system when something did not work, causes of
+            lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what was left out since the system
             cannot do it, what has changed since the run that it replays.
         artifacts: The other files of the run folder, by path.
@@ -634,7 +665,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "tallystick.result/1.1",
         "tallystick.result/1.2",
         "tallystick.result/1.3",
-    ] = "tallystick.result/1.3"
+        "tallystick.result/1.4",
+    ] = "tallystick.result/1.4"
     complete: bool
     verdict: Verdict
     run: RunInfo
@@ -652,6 +684,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     processes: list[Process] = []
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
+    client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
 
