@@ -13,6 +13,7 @@ import anyio
 
 from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
+from harness.links.linger import ProxySockets
 from harness.links.link import Link, rest_toxics
 from harness.links.ports import LOOPBACK, PortBlock
 from harness.links.probe import LogIn, ProbeWords
@@ -83,6 +84,8 @@ class Links:
         self.table = table
         self.server = server
         self._resets = tuple(resets)
+        sockets = ProxySockets(lambda: server.process.command_pid)
+        self._sockets = sockets if self._resets and sockets.reachable else None
         self._links: dict[str, Link] = {}
 
     @classmethod
@@ -100,8 +103,9 @@ class Links:
             binary: The server's executable.
             run_dir: The folder of the run; its log goes to ``logs/``.
             table: Where its pid is written down.
-            resets: Names or patterns ("edge-core:*") of the links that a fault will reset. Every
-                close of such a link is a TCP reset, so no other link should be among them.
+            resets: Names or patterns ("edge-core:*") of the links that a fault will reset. Where
+                the sockets of Toxiproxy cannot be reached every close of such a link is a TCP
+                reset (`Link.closes_in_order`), so no other link should be among them.
 
         Raises:
             HarnessError: There is no free block or the server does not start.
@@ -179,6 +183,7 @@ class Links:
         return links
 
     def _make(self, wanted: LinkWanted) -> Link:
+        resets = any(fnmatchcase(wanted.name, pattern) for pattern in self._resets)
         return Link(
             api=self.server.api,
             log=self.server.log,
@@ -186,10 +191,11 @@ class Links:
             listen_port=self.ports.take(),
             upstream_port=wanted.upstream_port,
             upstream_host=wanted.upstream_host,
+            sockets=self._sockets if resets else None,
             rest=rest_toxics(
                 latency_ms=wanted.latency_ms,
                 jitter_ms=wanted.jitter_ms,
-                resets=any(fnmatchcase(wanted.name, pattern) for pattern in self._resets),
+                resets=resets and self._sockets is None,
             ),
             words=ProbeWords(
                 greeting=wanted.probe,

@@ -22,7 +22,7 @@ from harness.links.ports import LOOPBACK
 from harness.provision.toxiproxy import ensure
 
 RESETTING = "reset-"
-"""How the names of links begin whose every close is a TCP reset."""
+"""How the names of links begin that can be reset."""
 
 
 class ToxicLink:
@@ -48,6 +48,11 @@ class ToxicLink:
     def connections(self) -> int | None:
         """How many connections are open; None where the kernel does not tell."""
         return self._link.connections()
+
+    @property
+    def closes_in_order(self) -> bool:
+        """Whether an orderly close of one end reaches the other as one; see ``resets``."""
+        return self._link.closes_in_order
 
     @contextmanager
     def down(self) -> Iterator[int]:
@@ -171,7 +176,9 @@ class ToxicLinks:
             address: A port of this machine, ``"host:port"``, or (host, port). Nobody needs to
                 listen there yet.
             latency_ms: Delay of each direction at rest.
-            resets: Make every close of its connections a TCP reset, as `ToxicLink.reset` needs.
+            resets: Make it for `ToxicLink.reset`. An orderly close stays orderly on Linux where the
+                proxy's sockets can be reached; where `ToxicLink.closes_in_order` is false every
+                close is a TCP reset, and a slow reader loses what it has not taken yet.
 
         Raises:
             UsageError: It is no address.

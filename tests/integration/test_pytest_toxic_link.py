@@ -78,6 +78,28 @@ def test_reset_is_a_reset(toxic_link, server):
             connection.recv(1)
 
 
+class Generous(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(bytes(2_000_000))
+
+
+def test_a_link_for_resets_closes_in_order_until_then(toxic_link):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Generous) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        link = toxic_link(server.server_address, resets=True)
+        assert link.closes_in_order
+        with connect(link) as connection:
+            time.sleep(0.5)
+            read_bytes = 0
+            while data := connection.recv(16_384):
+                read_bytes += len(data)
+                time.sleep(0.001)
+        assert read_bytes == 2_000_000
+        server.shutdown()
+        thread.join()
+
+
 def test_a_pause_holds_and_loses_nothing(toxic_link, server):
     link = toxic_link(server)
     with connect(link) as connection:
@@ -105,6 +127,6 @@ def test_a_users_tests(
     monkeypatch.setenv("TALLYSTICK_TOXIPROXY", str(toxiproxy_binary))
     pytester.makepyfile(test_it=TESTS)
     done = pytester.runpytest_subprocess("-p", "tallystick.pytest_plugin", "-W", "error")
-    done.assert_outcomes(passed=5)
+    done.assert_outcomes(passed=6)
     logs = list(pytester.path.glob("results/pytest/*/toxiproxy/logs/toxiproxy-0.log"))
     assert len(logs) == 1

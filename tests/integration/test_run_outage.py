@@ -84,7 +84,7 @@ SCENARIO = Scenario(
 )
 '''
 
-LEFT_S = 12.0
+LEFT_S = 20.0
 """What a run may take beside its patience: start, login, the end, a busy machine."""
 
 
@@ -116,8 +116,11 @@ def test_a_server_that_refuses_everything(tmp_path: Path):
     code, result = run_trouble(tmp_path, "valkey", text=OUTAGE, how="refuses")
     assert (code, result.verdict.reason_code) == (3, "system_refuses")
     assert "OOM command not allowed" in ended_early(result, "system_refuses")
-    (refused,) = (one for one in result.client_errors if "OOM" in one.kind)
-    assert (refused.who, refused.occasion) == ("sender", "lost")
+    (refused,) = (
+        one
+        for one in result.client_errors
+        if (one.who, one.occasion) == ("sender", "lost") and "OOM" in one.kind
+    )
     assert refused.count > 50
     assert refused.last_ns - refused.first_ns > (PATIENCE_S - 2) * 1e9
     for name in ("summary.md", "result.json"):
