@@ -15,8 +15,10 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import anyio
 
 _PIDFD_GETFD = 438
 """The number of the system call, the same on every architecture."""
@@ -34,6 +36,7 @@ class ProxySockets:
 
     def __init__(self, pid: Callable[[], int | None]) -> None:
         self._pid = pid
+        self._turn = anyio.Lock()
 
     @property
     def reachable(self) -> bool:
@@ -45,22 +48,24 @@ class ProxySockets:
             return False
         return False
 
-    @contextmanager
-    def resetting(self, listen_port: int, upstream_port: int) -> Iterator[None]:
+    @asynccontextmanager
+    async def resetting(self, listen_port: int, upstream_port: int) -> AsyncIterator[None]:
         """Let connections that are open now end by a reset if they are closed inside.
 
         Those accepted on the listening port, and all to the upstream's port: which of them belong
         together nobody can tell, so another link to the same upstream that is closed meanwhile, in
         a few milliseconds, is reset on that side too. Those that are left close in order again.
+        One at a time: the end of one would undo what another one has set.
 
         Raises:
             OSError: The sockets cannot be borrowed.
         """
-        self._set(_RESET, listen_port, upstream_port)
-        try:
-            yield
-        finally:
-            self._set(_IN_ORDER, listen_port, upstream_port)
+        async with self._turn:
+            self._set(_RESET, listen_port, upstream_port)
+            try:
+                yield
+            finally:
+                self._set(_IN_ORDER, listen_port, upstream_port)
 
     def _set(self, linger: bytes, listen_port: int, upstream_port: int) -> None:
         for one in self._borrowed():

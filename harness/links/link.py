@@ -182,7 +182,7 @@ class Link:
         if self._sockets is None:
             return await self._take_down()
         try:
-            with self._sockets.resetting(self.listen_port, self.upstream_port):
+            async with self._sockets.resetting(self.listen_port, self.upstream_port):
                 return await self._take_down()
         except OSError as error:
             raise HarnessError(

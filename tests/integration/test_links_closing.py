@@ -91,6 +91,22 @@ async def test_a_reset_leaves_later_connections_and_other_links_in_order(links: 
         assert endings[-1] == "end of file", "linger was left on a connection of another link"
 
 
+async def test_many_links_to_one_server_are_reset_at_once(links: Links) -> None:
+    async with echo_server(links.ports.take()) as echo:
+        made = [await links.open(f"reset-{n}", echo.port) for n in range(12)]
+        ends = [await asyncio.open_connection(LOOPBACK, link.listen_port) for link in made]
+        for reader, writer in ends:
+            writer.write(b"x")
+            await reader.readexactly(1)
+        cuts = await asyncio.gather(*(link.reset() for link in made))
+        assert [(cut.connections, cut.resets) for cut in cuts] == [(1, 1)] * len(made)
+        for reader, writer in ends:
+            with pytest.raises(ConnectionResetError):
+                await reader.read(1)
+            writer.close()
+        assert echo.endings == ["reset"] * len(made)
+
+
 async def test_where_sockets_cannot_be_borrowed_a_link_says_that_it_does_not_close_in_order(
     links: Links, monkeypatch: pytest.MonkeyPatch
 ) -> None:
