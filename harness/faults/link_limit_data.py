@@ -76,7 +76,8 @@ class LinkLimitData:
                 burst = await first.burst(self._burst_bytes, within_s=ANSWERED_WITHIN_S)
                 effect["before_bytes"] = burst.read_bytes
             # Not earlier than it has to be: a node gives up a connection that is silent for long.
-            early = bool(effect) and self.limit_bytes < GREETING_BYTES_MAX
+            # Logging in may take more bytes than a limit allows.
+            early = bool(effect) and (link.logs_in or self.limit_bytes < GREETING_BYTES_MAX)
             async with closing(await link.open_probe() if early else None) as second:
                 await link.impose(
                     _NAME, "limit_data", {"bytes": self.limit_bytes}, ways(self.direction)

@@ -18,7 +18,10 @@ from harness.links.link import Link
 class LinkReset:
     """Reset a link once. The link must have been opened for resets (`Links.start`).
 
-    Every close of such a link is a reset, so the runner opens only those so that a schedule resets.
+    All that was sent before an orderly close arrives all the same, on Linux where the harness may
+    borrow the proxy's sockets. Elsewhere every close of such a link is a reset, an orderly one too:
+    a reader that is slow loses what it has not taken, and has to get it again. So the runner opens
+    only those links so that a schedule resets.
 
     Observed: the open connections that were closed, and those of them that ended by a TCP reset:
     the kernel keeps nothing of them, as it does of every connection that ends in order.

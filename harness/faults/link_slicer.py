@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -52,8 +53,8 @@ PIECES_SHARE_MIN = 0.25
 """Share of those pieces that must be told apart; what arrives together is read together."""
 
 PAUSES_SHARE_MIN = 0.5
-"""Share of the pauses between the pieces of a big ping that it must have taken longer; sizes vary,
-so there may be fewer pieces."""
+"""Share of the pauses between the pieces that a transfer must have taken longer; sizes vary, so
+there may be fewer pieces."""
 
 LONGER_MS_MIN = 2.0
 """Less cannot be told from the noise of a busy machine."""
@@ -70,8 +71,8 @@ class LinkSlicer:
     second or more. The sizes are drawn by Toxiproxy, not from the seed.
 
     Observed: on the way down (and on both), the reads in which the reply to one burst of pings
-    comes, before and after (the most of some each); on the way up alone, how much longer one big
-    ping of many pieces takes (the quickest of some).
+    comes, before and after (the most of some each), and how much longer it takes; on the way up
+    alone, how much longer one big ping of many pieces takes (the quickest of some).
 
     Attributes:
         size_avg_bytes: Mean size of a piece, at most 8 KiB.
@@ -142,26 +143,32 @@ class LinkSlicer:
             return {f"{when}_ms": min(seen)}
         if not probe.can_ping:
             return {}
+        pieces: list[float] = []
         for _ in range(times):
             burst = await probe.burst(PROBE_SLICES * self.size_avg_bytes, within_s=within_s)
             if not burst.complete:
                 return {}
-            seen.append(burst.pieces)
-        return {f"pieces_{when}": max(seen)}
+            pieces.append(burst.pieces)
+            seen.append(burst.took_ms)
+        return {f"pieces_{when}": max(pieces), f"{when}_ms": min(seen)}
 
     @property
     def _heavy_slices(self) -> int:
         return min(PROBE_SLICES, int(HEAVY_PAUSES_MS / self.delay_ms))
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """A reply came in clearly more pieces, or a big ping took the pauses longer."""
-        if "before_ms" in effect and "after_ms" in effect:
-            pauses_ms = (self._heavy_slices - 1) * self.delay_ms
-            longer_ms = effect["after_ms"] - effect["before_ms"]
-            return longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
-        before = effect.get("pieces_before", -1)
-        after = effect.get("pieces_after", -1)
-        return before > 0 and after >= max(2 * before, PIECES_SHARE_MIN * PROBE_SLICES)
+        """A reply, or a big ping, took the pauses longer; a reply came in clearly more pieces."""
+        longer_ms = effect.get("after_ms", -1) - effect.get("before_ms", math.inf)
+        slices = PROBE_SLICES if "pieces_before" in effect else self._heavy_slices
+        pauses_ms = (slices - 1) * self.delay_ms
+        longer = longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
+        before, after = effect.get("pieces_before", math.inf), effect.get("pieces_after", -1)
+        told_apart = PIECES_SHARE_MIN * PROBE_SLICES
+        if before >= told_apart:
+            # No pieces were counted, or the server answers in many by itself.
+            return longer
+        # One that answers in pieces now and then lays no pauses between them.
+        return longer and after >= max(2 * before, told_apart)
 
     async def heal(self, target: Target) -> Effect:
         """Let the stream be."""

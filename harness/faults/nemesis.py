@@ -253,6 +253,11 @@ class Nemesis:
             if strike.confirmed_ns is not None and strike.healed_ns is None
         )
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a fault was asked for that is not healed yet, whether it holds or not."""
+        return any(strike.healed_ns is None for strike in self._strikes)
+
     def journal(self) -> list[JournalEntry]:
         """Return what was done so far, in the order of requests."""
         return [

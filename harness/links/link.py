@@ -1,8 +1,9 @@
 """One proxied connection path: what can be done to it, and its state at rest.
 
 What the toxics really do is not what their names say. In Toxiproxy 2.12.0, read in its source and
-tried: `reset_peer` sets SO_LINGER 0 only on connections opened while it is on the proxy, so a link
-is made for resets or plain when it is opened, and in the first case *every* close of it is a reset.
+tried: `reset_peer` sets SO_LINGER 0 only on connections opened while it is on the proxy, and then
+*every* close of them is a reset. So linger is set from outside (`harness.links.linger`) when a link
+is reset; only where that cannot be done does a link that was made for resets carry the toxic.
 `bandwidth` 0 is the only pause that loses nothing. `timeout` 0 swallows bytes, and its removal
 closes the connection. A toxicity between 0 and 1 is drawn again whenever a neighbour changes, so
 only 1 is used (and 0, for the linger alone).
@@ -18,6 +19,7 @@ import anyio
 
 from harness.errors import HarnessError
 from harness.links.coverage import ServerLog
+from harness.links.linger import ProxySockets
 from harness.links.ports import LOOPBACK
 from harness.links.probe import Probe, Probed, ProbeWords, greet
 from harness.links.proxies import BOTH, DOWNSTREAM, ProxyState, Toxic, ToxiproxyApi
@@ -90,7 +92,11 @@ class Link:
         name: "client-edge:eu-west:sender-3", "edge-core:us-east", …
         listen_port: Where clients connect.
         upstream_port: Where the server listens.
-        resets: Whether every close of its connections is a TCP reset.
+        upstream_host: On which machine.
+        resets: Whether it was made to be reset.
+        closes_in_order: Whether what else ends its connections ends them in order; not so where it
+            was made for resets and the sockets of Toxiproxy cannot be reached: then every close is
+            a reset, and what a slow reader has not taken yet is lost with it.
         rest: The toxics that it has when no fault holds, by name.
         probed: What the harness's own connections through it did.
         parked: Probes that a fault left open until it is healed, by its kind.
@@ -104,13 +110,18 @@ class Link:
         name: str,
         listen_port: int,
         upstream_port: int,
+        upstream_host: str = LOOPBACK,
+        sockets: ProxySockets | None = None,
         rest: Mapping[str, Toxic],
         words: ProbeWords,
     ) -> None:
         self.name = name
         self.listen_port = listen_port
         self.upstream_port = upstream_port
-        self.resets = _LINGER.name in rest
+        self.upstream_host = upstream_host
+        self.closes_in_order = _LINGER.name not in rest
+        self.resets = sockets is not None or not self.closes_in_order
+        self._sockets = sockets
         self.probed = Probed()
         self._api = api
         self._log = log
@@ -128,7 +139,7 @@ class Link:
     async def cut(self) -> Cut:
         """Take it down: its connections are closed, new ones are refused until `restore`.
 
-        They see a reset if the link was made for resets, an end of file otherwise.
+        They see an end of file, or a reset where the link cannot close in order.
         """
         async with self._lock:
             return await self._take_down()
@@ -163,9 +174,20 @@ class Link:
         if not self.resets:
             raise HarnessError(f"link {self.name!r} was not opened for resets")
         async with self._lock:
-            cut = await self._take_down()
+            cut = await self._take_down_resetting()
             await self._api.enable(self.name, True)
             return cut
+
+    async def _take_down_resetting(self) -> Cut:
+        if self._sockets is None:
+            return await self._take_down()
+        try:
+            async with self._sockets.resetting(self.listen_port, self.upstream_port):
+                return await self._take_down()
+        except OSError as error:
+            raise HarnessError(
+                f"proxy {self.name!r}: its sockets are out of reach: {error}"
+            ) from error
 
     async def impose(
         self, fault: str, toxic_type: str, attributes: Mapping[str, int], ways: Collection[str]
@@ -240,17 +262,20 @@ class Link:
                 f" at rest it has {sorted(self.rest)}"
             )
 
-    def understand(self, words: ProbeWords) -> None:
-        """Take other words for probes, for a server whose replies are known only once it runs."""
-        self._words = words
-
     @property
     def can_probe(self) -> bool:
-        """Whether there is something to greet the server with."""
-        return bool(self._words.greeting)
+        """Whether there is something to greet the server with, or a way to log in."""
+        return bool(self._words.greeting) or self.logs_in
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether its probes log in, so that opening one takes several round trips."""
+        return self._words.login is not None
 
     async def round_trip_ms(self, *, within_s: float = PROBE_WITHIN_S) -> float | None:
         """Connect, greet and return how long the first byte of the reply took.
+
+        Of a probe that logs in it is the first byte of the reply to a ping behind that.
 
         None when nothing came back in time, however often it was tried.
 

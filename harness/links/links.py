@@ -13,9 +13,10 @@ import anyio
 
 from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
+from harness.links.linger import ProxySockets
 from harness.links.link import Link, rest_toxics
 from harness.links.ports import LOOPBACK, PortBlock
-from harness.links.probe import ProbeWords
+from harness.links.probe import LogIn, ProbeWords
 from harness.links.proxies import DOWNSTREAM, UPSTREAM
 from harness.links.server import ToxiproxyServer
 from harness.links.sockets import count_all_open
@@ -40,6 +41,8 @@ class LinkWanted:
             one byte at least: shows what happens to many bytes on their way to the server. Without
             it pings have to do.
         banner: The server speaks first on a fresh connection.
+        login: How a probe logs in, in place of `probe`, `ping` and `banner`, for a server that
+            answers pings only then, or only encrypted.
     """
 
     name: str
@@ -51,6 +54,7 @@ class LinkWanted:
     ping: bytes = b""
     heavy: Callable[[int], bytes] | None = None
     banner: bool = False
+    login: LogIn | None = None
 
 
 SETTLE_WITHIN_S = 2.0
@@ -80,6 +84,8 @@ class Links:
         self.table = table
         self.server = server
         self._resets = tuple(resets)
+        sockets = ProxySockets(lambda: server.process.command_pid)
+        self._sockets = sockets if self._resets and sockets.reachable else None
         self._links: dict[str, Link] = {}
 
     @classmethod
@@ -97,8 +103,9 @@ class Links:
             binary: The server's executable.
             run_dir: The folder of the run; its log goes to ``logs/``.
             table: Where its pid is written down.
-            resets: Names or patterns ("edge-core:*") of the links that a fault will reset. Every
-                close of such a link is a TCP reset, so no other link should be among them.
+            resets: Names or patterns ("edge-core:*") of the links that a fault will reset. Where
+                the sockets of Toxiproxy cannot be reached every close of such a link is a TCP
+                reset (`Link.closes_in_order`), so no other link should be among them.
 
         Raises:
             HarnessError: There is no free block or the server does not start.
@@ -176,22 +183,26 @@ class Links:
         return links
 
     def _make(self, wanted: LinkWanted) -> Link:
+        resets = any(fnmatchcase(wanted.name, pattern) for pattern in self._resets)
         return Link(
             api=self.server.api,
             log=self.server.log,
             name=wanted.name,
             listen_port=self.ports.take(),
             upstream_port=wanted.upstream_port,
+            upstream_host=wanted.upstream_host,
+            sockets=self._sockets if resets else None,
             rest=rest_toxics(
                 latency_ms=wanted.latency_ms,
                 jitter_ms=wanted.jitter_ms,
-                resets=any(fnmatchcase(wanted.name, pattern) for pattern in self._resets),
+                resets=resets and self._sockets is None,
             ),
             words=ProbeWords(
                 greeting=wanted.probe,
                 ping=wanted.ping,
                 heavy=wanted.heavy,
                 banner=wanted.banner,
+                login=wanted.login,
             ),
         )
 

@@ -1,19 +1,21 @@
 """Connections of the harness's own through a link, to see what a fault does to bytes.
 
-A probe greets the server as a client of its protocol does, and then sends pings, each of which the
-server answers with as many bytes. What a toxic does to this one connection it does to every other
-connection of the link, since Toxiproxy applies toxics per connection.
+A probe greets the server as a client of its protocol does, or logs in, and then sends pings, each
+of which the server answers with as many bytes. What a toxic does to this one connection it does to
+every other connection of the link, since Toxiproxy applies toxics per connection.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream, SocketStream
 
 READ_BYTES = 65_536
 """Most bytes of one read; what arrives together is one piece."""
@@ -43,10 +45,33 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A connection of a probe that the server has taken in.
+
+    Attributes:
+        stream: What to go on with: what came in, or encryption over it.
+        ping: The server answers it, as often as it comes, with as many bytes.
+        unasked: What the server says by itself now and then, which answers nothing.
+    """
+
+    stream: ByteStream
+    ping: bytes
+    unasked: bytes = b""
+
+
+LogIn = Callable[[ByteStream], Awaitable[Entered]]
+"""Logs in on a fresh connection, encrypted where the server wants it so, and reads all answers.
+
+Raises OSError when the server does not take it in. Secrets stay inside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeWords:
     """What the server of a link understands. Empty: it understands no probe.
 
     Attributes:
+        login: How to log in, for a server that answers pings only then; it takes the place of
+            `banner`, `greeting` and `ping`.
         banner: The server speaks first on a fresh connection; that is no answer to anything.
         greeting: The server on a fresh connection answers it with at least one byte.
         ping: The server answers it afterwards, as often as it comes, with as many bytes.
@@ -58,6 +83,35 @@ class ProbeWords:
     ping: bytes = b""
     heavy: Callable[[int], bytes] | None = None
     banner: bool = False
+    login: LogIn | None = None
+
+
+class _Wire(ByteStream):
+    """A probe's socket; counts what came through it, whatever lies encrypted on it."""
+
+    def __init__(self, stream: SocketStream, probed: Probed) -> None:
+        self.pieces = 0
+        self._stream = stream
+        self._probed = probed
+
+    async def receive(self, max_bytes: int = READ_BYTES) -> bytes:
+        data = await self._stream.receive(max_bytes)
+        self._probed.read_bytes += len(data)
+        self.pieces += 1
+        return data
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._stream.extra_attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +121,7 @@ class Burst:
     Attributes:
         sent_bytes: Bytes handed over for sending; the connection may have ended before the last.
         read_bytes: Bytes of the reply.
-        pieces: Reads that the reply came in.
+        pieces: Reads of the socket that the reply came in.
         took_ms: From the first byte sent to the last byte read, or to the end of waiting.
         ended: Whether the connection ended meanwhile.
     """
@@ -93,17 +147,19 @@ class Probe:
     """One open connection through a link. Made by `greet`.
 
     Attributes:
-        greeted_ms: How long the first byte of the reply to the greeting took.
+        greeted_ms: How long the first byte of the reply to the greeting took; of a probe that has
+            logged in, the reply to its first ping.
     """
 
-    def __init__(
-        self, stream: SocketStream, words: ProbeWords, probed: Probed, greeted_ms: float
-    ) -> None:
-        self.greeted_ms = greeted_ms
-        self._stream = stream
-        self._probed = probed
-        self._ping = words.ping
-        self._heavy = words.heavy
+    def __init__(self, wire: _Wire, entered: Entered, heavy: Callable[[int], bytes] | None) -> None:
+        self.greeted_ms = -1.0
+        self._wire = wire
+        self._stream = entered.stream
+        self._ping = entered.ping
+        self._unasked = entered.unasked
+        self._tail = b""
+        """The end of what was read, which may be the begin of something unasked."""
+        self._heavy = heavy
 
     @property
     def can_ping(self) -> bool:
@@ -133,6 +189,11 @@ class Probe:
         took_ms = (time.perf_counter() - begun) * 1000
         return took_ms if seen.read_bytes >= wanted_bytes else None
 
+    async def ping_ms(self, *, within_s: float) -> float | None:
+        """Send one ping; return how long its reply took, None when it did not come in time."""
+        burst = await self.burst(1, within_s=within_s)
+        return burst.took_ms if burst.complete else None
+
     def size_of_burst(self, size_bytes: int) -> int:
         """Return how many bytes a burst of at least `size_bytes` has, in whole pings."""
         return -(-min(max(1, size_bytes), BURST_BYTES_MAX) // len(self._ping)) * len(self._ping)
@@ -143,7 +204,7 @@ class Probe:
         Never raises for a connection that ends or a reply that does not come: the result says so.
         """
         pings = self._ping * (self.size_of_burst(size_bytes) // len(self._ping))
-        begun = time.perf_counter()
+        begun, pieces = time.perf_counter(), self._wire.pieces
         seen = _Seen()
         with anyio.move_on_after(within_s):
             # Replies are read while pings are sent: a slow link holds less than a whole burst.
@@ -155,7 +216,7 @@ class Probe:
         return Burst(
             sent_bytes=len(pings),
             read_bytes=seen.read_bytes,
-            pieces=seen.pieces,
+            pieces=self._wire.pieces - pieces,
             took_ms=took_ms,
             ended=seen.ended,
         )
@@ -169,10 +230,19 @@ class Probe:
     async def _read(self, wanted_bytes: float, seen: _Seen) -> None:
         try:
             while seen.read_bytes < wanted_bytes:
-                seen.read_bytes += await _receive(self._stream, self._probed)
-                seen.pieces += 1
+                seen.read_bytes += self._count(await self._stream.receive(READ_BYTES))
         except ENDED:
             seen.ended = True
+
+    def _count(self, data: bytes) -> int:
+        """Return how many bytes of what was read answer something."""
+        if not self._unasked:
+            return len(data)
+        told = self._tail + data
+        unasked = told.count(self._unasked)
+        # What was counted as a reply before may now turn out to be the begin of something unasked.
+        self._tail = told.rpartition(self._unasked)[2][-(len(self._unasked) - 1) :]
+        return len(data) - unasked * len(self._unasked)
 
     async def half_close_ms(self, *, within_s: float) -> float | None:
         """Say that no more comes, and return how long it took until the other end closed too.
@@ -182,9 +252,10 @@ class Probe:
         begun = time.perf_counter()
         with anyio.move_on_after(within_s):
             try:
-                await self._stream.send_eof()
+                # On the socket itself: encryption knows no half-closed connection.
+                await self._wire.send_eof()
                 while True:
-                    await _receive(self._stream, self._probed)
+                    await self._wire.receive()
             except ENDED:
                 return (time.perf_counter() - begun) * 1000
         return None
@@ -207,35 +278,47 @@ class Probe:
 @dataclass(slots=True)
 class _Seen:
     read_bytes: int = 0
-    pieces: int = 0
     ended: bool = False
 
 
-async def _receive(stream: SocketStream, probed: Probed) -> int:
-    """Read once and return how many bytes came."""
-    read_bytes = len(await stream.receive(READ_BYTES))
-    probed.read_bytes += read_bytes
-    return read_bytes
-
-
 async def greet(stream: SocketStream, words: ProbeWords, probed: Probed) -> Probe | None:
-    """Greet the server and return the probe, or None when the connection ended before a reply.
+    """Greet the server and return the probe, or None when the server did not take it in.
 
     Cancelling closes the stream.
     """
     probe: Probe | None = None
     try:
-        if words.banner:
-            await _receive(stream, probed)
-        begun = time.perf_counter()
-        await stream.send(words.greeting)
-        await _receive(stream, probed)
-        probe = Probe(stream, words, probed, (time.perf_counter() - begun) * 1000)
+        wire = _Wire(stream, probed)
+        if words.login is not None:
+            probe = await _log_in(wire, words.login, words)
+        else:
+            probe = await _say(wire, words)
     except ENDED:
         return None
     finally:
         if probe is None:
             await anyio.aclose_forcefully(stream)
+    return probe
+
+
+async def _say(wire: _Wire, words: ProbeWords) -> Probe:
+    if words.banner:
+        await wire.receive()
+    probe = Probe(wire, Entered(stream=wire, ping=words.ping), words.heavy)
+    begun = time.perf_counter()
+    await wire.send(words.greeting)
+    await wire.receive()
+    probe.greeted_ms = (time.perf_counter() - begun) * 1000
+    return probe
+
+
+async def _log_in(wire: _Wire, login: LogIn, words: ProbeWords) -> Probe | None:
+    probe = Probe(wire, await login(wire), words.heavy)
+    # Who waits for this has a deadline of his own.
+    took_ms = await probe.ping_ms(within_s=math.inf)
+    if took_ms is None:
+        return None
+    probe.greeted_ms = took_ms
     return probe
 
 

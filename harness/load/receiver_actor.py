@@ -18,10 +18,14 @@ from harness.history.records import (
     EndRead,
     Opened,
 )
+from harness.load.client_errors import ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import ReaderSeat
 from harness.load.sender_actor import RECONNECT_PAUSE_NS
 from harness.systems.port import Connector, Delivery
+
+SUPERSEDED = "superseded"
+"""The cause of a session's end that says that another one has taken its place."""
 
 FROM_CURSOR = -2
 """`from_pos` that leaves the place to the system's durable cursor."""
@@ -41,6 +45,7 @@ class ReceiverActor:
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
+        errors: ClientErrors | None = None,
     ) -> None:
         self.seat = seat
         self.edge = seat.edge
@@ -66,6 +71,7 @@ class ReceiverActor:
         self._payloads = payloads
         self._clock = clock
         self._rng = rng
+        self._errors = ClientErrors() if errors is None else errors
         self.receiver = connector.receiver(
             inbox=seat.inbox,
             group=seat.group,
@@ -82,7 +88,8 @@ class ReceiverActor:
         t_invoked_ns = self._clock()
         try:
             login = await self.receiver.login(self.edge, from_pos)
-        except ConnectionError:
+        except ConnectionError as error:
+            self._errors.hear("receiver", "connect", str(error), self._clock())
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
             return
@@ -209,9 +216,12 @@ class ReceiverActor:
         )
 
     def _on_lost(self, session: int, cause: str) -> None:
+        if cause != SUPERSEDED:
+            self._errors.hear("receiver", "lost", cause, self._clock())
+            cause = "lost"
         self._close_session(session, cause)
         # Nobody wants an inbox back from its auditor: a login that was under way pushed it out.
-        self.wanted_up = self.wanted_up and (cause != "superseded" or self.seat.audit)
+        self.wanted_up = self.wanted_up and (cause != SUPERSEDED or self.seat.audit)
         self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
 
     async def end(self) -> int:
@@ -221,7 +231,11 @@ class ReceiverActor:
             ConnectionError: The connection ended before the answer.
         """
         t_invoked_ns = self._clock()
-        pos = await self.receiver.end()
+        try:
+            pos = await self.receiver.end()
+        except ConnectionError as error:
+            self._errors.hear("receiver", "ask", str(error), self._clock())
+            raise
         self._recorder.write(
             EndRead(
                 t_ns=self._clock(),
@@ -282,7 +296,7 @@ class ReceiverActor:
                 t_invoked_ns=t_invoked_ns,
             )
         )
-        self._mark(up=False, cause="lost" if cause in ("lost", "superseded") else "churn")
+        self._mark(up=False, cause="lost" if cause in ("lost", SUPERSEDED) else "churn")
 
     def _mark(self, *, up: bool, cause: str) -> None:
         self._recorder.write(

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 
 from harness.history.recorder import Recorder
-from harness.history.records import Completed, Connected, Invoked
+from harness.history.records import OK, Completed, Connected, Invoked
+from harness.load.client_errors import OURS, ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
@@ -37,6 +38,7 @@ class SenderActor:
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
+        errors: ClientErrors | None = None,
     ) -> None:
         self.seat = seat
         self.edge = seat.edge
@@ -60,6 +62,7 @@ class SenderActor:
         self._payloads = payloads
         self._clock = clock
         self._rng = rng
+        self._errors = ClientErrors() if errors is None else errors
         self._due: Iterator[tuple[int, int]] = iter(())
         self._next: tuple[int, int] | None = None
         self._waiting: Batch | None = None
@@ -175,6 +178,9 @@ class SenderActor:
         )
 
     def _on_outcome(self, outcome: Outcome) -> None:
+        error = self._errors.clean(outcome.error)
+        if outcome.outcome != OK and error not in OURS:
+            self._errors.hear("sender", "outcome", error, self._clock(), outcome.count)
         self._recorder.write(
             Completed(
                 t_ns=self._clock(),
@@ -187,7 +193,7 @@ class SenderActor:
                 pos_first=outcome.pos_first,
                 epoch=outcome.epoch,
                 attempts=outcome.attempts,
-                error=outcome.error,
+                error=error,
             )
         )
         self.open_count -= outcome.count
@@ -202,6 +208,7 @@ class SenderActor:
             self.pump()
 
     def _on_lost(self, cause: str) -> None:
+        self._errors.hear("sender", "lost", cause, self._clock())
         if self.up:
             self._mark(up=False, cause="lost")
         self.up = False
@@ -212,7 +219,8 @@ class SenderActor:
         self.connecting = True
         try:
             await self.sender.connect(self.edge)
-        except ConnectionError:
+        except ConnectionError as error:
+            self._errors.hear("sender", "connect", str(error), self._clock())
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
         else:

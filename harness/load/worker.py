@@ -26,6 +26,7 @@ import msgspec
 from harness.history.recorder import Recorder
 from harness.history.records import Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
+from harness.load.client_errors import ClientErrors, secrets_of
 from harness.load.payloads import Payloads
 from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
@@ -88,6 +89,8 @@ class Worker:
         )
         self._payloads = Payloads(job.seed, spec.kind, spec.size_bytes_min, spec.size_bytes_max)
         self._connector = connector
+        self._errors = ClientErrors(secrets_of(job.connect))
+        self._errors_told = 0
         self._senders: list[SenderActor] = []
         self._done_senders: list[SenderActor] = []
         self._receivers: dict[str, ReceiverActor] = {}
@@ -142,7 +145,7 @@ class Worker:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
             self._recorder.beat(self.clock())
-            _say({"progress": self._progress()})
+            _say({"progress": self._progress(), **self._news_of_errors()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
     async def tell_offered(self) -> None:
@@ -170,6 +173,13 @@ class Worker:
         )
         self._told = due, handed
 
+    def _news_of_errors(self) -> dict[str, Any]:
+        """Return all that clients were told, unless that was said before."""
+        if self._errors.count == self._errors_told:
+            return {}
+        self._errors_told = self._errors.count
+        return {"client_errors": msgspec.to_builtins(self._errors.told())}
+
     def _progress(self) -> dict[str, int]:
         senders = self._senders + self._done_senders
         receivers = list(self._receivers.values())
@@ -185,6 +195,9 @@ class Worker:
             "delivered": sum(a.delivered_count for a in receivers if not a.seat.audit),
             "wrong": sum(a.wrong_count for a in receivers),
             "late_ns_max": self._late_ns_max,
+            "errors": self._errors.count,
+            "down": sum(a.wanted_up and not a.up for a in self._senders)
+            + sum(a.wanted_up and not a.up for a in receivers),
         }
 
     # Commands
@@ -202,6 +215,7 @@ class Worker:
                 payloads=self._payloads,
                 clock=self.clock,
                 rng=random.Random(f"{self._job.seed}/{seat.name}"),
+                errors=self._errors,
             )
             for seat in seats
         ]
@@ -260,6 +274,7 @@ class Worker:
                     payloads=self._payloads,
                     clock=self.clock,
                     rng=random.Random(f"{self._job.seed}/{seat.reader}"),
+                    errors=self._errors,
                 )
                 self._receivers[seat.reader] = actor
             actor.edge = seat.edge
@@ -341,6 +356,7 @@ class Worker:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "progress": progress,
+            "client_errors": msgspec.to_builtins(self._errors.told()),
             "traffic": self._connector.traffic(),
             "cpu_s": used.ru_utime + used.ru_stime,
             "rss_max_bytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),

@@ -7,14 +7,17 @@ returns when Toxiproxy has done it.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from harness.errors import UsageError
+from harness.links.bypass import Bypass, BypassWatch
 from harness.links.directions import BOTH, ways
 from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
@@ -22,7 +25,22 @@ from harness.links.ports import LOOPBACK
 from harness.provision.toxiproxy import ensure
 
 RESETTING = "reset-"
-"""How the names of links begin whose every close is a TCP reset."""
+"""How the names of links begin that can be reset."""
+
+
+SHOWN_MAX = 3
+"""Bypasses that a warning names."""
+
+LOOK_EVERY_S = 0.02
+"""How often a link looks who goes around it; who does so for less long may not be seen."""
+
+
+class LinkBypassed(UserWarning):
+    """A test's client connected to the address itself while a link to it existed.
+
+    What the link does does not reach such a connection. A test that means it says so with
+    ``toxic_link(address, direct_ok=True)``.
+    """
 
 
 class ToxicLink:
@@ -32,12 +50,36 @@ class ToxicLink:
     link is brought to rest, and its connections are closed.
     """
 
-    def __init__(self, link: Link, portal: BlockingPortal) -> None:
+    def __init__(
+        self, link: Link, portal: BlockingPortal, watch: BypassWatch, *, direct_ok: bool
+    ) -> None:
         self.host = LOOPBACK
         self.port = link.listen_port
         self._link = link
         self._portal = portal
         self._serial = 0
+        self._bypasses = watch
+        self._direct_ok = direct_ok
+        self._watching = portal.start_task_soon(self._look_often)
+
+    async def _look_often(self) -> None:
+        while self._bypasses.look() is not None:
+            await anyio.sleep(LOOK_EVERY_S)
+
+    def bypasses(self) -> list[Bypass] | None:
+        """Return the connections that went to the address itself since the link was made.
+
+        Those of this process and of its children, but for Toxiproxy's own; what was open before
+        does not count. It is looked for every 20 ms and now: a connection that lived for less long
+        may be missing. So ``assert not link.bypasses()`` behind a test says that its client, which
+        stays connected, went through the link. None where the kernel does not tell (no Linux), and
+        so in a container that hides /proc.
+        """
+
+        async def look() -> list[Bypass] | None:
+            return self._bypasses.look()
+
+        return self._portal.call(look)
 
     @property
     def address(self) -> str:
@@ -48,6 +90,11 @@ class ToxicLink:
     def connections(self) -> int | None:
         """How many connections are open; None where the kernel does not tell."""
         return self._link.connections()
+
+    @property
+    def closes_in_order(self) -> bool:
+        """Whether an orderly close of one end reaches the other as one; see ``resets``."""
+        return self._link.closes_in_order
 
     @contextmanager
     def down(self) -> Iterator[int]:
@@ -114,9 +161,23 @@ class ToxicLink:
         self._portal.call(self._link.heal)
 
     def close(self) -> None:
-        """Verify that it can be brought to rest, then close its connections for good."""
+        """Verify that it can be brought to rest, then close its connections for good.
+
+        Warns with `LinkBypassed` of clients that went around it.
+        """
+        around = self.bypasses()
+        self._watching.cancel()
         self.heal()
         self._portal.call(self._link.cut)
+        if around and not self._direct_ok:
+            shown = "; ".join(f"{one.local} of process {one.pid}" for one in around[:SHOWN_MAX])
+            warnings.warn(
+                f"{len(around)} connections went to {around[0].remote} itself and not through the "
+                f"link at {self.address}: {shown}. Connect to link.host and link.port, or say "
+                "direct_ok=True",
+                LinkBypassed,
+                stacklevel=2,
+            )
 
 
 class ToxicServer:
@@ -138,7 +199,9 @@ class ToxicServer:
             self._stack = starting.pop_all()
         self._serial = 0
 
-    def open(self, host: str, port: int, *, latency_ms: int, resets: bool) -> ToxicLink:
+    def open(
+        self, host: str, port: int, *, latency_ms: int, resets: bool, direct_ok: bool
+    ) -> ToxicLink:
         """Open a link to an address."""
         self._serial += 1
         wanted = LinkWanted(
@@ -148,7 +211,9 @@ class ToxicServer:
             latency_ms=latency_ms,
         )
         (link,) = self._portal.call(self._links.open_all, [wanted])
-        return ToxicLink(link, self._portal)
+        proxy = self._links.server.process
+        watch = BypassWatch(host, port, lambda: proxy.command_pid)
+        return ToxicLink(link, self._portal, watch, direct_ok=direct_ok)
 
     def close(self) -> None:
         """End the server and its thread."""
@@ -163,7 +228,12 @@ class ToxicLinks:
         self._opened: list[ToxicLink] = []
 
     def __call__(
-        self, address: str | int | tuple[str, int], *, latency_ms: int = 0, resets: bool = False
+        self,
+        address: str | int | tuple[str, int],
+        *,
+        latency_ms: int = 0,
+        resets: bool = False,
+        direct_ok: bool = False,
     ) -> ToxicLink:
         """Put an address behind a proxy.
 
@@ -171,13 +241,18 @@ class ToxicLinks:
             address: A port of this machine, ``"host:port"``, or (host, port). Nobody needs to
                 listen there yet.
             latency_ms: Delay of each direction at rest.
-            resets: Make every close of its connections a TCP reset, as `ToxicLink.reset` needs.
+            resets: Make it for `ToxicLink.reset`. An orderly close stays orderly on Linux where the
+                proxy's sockets can be reached; where `ToxicLink.closes_in_order` is false every
+                close is a TCP reset, and a slow reader loses what it has not taken yet.
+            direct_ok: Do not warn (`LinkBypassed`) when the test goes to the address itself too.
 
         Raises:
             UsageError: It is no address.
         """
         host, port = parse_address(address)
-        link = self._server.open(host, port, latency_ms=latency_ms, resets=resets)
+        link = self._server.open(
+            host, port, latency_ms=latency_ms, resets=resets, direct_ok=direct_ok
+        )
         self._opened.append(link)
         return link
 

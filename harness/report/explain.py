@@ -214,7 +214,9 @@ _ANOMALIES = (
     _anomaly(
         "D3", "STUCK", "After all faults were healed, a send or a login got no outcome in its "
         "time, or nothing moved at all during the drain.",
-        "Timers. Safety then stays UNKNOWN: `stuck`, or `drain_slow` if it moved but too slowly.",
+        "Timers. Safety then stays UNKNOWN: `stuck`, or `drain_slow` if it moved but too slowly; "
+        "`system_died`, `system_unreachable` or `system_refuses` if nobody got anything but errors "
+        "for 15 s, with no fault under way: then the run is ended at once.",
         step="Look into logs/ for the node that stopped answering.",
     ),
     _anomaly(

@@ -20,6 +20,7 @@ from harness.errors import UsageError
 from harness.report import untried, words
 from harness.report.html_parts import (
     checks_table,
+    client_errors_table,
     counts_tiles,
     facts_lists,
     failures,
@@ -174,6 +175,7 @@ def _run(page: Page, number: int) -> Iterator[str]:
             "<noscript>The charts need scripts; all other figures stand in the tables.</noscript>"
         )
     yield from faults_table(result.faults)
+    yield from client_errors_table(result.client_errors)
     yield "<h2>Processes</h2>"
     yield from lines_of(words.processes(result.processes))
     if result.processes:

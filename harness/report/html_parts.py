@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 
 from harness.report import words
-from harness.report.result import Check, CheckStatus, Fault, Limit, Result, Status, Witness
+from harness.report.result import (
+    Check,
+    CheckStatus,
+    ClientError,
+    Fault,
+    Limit,
+    Result,
+    Status,
+    Witness,
+)
 from harness.report.space_time import of_records, of_story
 from harness.report.story import Story
 from harness.run.bound import in_words
@@ -165,6 +174,27 @@ def faults_table(faults: Sequence[Fault]) -> Iterator[str]:
         ],
     )
     yield "</details>"
+
+
+def client_errors_table(errors: Sequence[ClientError]) -> Iterator[str]:
+    """Yield what clients were told by the system when something did not work, if anything was."""
+    if not errors:
+        return
+    yield "<h2>What clients were told</h2>"
+    yield from table(
+        ["", "count", "first s", "last s", "in the last words"],
+        [
+            [
+                escape(f"{one.who}: {one.occasion}"),
+                f"{one.count:,}",
+                f"{one.first_ns / 1e9:.1f}",
+                f"{one.last_ns / 1e9:.1f}",
+                escape(one.last),
+            ]
+            for one in errors
+        ],
+        numbers=(1, 2, 3),
+    )
 
 
 def _span(one: Fault) -> str:

@@ -436,9 +436,11 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
             reach its end, without any progress or too slowly; "not_performed", an own phase did not
             do what it declares; "claim_unchecked", a check that carries the claim had nothing to
-            judge; "node_died", a process of the system
-            ended by itself; "link_bypassed", a client went around a proxy (UNKNOWN, all of them);
-            "harness", it could not go on (ERROR).
+            judge; "node_died", a process of the system ended by itself; "system_died",
+            "system_unreachable", "system_refuses", the run was ended early since nobody got
+            anything from the system any more; "left_behind", what the run has made at a server of
+            somebody else's is still there; "link_bypassed", a client went around a proxy (UNKNOWN,
+            all of them); "harness", it could not go on (ERROR).
         reason: One sentence for people.
     """
 
@@ -609,6 +611,33 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: Count = 1
 
 
+class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients were told by the system in one kind of error, and how often.
+
+    Of at most 40 kinds; what is beyond them is counted as "other errors". A load process that is
+    killed takes with it what it heard in its last half second.
+
+    Attributes:
+        who: "sender", "receiver" or "administrator" (promotions, questions for presence).
+        occasion: "connect": a connection or login did not come about; "lost": one that was up has
+            ended without our doing; "outcome": messages were refused or will stay unknown; "ask":
+            a question was not answered.
+        kind: The text with its addresses, ids and numbers folded.
+        last: The text as it was told the last time, without secrets, 240 characters at most.
+        count: How often; of outcomes the messages.
+        first_ns: When it was told first.
+        last_ns: When it was told last.
+    """
+
+    who: str
+    occasion: str
+    kind: str
+    last: str
+    count: Count
+    first_ns: Count
+    last_ns: Count
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`result.json`: one run.
 
@@ -642,6 +671,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         coverage: What went through every link that was used.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        client_errors: What clients were told by the system when something did not work, causes of
+            lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what has changed since the run that it
             replays.
         artifacts: The other files of the run folder, by path.
@@ -672,6 +703,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
     not_tried: list[NotTried] = []
+    client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
 

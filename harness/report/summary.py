@@ -133,6 +133,7 @@ def _figures(result: Result) -> Iterator[str]:
         yield f"- generator: {behind}"
     yield from (f"- limit {words.limit(one)}" for one in result.limits)
     yield from (f"- fault {escape(line)}" for line in words.faults_together(result.faults))
+    yield from (f"- errors: {escape(one)}" for one in words.client_errors(result.client_errors))
     yield from (f"- {line}" for line in words.processes(result.processes))
     yield from (f"- note: {escape(note)}" for note in [*result.environment.flags, *result.notes])
     drawn = bars.draw(result.buckets)

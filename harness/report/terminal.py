@@ -244,6 +244,7 @@ def _measured(sheet: _Sheet, result: Result) -> None:
         sheet.row("limits", result.verdict.limits.value, style=style)
         sheet.rows("", [words.limit(one) for one in result.limits])
     sheet.rows("faults", words.faults_together(result.faults))
+    sheet.rows("errors", words.client_errors(result.client_errors))
     sheet.rows("processes", words.processes(result.processes))
     for index, line in enumerate(bars.draw(result.buckets, unicode=sheet.unicode)):
         label = "buckets" if index == 0 else ""

@@ -12,6 +12,7 @@ from harness.report.explain import ENTRIES
 from harness.report.result import (
     Check,
     CheckStatus,
+    ClientError,
     Counts,
     Fault,
     Latency,
@@ -232,3 +233,30 @@ def meaning(check: Check) -> str:
 def instances(check: Check) -> str:
     """Return how many anomalies were found, and in how many things looked at."""
     return f"{check.instances:,} in {check.examined:,} examined"
+
+
+CLIENT_ERRORS_SHOWN_MAX = 4
+"""Kinds of errors that are told on one page; the result has all."""
+
+_OCCASIONS = {
+    "connect": "could not connect",
+    "lost": "lost a connection",
+    "outcome": "messages not taken",
+    "ask": "had no answer",
+}
+
+
+def client_errors(errors: Sequence[ClientError]) -> list[str]:
+    """Return what clients were told by the system, the most frequent kinds first."""
+    lines = [client_error(one) for one in errors[:CLIENT_ERRORS_SHOWN_MAX]]
+    if (more := len(errors) - CLIENT_ERRORS_SHOWN_MAX) > 0:
+        lines.append(f"and {counted(more, 'more kind')} of error in result.json")
+    return lines
+
+
+def client_error(one: ClientError) -> str:
+    """Return one kind of error: how often, who, on what occasion, in the system's last words."""
+    first_s, last_s = one.first_ns / 1e9, one.last_ns / 1e9
+    when = f"at {first_s:.1f} s" if one.count == 1 else f"{first_s:.1f} to {last_s:.1f} s"
+    occasion = _OCCASIONS.get(one.occasion, one.occasion)
+    return f"{counted(one.count, 'time')}, {one.who} {occasion} ({when}): {one.last}"

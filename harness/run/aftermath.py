@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.history.records import LinkCounted, Record, TroubleSeen
-from harness.report.result import Fault, LinkCoverage, Process
+from harness.report.result import ClientError, Fault, LinkCoverage, Process
 from harness.run.verdict import Finding
 
 
@@ -22,6 +22,7 @@ class Aftermath:
         traffic: (connections, bytes read) per link, as the clients counted.
         config: The settings of the system that were in force.
         commits: Durable commits that the system reported; 0 if it does not tell.
+        client_errors: What clients were told by the system, by kind.
         killed_segments: Names of recorders whose process was killed by a fault.
     """
 
@@ -32,6 +33,7 @@ class Aftermath:
     traffic: dict[str, tuple[int, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     commits: int = 0
+    client_errors: list[ClientError] = field(default_factory=list)
     killed_segments: list[str] = field(default_factory=list)
 
     def add_traffic(self, link: str, connections: int, bytes_read: int) -> None:

@@ -13,8 +13,10 @@ import anyio.abc
 import msgspec
 
 from harness.errors import HarnessError
+from harness.load.client_errors import together
 from harness.load.worker import Job
 from harness.processes.python import python_argv
+from harness.report.result import ClientError
 
 END_WITHIN_S = 15.0
 """Deadline for a load process that is asked to end; it logs everybody out before."""
@@ -39,6 +41,7 @@ class Hand:
     Attributes:
         index: Its number, that of its history file.
         progress: What it counted last.
+        client_errors: What its clients had been told by the system when it last said so.
         seated: The receivers that are to be logged in there, by name, as their seats.
         killed: A fault has killed it, or asked it to end; commands to it are answered with
             `REPLY_OF_KILLED`.
@@ -47,6 +50,7 @@ class Hand:
     def __init__(self, index: int, process: anyio.abc.Process) -> None:
         self.index = index
         self.progress: dict[str, int] = {}
+        self.client_errors: list[ClientError] = []
         self.cpu_s = 0.0
         self.rss_max_bytes = 0
         self.seated: dict[str, Any] = {}
@@ -80,6 +84,8 @@ class Hand:
     def _take(self, message: dict[str, Any]) -> None:
         if "progress" in message:
             self.progress = message["progress"]
+        if "client_errors" in message:
+            self.client_errors = msgspec.convert(message["client_errors"], list[ClientError])
         self.cpu_s = message.get("cpu_s", self.cpu_s)
         self.rss_max_bytes = message.get("rss_max_bytes", self.rss_max_bytes)
         if "ready" in message or "id" in message:
@@ -160,7 +166,7 @@ class Hand:
         await self._process.wait()
 
 
-_PRESENT_ONLY = ("open", "unfinished")
+_PRESENT_ONLY = ("open", "unfinished", "down")
 
 
 class Crew:
@@ -169,6 +175,7 @@ class Crew:
     def __init__(self, hands: Sequence[Hand]) -> None:
         self.hands = list(hands)
         self._past: list[dict[str, int]] = []
+        self._past_errors: list[list[ClientError]] = []
 
     @property
     def senders(self) -> list[Hand]:
@@ -184,7 +191,12 @@ class Crew:
         """Put a hand in the place of one that was killed, whose counts stay in the sums."""
         counted = self.hands[place].progress
         self._past.append({key: n for key, n in counted.items() if key not in _PRESENT_ONLY})
+        self._past_errors.append(self.hands[place].client_errors)
         self.hands[place] = hand
+
+    def client_errors(self) -> list[ClientError]:
+        """Return what all clients that there were have been told by the system, by kind."""
+        return together([*self._past_errors, *(hand.client_errors for hand in self.hands)])
 
     def progress(self) -> dict[str, int]:
         """Return the sums over all hands that there were (the maximum for `…_max`)."""

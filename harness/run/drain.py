@@ -17,6 +17,7 @@ from harness.history.records import PhaseMarked
 from harness.load.groups import process_group, reader_name
 from harness.load.roster import ReaderSeat, seat_readers
 from harness.run.crew import Hand
+from harness.run.outage import last_words
 from harness.run.stage import Stage
 from harness.scenario.phases import Drain
 from harness.systems.port import as_inspectable
@@ -104,10 +105,12 @@ async def _read_to_end(
     """Log readers in and wait until each has everything up to the confirmed end of its inbox."""
     hand = stage.crew.readers
     names = [seat.reader for seat in seats]
+    begun_ns = stage.now_ns()
     login = {"seats": msgspec.to_builtins(seats), "from_cursor": False}
     ends = await _ends(hand, names, login, min(END_WITHIN_S, left_s()))
     if "error" in ends:
-        stage.trouble.append(("stuck", f"after healing: {ends['error']}"))
+        told = told_since(stage, begun_ns)
+        stage.trouble.append(("stuck", f"after healing: {ends['error']}{told}"))
         return False
 
     async def state() -> tuple[bool, object]:
@@ -152,6 +155,12 @@ async def _let_acks_settle(stage: Stage, names: list[str]) -> None:
             await anyio.sleep(POLL_S)
 
 
+def told_since(stage: Stage, since_ns: int) -> str:
+    """Return what clients were told last since then, to stand behind what did not happen."""
+    words = last_words(stage.crew.client_errors(), since_ns)
+    return f"; {words}" if words else ""
+
+
 async def _until_done(
     stage: Stage,
     state: Callable[[], Awaitable[tuple[bool, object]]],
@@ -172,9 +181,11 @@ async def _until_done(
         if progress != last:
             last, moved_ns = progress, now_ns
         if now_ns - moved_ns > stuck_after_s * 1e9:
-            stage.trouble.append(("stuck", f"{what}: no progress for {stuck_after_s:g} s"))
+            text = f"{what}: no progress for {stuck_after_s:g} s{told_since(stage, moved_ns)}"
+            stage.trouble.append(("stuck", text))
             return False
         if now_ns - begin_ns > within_s * 1e9:
-            stage.trouble.append(("drain_slow", f"{what}: not done within {within_s:g} s"))
+            text = f"{what}: not done within {within_s:g} s{told_since(stage, moved_ns)}"
+            stage.trouble.append(("drain_slow", text))
             return False
         await anyio.sleep(POLL_S)

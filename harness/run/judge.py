@@ -19,7 +19,7 @@ from harness.history.index import SEGMENT_GLOB, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
 from harness.report.result import Bound, CheckStatus, Process, Result, Status, Trouble
-from harness.run import limits
+from harness.run import limits, outage
 from harness.run.aftermath import Aftermath
 from harness.run.bound import zero_of_n
 from harness.run.brief import SCHEDULE_NAME, Brief, read_brief
@@ -32,7 +32,7 @@ HISTORY_FOLDER = "history"
 CLAIM_UNCHECKED = "claim_unchecked"
 """The finding that a check on which the claim rests had nothing to judge."""
 
-_DRAIN_CODES = frozenset({"stuck", "drain_slow"})
+_DRAIN_CODES = frozenset({"stuck", "drain_slow"}) | outage.CODES
 """Findings that say that the drain did not reach its end, so that absence proves nothing."""
 
 

@@ -26,7 +26,7 @@ from harness.history.records import (
 from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
 from harness.load.roster import seat_readers, seat_senders
-from harness.run.drain import close_senders, drain, finish_senders
+from harness.run.drain import close_senders, drain, finish_senders, told_since
 from harness.run.lacks import Lacks
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
@@ -61,6 +61,9 @@ from harness.systems.port import (
 
 LOAD = "load"
 """The phase mark of a load; one with a label is "load:" and the label."""
+
+ADMINISTRATOR = "administrator"
+"""Who promotes and asks for presence, in `client_errors`."""
 
 POLL_S = 0.05
 """How often a condition in a load process is asked for."""
@@ -239,6 +242,8 @@ async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
         resized = await as_resizable(stage.deployment).resize(
             phase.inbox, expected, phase.bucket_count
         )
+    if resized.outcome != OK:
+        stage.errors.hear(ADMINISTRATOR, "outcome", resized.error, stage.now_ns())
     stage.recorder.write_now(
         (
             ResizeCompleted(
@@ -344,7 +349,8 @@ async def ask_presence(stage: Stage, users: tuple[str, ...]) -> None:
     try:
         with anyio.fail_after(ADMIN_WITHIN_S):
             views = await as_presence_aware(stage.deployment).presence(users)
-    except (ConnectionError, TimeoutError):
+    except (ConnectionError, TimeoutError) as error:
+        stage.errors.hear(ADMINISTRATOR, "ask", str(error) or "no answer", stage.now_ns())
         mark = PhaseMarked(t_ns=stage.now_ns(), name=PRESENCE_UNANSWERED, begins=True)
         stage.recorder.write_now((mark,))
         return
@@ -368,6 +374,7 @@ async def _login(stage: Stage, phase: Login) -> None:
     stage.seated.update(dict.fromkeys(phase.inboxes))
     edges = stage.plan.topology.edges
     seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device)
+    begun_ns = stage.now_ns()
     reply = await stage.crew.readers.command(
         "login",
         seats=msgspec.to_builtins(seats),
@@ -376,7 +383,8 @@ async def _login(stage: Stage, phase: Login) -> None:
         within_s=phase.within_s,
     )
     if not reply.get("up"):
-        stage.trouble.append(("stuck", f"not every receiver logged in within {phase.within_s} s"))
+        text = f"not every receiver logged in within {phase.within_s} s"
+        stage.trouble.append(("stuck", text + told_since(stage, begun_ns)))
 
 
 async def _catch_up(stage: Stage, phase: CatchUp) -> None:

@@ -25,7 +25,7 @@ from harness.report.result import Check, LinkCoverage, Result, Status, Trouble
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, read_brief
 from harness.run.coverage import is_covered
-from harness.run.judge import HISTORY_FOLDER, judge
+from harness.run.judge import CLAIM_UNCHECKED, HISTORY_FOLDER, judge
 from harness.run.verdict import Finding
 
 RECOMPUTED = (
@@ -33,7 +33,10 @@ RECOMPUTED = (
 )  # fmt: skip
 """Parts of a result that follow from the history and the schedule, beside verdict and checks."""
 
-TOLD = ("processes", "system.config", "run.ended_at", "run.duration_s", "findings with ERROR")
+TOLD = (
+    "processes", "client_errors", "system.config", "run.ended_at", "run.duration_s",
+    "findings with ERROR",
+)  # fmt: skip
 """Parts of a result that nothing else in its folder can contradict."""
 
 RUNNER = "runner"
@@ -137,6 +140,11 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
     for name in ("status", "reason_code", "reason", "limits", "exit_code"):
         says, given = getattr(stored.verdict, name), getattr(again.verdict, name)
         yield from _differ(f"verdict.{name}", says, given, "the history")
+    unchecked = (
+        [one.reason for one in result.findings if one.reason_code == CLAIM_UNCHECKED]
+        for result in (stored, again)
+    )
+    yield from _differ("findings", *unchecked, "the history")
     for name in RECOMPUTED:
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
         yield from _differ(name, says, given, "the history")
@@ -181,7 +189,11 @@ def _from_runner(run_dir: Path, stored: Result) -> Iterator[str]:
                     )
     yield from _from_marks(stored, marks)
     if links or troubles or _is_counted(stored):
-        told = [one for one in stored.findings if one.status is not Status.ERROR]
+        told = [
+            one
+            for one in stored.findings
+            if one.status is not Status.ERROR and one.reason_code != CLAIM_UNCHECKED
+        ]
         seen = [one for one in troubles if one.status is not Status.ERROR]
         for name, says, given in (("coverage", stored.coverage, links), ("findings", told, seen)):
             yield from _differ(

@@ -93,8 +93,9 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         async with on_stage(
             request, system, plan, planned, toxiproxy.path, t0_ns, aftermath, observer
         ) as stage:
-            for phase in phases:
-                await perform(stage, phase)
+            with stage.performing:
+                for phase in phases:
+                    await perform(stage, phase)
     except* (HarnessError, TimeoutError, OSError) as group:
         aftermath.findings.append(
             Finding(status=Status.ERROR, reason_code="harness", reason=_first_line(group))
@@ -128,6 +129,7 @@ def _finish(
             config=aftermath.config,
             planted_bug=aftermath.config.get("planted_bug"),
         ),
+        client_errors=aftermath.client_errors,
     )
     result = _judge(request, ended, aftermath)
     result = msgspec.structs.replace(

@@ -13,6 +13,7 @@ import anyio
 from harness.faults.nemesis import Nemesis
 from harness.history.recorder import Recorder
 from harness.history.records import PhaseMarked
+from harness.load.client_errors import ClientErrors
 from harness.load.groups import Groups
 from harness.run.coverage import Uplinks
 from harness.run.crew import Crew
@@ -29,6 +30,7 @@ class Stage:
     Attributes:
         groups: Which proxies each sender and receiver goes through.
         t0_ns: The host's monotonic clock at the start of the run.
+        errors: What the runner itself was told by the system, as its administrator.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
         turns: Lets promotions of one inbox wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
@@ -38,6 +40,8 @@ class Stage:
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
         commits: Commits that the system reported, for the bound; -1 unknown.
         checks: What each check amounts to so far, for those who watch.
+        ended_early: Reason code of what has ended the phases before their time; "" if nothing has.
+        performing: The scope of all phases; cancelling it ends them, and what was recorded counts.
         trouble: Why safety must stay UNKNOWN, as (reason_code, reason); the first counts.
     """
 
@@ -52,6 +56,7 @@ class Stage:
     recorder: Recorder
     observer: Observer
     rng: random.Random
+    errors: ClientErrors = field(default_factory=ClientErrors)
     epochs: dict[str, int] = field(default_factory=dict)
     turns: dict[str, anyio.Lock] = field(default_factory=dict)
     inboxes: dict[str, None] = field(default_factory=dict)
@@ -61,6 +66,8 @@ class Stage:
     commits: int = -1
     lag_ns_max: int = 0
     checks: CheckStates = field(default_factory=CheckStates)
+    ended_early: str = ""
+    performing: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     trouble: list[tuple[str, str]] = field(default_factory=list)
 
     def now_ns(self) -> int:

@@ -13,12 +13,14 @@ from pathlib import Path
 import anyio
 
 from harness.checkers.gauges import LAG_GAUGE
+from harness.errors import HarnessError
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
 from harness.links.links import Links
+from harness.load.client_errors import ClientErrors, secrets_of, together
 from harness.load.groups import groups_of
 from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
@@ -29,6 +31,7 @@ from harness.run.crew import Crew, Hand
 from harness.run.load_processes import LoadProcesses
 from harness.run.observer import Observer, Progress
 from harness.run.online import follow
+from harness.run.outage import Outage, end_of_log, explain
 from harness.run.planted import refuse_deployed
 from harness.run.request import RunRequest
 from harness.run.stage import Stage
@@ -82,6 +85,7 @@ async def on_stage(
     deployment: Deployment | None = None
     nemesis: Nemesis | None = None
     crew = Crew([])
+    administrator = ClientErrors(secrets_of({}))
     try:
         groups = groups_of(plan)
         topology = replace(
@@ -119,8 +123,9 @@ async def on_stage(
                 recorder=recorder,
                 observer=observer,
                 rng=random.Random(f"{request.seed}/runner"),
+                errors=administrator,
             )
-            tasks.start_soon(_watch, stage)
+            tasks.start_soon(_watch, stage, links, run_dir / "logs")
             tasks.start_soon(_sample_gauges, stage)
             if observer.wants_checks:
                 tasks.start_soon(follow, run_dir, table, partial(setattr, stage, "checks"))
@@ -130,7 +135,7 @@ async def on_stage(
             for hand in crew.hands:
                 table.remove(hand.pid)
             tasks.cancel_scope.cancel()
-        await deployment.teardown()
+        await _tear_down(stage, aftermath)
         aftermath.coverage, bypassed = compare_coverage(
             await links.finish(), aftermath.traffic | stage.uplinks.traffic()
         )
@@ -150,6 +155,8 @@ async def on_stage(
                 _keep_usage(deployment, aftermath)
             await links.close()
             _keep_proxy_usage(links, aftermath)
+            # Also of a run that broke: what the last progress lines told.
+            aftermath.client_errors = together([crew.client_errors(), administrator.told()])
             if nemesis is not None:
                 aftermath.faults = nemesis.journal()
             recorder.write_now(closing_records(aftermath, now_ns()))
@@ -224,9 +231,26 @@ def _keep_proxy_usage(links: Links, aftermath: Aftermath) -> None:
     )
 
 
-async def _watch(stage: Stage) -> None:
-    """Tell those who watch how far the run is; notice nodes that ended by themselves."""
+async def _tear_down(stage: Stage, aftermath: Aftermath) -> None:
+    """Stop the deployment; one that has gone away for good cannot be tidied up, and that is told.
+
+    Raises:
+        HarnessError: It could not be stopped, or something of the run is left at a server.
+    """
+    try:
+        await stage.deployment.teardown()
+    except HarnessError as error:
+        if not stage.ended_early:
+            raise
+        aftermath.findings.append(
+            Finding(status=Status.UNKNOWN, reason_code="left_behind", reason=str(error))
+        )
+
+
+async def _watch(stage: Stage, links: Links, logs: Path) -> None:
+    """Tell those who watch how far the run is; notice nodes that died, and an outage."""
     seen_dead: set[str] = set()
+    outage = Outage()
     while True:
         now = stage.crew.progress()
         stage.recorder.beat(stage.now_ns())
@@ -245,12 +269,33 @@ async def _watch(stage: Stage) -> None:
                 checks_upto_s=stage.checks.upto_s,
             )
         )
-        for name in stage.deployment.find_dead():
+        dead = stage.deployment.find_dead()
+        for name in dead:
             if name not in seen_dead:
                 seen_dead.add(name)
-                stage.trouble.append(("node_died", f"{name} ended by itself; see its log"))
+                ends = stage.errors.clean(end_of_log(logs / f"{name}.log"))
+                reason = f"{name} ended by itself; its log ends: {ends or 'nothing'}"
+                stage.trouble.append(("node_died", reason))
                 stage.observer.note(f"{name} ended by itself")
+        disturbed = stage.nemesis.under_way or _is_held_down(stage, dead)
+        gone = outage.look(stage.now_ns(), now, disturbed=disturbed, dead=bool(dead))
+        if gone and not stage.ended_early:
+            code, reason = await explain(
+                stage.system.name, dead, list(links.by_name.values()),
+                stage.crew.client_errors(), outage.since_ns,
+            )  # fmt: skip
+            stage.ended_early = code
+            stage.trouble.append((code, reason))
+            stage.observer.note(f"the run ends early: {reason}")
+            stage.performing.cancel()
         await anyio.sleep(WATCH_EVERY_S)
+
+
+def _is_held_down(stage: Stage, dead: Sequence[str]) -> bool:
+    """Say whether a process is away or stopped because somebody wants it so."""
+    processes = stage.deployment.targets()
+    away = any(process.pid() is None for process in processes) and not dead
+    return away or any(process.is_stopped() for process in processes)
 
 
 async def _sample_gauges(stage: Stage) -> None:

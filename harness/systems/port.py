@@ -172,8 +172,9 @@ class Connector(Protocol):
 
         It reaches an edge through the proxy `topology.client_link(edge, group)`.
 
-        `lost(cause)` reports that the connection ended without our doing; the harness then calls
-        `connect` again, maybe with another edge.
+        `lost(cause)` reports that the connection ended without our doing, in the words of the
+        system or its client library, which stand in the result; the harness then calls `connect`
+        again, maybe with another edge.
         """
 
     def receiver(
@@ -188,7 +189,8 @@ class Connector(Protocol):
         """Return a receiver that is not logged in yet.
 
         `acks(session, upto, outcome)` reports cursors, `lost(session, cause)` that a session ended
-        without our doing ("lost" or "superseded").
+        without our doing: "superseded" where another one has taken its place, else what the system
+        or its client library said of it, in words, which stands in the result.
         """
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:

@@ -308,7 +308,7 @@ class QueueReceiver:
     def _ended(self, cause: str) -> None:
         session = self._session
         self._forget(cause)
-        self._lost(session, "lost")
+        self._lost(session, cause)
 
     def _forget(self, cause: str) -> None:
         self._line = None

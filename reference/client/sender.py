@@ -237,7 +237,7 @@ class SenderMachine:
             case Malformed(code=code, detail=detail):
                 out.extend(self._dialer.refuse(code, detail))
             case Closed():
-                out.append(ConnectionLost(cause=self._dialer.cause))
+                out.append(ConnectionLost(cause=self._dialer.cause or "the connection ended"))
                 self._dialer.failed(now_ns)
                 self._forget_connection()
         return self._done(now_ns)

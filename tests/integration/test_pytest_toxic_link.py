@@ -10,8 +10,11 @@ pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.integration
 
 TESTS = """
+import os
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 
@@ -78,6 +81,69 @@ def test_reset_is_a_reset(toxic_link, server):
             connection.recv(1)
 
 
+class Generous(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(bytes(2_000_000))
+
+
+def test_a_link_for_resets_closes_in_order_until_then(toxic_link):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Generous) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        link = toxic_link(server.server_address, resets=True)
+        assert link.closes_in_order
+        with connect(link) as connection:
+            time.sleep(0.5)
+            read_bytes = 0
+            while data := connection.recv(16_384):
+                read_bytes += len(data)
+                time.sleep(0.001)
+        assert read_bytes == 2_000_000
+        server.shutdown()
+        thread.join()
+
+
+def test_who_goes_around_the_link_is_seen(toxic_link, server):
+    with socket.create_connection(server, timeout=5) as before:
+        round_trip_s(before)
+        link = toxic_link(server, direct_ok=True)
+        with connect(link) as connection:
+            round_trip_s(connection)
+            assert link.bypasses() == []
+        with socket.create_connection(server, timeout=5) as direct:
+            round_trip_s(direct)
+            (seen,) = link.bypasses()
+            assert seen.local == "%s:%d" % direct.getsockname()
+            assert seen.remote == "%s:%d" % server
+            assert seen.pid == os.getpid()
+        # One that is gone again was seen all the same, if it stayed for a moment.
+        with socket.create_connection(server, timeout=5):
+            time.sleep(0.2)
+        assert len(link.bypasses()) == 2
+
+
+def test_a_child_that_goes_around_the_link_is_seen(toxic_link, server):
+    link = toxic_link(server, direct_ok=True)
+    script = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2])));"
+    script += "print('up', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", script, server[0], str(server[1])]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"up\\n"
+        (seen,) = link.bypasses()
+        assert seen.pid == child.pid
+        child.stdin.close()
+
+
+def test_a_warning_says_so_at_the_end(toxic_link, server):
+    from harness.plugin.toxic import LinkBypassed
+    link = toxic_link(server)
+    with socket.create_connection(server, timeout=5):
+        assert len(link.bypasses()) == 1
+    with pytest.warns(LinkBypassed, match="not through the link at 127.0.0.1:"):
+        link.close()
+    link._direct_ok = True
+
+
 def test_a_pause_holds_and_loses_nothing(toxic_link, server):
     link = toxic_link(server)
     with connect(link) as connection:
@@ -105,6 +171,6 @@ def test_a_users_tests(
     monkeypatch.setenv("TALLYSTICK_TOXIPROXY", str(toxiproxy_binary))
     pytester.makepyfile(test_it=TESTS)
     done = pytester.runpytest_subprocess("-p", "tallystick.pytest_plugin", "-W", "error")
-    done.assert_outcomes(passed=5)
+    done.assert_outcomes(passed=9)
     logs = list(pytester.path.glob("results/pytest/*/toxiproxy/logs/toxiproxy-0.log"))
     assert len(logs) == 1

@@ -252,7 +252,7 @@ def test_reconnecting_resends_oldest_first_and_before_anything_new() -> None:
     assert rig.segments() == [("ann", 1, 1), ("ann", 2, 1), ("ann", 3, 1)]
     rig.say(ok(1, 3, 1))
     assert rig.new_outcomes() == [
-        ConnectionLost(cause=""), Ready(), acknowledged(1, 3, 1, attempts=2),
+        ConnectionLost(cause="the connection ended"), Ready(), acknowledged(1, 3, 1, attempts=2),
     ]  # fmt: skip
 
 

@@ -52,6 +52,7 @@ async def open_client_links(
                 probe=words.greeting,
                 ping=words.ping,
                 banner=words.banner,
+                login=words.login,
             )
             for edge in topology.edges
             for name in client_links(topology, edge)

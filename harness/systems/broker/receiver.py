@@ -149,7 +149,7 @@ class BrokerReceiver:
     def _ended(self, session: int, cause: str) -> None:
         if session == self._session and self._line is not None:
             self._leave()
-            self._lost(session, "lost")
+            self._lost(session, cause)
 
     def _leave(self) -> None:
         self._session = -1

@@ -29,7 +29,8 @@ from harness.systems.kafka.client import (
     dial_reader,
     dial_sender,
 )
-from harness.systems.kafka.probe import GREETING, learn_ping
+from harness.systems.kafka.names import security
+from harness.systems.kafka.probe import log_in
 from harness.systems.kafka.server import (
     READY_WITHIN_S,
     STOP_WITHIN_S,
@@ -122,9 +123,10 @@ class KafkaSystem:
             "mechanism": self._mechanism,
             "checks_cursor": self._committed == "checked",
         }
-        words = ProbeWords(greeting=GREETING)
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
+            at_endpoint = {**connect, "endpoint": self._endpoint.as_connect()}
+            words = ProbeWords(login=log_in(security(at_endpoint)))
             token = random.Random(f"{seed}/token/{run_dir}").getrandbits(48)
             connect["prefix"] = f"tallystick-{token:012x}-"
             return await reach_endpoint(
@@ -140,6 +142,7 @@ class KafkaSystem:
         jars = await anyio.to_thread.run_sync(ensure_jars, _say)
         port = links.ports.take()
         connect["prefix"] = "inbox-"
+        words = ProbeWords(login=log_in(security(connect)))
         connect["ports"] = await open_client_links(topology, links, port, words)
         # Whoever follows what the broker says of itself comes to a proxy again.
         advertised = next(iter(connect["ports"].values()))
@@ -155,9 +158,6 @@ class KafkaSystem:
             watches_lifeline=False,
         )
         await server.start(within_s=READY_WITHIN_S)
-        words = await learn_ping(port)
-        for name in connect["ports"]:
-            links.by_name[name].understand(words)
         return BrokerDeployment(
             server,
             connect,

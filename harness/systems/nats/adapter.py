@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,15 +18,20 @@ from harness.systems.broker.deployment import (
     reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
-from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
+from harness.systems.broker.settings import (
+    ENDPOINT_OPTIONS,
+    Credentials,
+    Endpoint,
+    choose,
+    choose_like,
+)
 from harness.systems.nats.client import NatsLine, ask_version, remove_streams
 from harness.systems.nats.core import CoreLine
+from harness.systems.nats.probe import log_in
 from harness.systems.nats.server import find_server, server_version, write_config
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
 from harness.systems.topology import Topology
-
-PING = b"PING\r\n"
 
 SYNC_INTERVAL = "always"
 """Synced before every acknowledgement. The server's own default is every two minutes."""
@@ -108,7 +112,7 @@ class NatsSystem:
                 self._endpoint,
                 topology,
                 links,
-                ProbeWords(),
+                ProbeWords(login=log_in(Credentials.at(self._endpoint.as_connect()))),
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
@@ -125,12 +129,7 @@ class NatsSystem:
             table=links.table,
             watches_lifeline=False,
         )
-        login = json.dumps({"verbose": False, "pedantic": False, "auth_token": token})
-        words = ProbeWords(
-            banner=True,  # INFO
-            greeting=f"CONNECT {login}\r\n".encode() + PING,
-            ping=PING,
-        )
+        words = ProbeWords(login=log_in(Credentials(token=token)))
         connect["token"] = token
         connect["prefix"] = "inbox_"
         connect["ports"] = await open_client_links(topology, links, port, words)

@@ -24,6 +24,9 @@ from harness.systems.broker.settings import Credentials
 REQUEST_WITHIN_S = 4
 """Deadline of one request to the server, in whole seconds as nats-py has it."""
 
+PERMISSIONS_ERR = "permissions violation"
+"""What the server calls a refusal for want of rights; it leaves the connection open."""
+
 END_WITHIN_S = 1.5
 """Deadline for nats-py to end its tasks."""
 
@@ -122,8 +125,14 @@ class NatsConnection:
                 self._left = True
                 self._lost(str(self.client.last_error or "closed by the server"))
 
-        async def ignore(_error: Exception) -> None:
-            """Take no notice: what ends the connection comes through `closed` as well."""
+        async def told(error: Exception) -> None:
+            """Heed a refusal that leaves the connection open; nothing else comes of it.
+
+            What ends the connection comes through `closed` as well.
+            """
+            if PERMISSIONS_ERR in str(error).lower() and not self._left:
+                self.abort()
+                self._lost(f"refused: {error}")
 
         who = self._credentials
         try:
@@ -137,7 +146,7 @@ class NatsConnection:
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 closed_cb=closed,
-                error_cb=ignore,
+                error_cb=told,
                 ping_interval=OWN_PINGS_S,
             )
         except (nats.errors.Error, OSError) as error:

@@ -108,8 +108,8 @@ class ReferenceConnector:
             settings,
             deliveries=lambda d: deliveries(_delivery(d)),
             acks=lambda session, upto: acks(session, upto, "ok"),
-            lost=lambda session, superseded, _cause: lost(
-                session, "superseded" if superseded else "lost"
+            lost=lambda session, superseded, cause: lost(
+                session, "superseded" if superseded else cause
             ),
         )
         return ReferenceReceiver(client, self, group)

@@ -18,11 +18,12 @@ from harness.systems.broker.deployment import (
     reach_endpoint,
 )
 from harness.systems.broker.line import Dial, Ears, Memory
-from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
+from harness.systems.broker.settings import ENDPOINT_OPTIONS, Credentials, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
 from harness.systems.topology import Topology
 from harness.systems.valkey.client import ValkeyLine, ask_version, remove_keys
+from harness.systems.valkey.probe import log_in
 from harness.systems.valkey.server import find_server, server_version, write_config
 
 FSYNC = ("always", "everysec", "no")
@@ -92,7 +93,7 @@ class ValkeySystem:
                 self._endpoint,
                 topology,
                 links,
-                ProbeWords(greeting=b"PING\r\n"),
+                ProbeWords(login=log_in(Credentials.at(self._endpoint.as_connect()))),
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
@@ -111,8 +112,7 @@ class ValkeySystem:
         )
         connect["password"] = password
         connect["prefix"] = "inbox:"
-        # A command with a space more than it needs is as long as its answer, "+PONG".
-        words = ProbeWords(greeting=f"AUTH {password}\r\n".encode(), ping=b"PING \r\n")
+        words = ProbeWords(login=log_in(Credentials(password=password)))
         connect["ports"] = await open_client_links(topology, links, port, words)
         await server.start()
         return BrokerDeployment(

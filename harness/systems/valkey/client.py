@@ -20,6 +20,7 @@ from harness.systems.broker.settings import Credentials
 from harness.systems.port import Batch
 from harness.systems.valkey.pipe import Pipe
 from harness.systems.valkey.scripts import APPEND, MOVE_CURSOR
+from harness.systems.valkey.trouble import in_words
 
 IN_FLIGHT_MAX = 4_096
 """Messages that one sender sends ahead of their acknowledgements."""
@@ -71,7 +72,7 @@ class ValkeyLine:
         try:
             return await self._commands.call(*words)
         except ResponseError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(in_words(error)) from error
 
     def _stream(self, inbox: str) -> str:
         return f"{self._prefix}{{{inbox}}}"
@@ -98,7 +99,7 @@ class ValkeyLine:
         if isinstance(error, ResponseError):
             # Whatever the reason, what follows must not overtake what was refused.
             self.abort()
-            self._ears.lost(f"refused: {error}")
+            self._ears.lost(f"refused: {in_words(error)}")
         if error is not None:
             return
         known, pos = done.result()
@@ -124,7 +125,7 @@ class ValkeyLine:
                 self._stream(self._inbox), behind,
             )  # fmt: skip
         except ResponseError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(in_words(error)) from error
         if not found:
             return []
         ((_, entries),) = found
@@ -137,7 +138,7 @@ class ValkeyLine:
         except ResponseError as error:
             if "no such key" in str(error):
                 return -1
-            raise Unavailable(str(error)) from error
+            raise Unavailable(in_words(error)) from error
         about = dict(zip(told[::2], told[1::2], strict=True))
         return int(about[b"last-generated-id"].split(b"-")[0])
 
@@ -161,7 +162,7 @@ class ValkeyLine:
         try:
             await self._commands.call("PING")
         except ResponseError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(in_words(error)) from error
         finally:
             self.abort()
 
@@ -183,7 +184,7 @@ async def remove_keys(connect: Mapping[str, Any], port: int) -> None:
             if cursor == b"0":
                 return
     except ResponseError as error:
-        raise Unavailable(str(error)) from error
+        raise Unavailable(in_words(error)) from error
     finally:
         pipe.abort()
 
@@ -199,7 +200,7 @@ async def ask_version(connect: Mapping[str, Any], port: int) -> str:
         await pipe.open()
         told = (await pipe.call("INFO", "server")).decode(errors="replace")
     except ResponseError as error:
-        raise Unavailable(str(error)) from error
+        raise Unavailable(in_words(error)) from error
     finally:
         pipe.abort()
     fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)

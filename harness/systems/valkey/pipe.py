@@ -13,6 +13,7 @@ from valkey.exceptions import ResponseError, ValkeyError
 from harness.links.ports import LOOPBACK
 from harness.systems.broker.line import Unavailable
 from harness.systems.broker.settings import Credentials
+from harness.systems.valkey.trouble import in_words
 
 READ_BYTES_MAX = 1 << 16
 """What is read at once."""
@@ -113,7 +114,7 @@ class Pipe:
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]
         except (ValkeyError, OSError) as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(in_words(error)) from error
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def call(self, *words: str | bytes | int) -> Any:
@@ -135,8 +136,8 @@ class Pipe:
             # Written before anything is awaited, so that answers are owed in the order of writing.
             await self._connection.send_packed_command(self._connection.pack_command(*words))
         except (ValkeyError, OSError) as error:
-            self._end(str(error))
-            raise Unavailable(str(error)) from error
+            self._end(in_words(error))
+            raise Unavailable(in_words(error)) from error
         return answer
 
     async def _read(self) -> None:
@@ -149,7 +150,7 @@ class Pipe:
                 else:
                     self._settle(answer)
         except (ValkeyError, OSError) as error:
-            self._end(str(error))
+            self._end(in_words(error))
 
     def _settle(self, answer: Any) -> None:
         future = self._owed.popleft()

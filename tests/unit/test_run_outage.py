@@ -1,0 +1,70 @@
+"""When the patience with a system is over, and what is said of it then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.report.result import ClientError
+from harness.run.outage import FRESH_S, PATIENCE_S, Outage, end_of_log, last_words
+
+S = 1_000_000_000
+
+
+def watch(
+    until_s: float,
+    *,
+    errors_until_s: float = 1e9,
+    moves_every_s: float = 0,
+    waiting: bool = True,
+    disturbed_until_s: float = 0,
+    dead: bool = False,
+) -> float | None:
+    """Look twice a second; return when the patience was over, None if it never was."""
+    outage, t_s = Outage(), 0.0
+    while t_s < until_s:
+        counted = {
+            "ok": int(t_s / moves_every_s) if moves_every_s else 5,
+            "open": int(waiting),
+            "errors": int(2 * min(t_s, errors_until_s)),
+        }
+        if outage.look(int(t_s * S), counted, disturbed=t_s < disturbed_until_s, dead=dead):
+            return t_s
+        t_s += 0.5
+    return None
+
+
+def test_nothing_but_errors_is_borne_for_so_long() -> None:
+    assert watch(60) == PATIENCE_S
+
+
+def test_one_message_now_and_then_is_enough() -> None:
+    assert watch(120, moves_every_s=PATIENCE_S - 1) is None
+
+
+def test_who_waits_for_nothing_or_is_told_nothing_is_patient() -> None:
+    assert watch(120, waiting=False) is None
+    assert watch(120, errors_until_s=PATIENCE_S - FRESH_S - 1) is None
+    assert watch(120, errors_until_s=0, dead=True) == PATIENCE_S
+
+
+def test_it_begins_anew_behind_a_planned_fault() -> None:
+    assert watch(120, disturbed_until_s=40) == 40 + PATIENCE_S - 0.5
+    assert watch(120, disturbed_until_s=1e9) is None
+
+
+def test_the_last_words_are_those_of_the_outage() -> None:
+    def told(kind: str, last_ns: int, who: str = "sender") -> ClientError:
+        return ClientError(
+            who=who, occasion="lost", kind=kind, last=kind, count=3, first_ns=0, last_ns=last_ns
+        )
+
+    errors = [told("reset", 5), told("OOM", 9), told("early", 2, "receiver")]
+    assert last_words(errors, 4) == "senders were told 3 times, last: OOM"
+    assert last_words(errors, 10) == ""
+
+
+def test_a_log_ends_with_its_last_line_of_text(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    assert end_of_log(log) == ""
+    log.write_text("y" * 9_000 + "\nfatal: disk full\n\n  \n")
+    assert end_of_log(log) == "fatal: disk full"
