@@ -12,6 +12,7 @@ from dataclasses import replace
 from harness.errors import UsageError
 from harness.faults.fault import SWITCHED
 from harness.faults.schedule import Planned
+from harness.run.apart import keep_apart
 from harness.run.planted import refuse_planted
 from harness.run.unsound import absent_checks, refuse_unsound
 from harness.scenario.parameters import Parameters
@@ -27,7 +28,7 @@ from harness.scenario.phases import (
     Storm,
 )
 from harness.scenario.scenario import Plan, Scenario
-from harness.systems.port import System
+from harness.systems.port import System, restart_within_s
 from harness.systems.promises import IN_WORDS, Ability, Promise
 
 _CORE_LINK = "edge-core:"
@@ -112,7 +113,9 @@ class _Fit:
             )
         )
         self.lost_count += len(fitted) - len(faults)
-        return replace(load, presence_every_s=every_s, during=during, faults=faults)
+        fitting = replace(load, presence_every_s=every_s, during=during, faults=faults)
+        apart = load.waits_for_restarts and self._system.one_hop
+        return keep_apart(fitting, restart_within_s(self._system)) if apart else fitting
 
     def _fault(self, planned: Planned) -> Planned | None:
         kind, on = planned.fault.kind, planned.on
@@ -197,4 +200,4 @@ def fit_scenario(
         raise UsageError(f"{scenario.name} {lack}; {system.name} cannot")
     fitted, left_out = fit(plan, system)
     refuse_unsound(scenario, fitted, system)
-    return fitted, (*left_out, *absent_checks(scenario, system))
+    return fitted, (*left_out, *absent_checks(scenario, fitted, system))

@@ -44,7 +44,7 @@ from harness.run.unsound import targets_of
 from harness.run.verdict import Finding, started
 from harness.scenario.phases import Drain, Load, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
 from harness.systems.registry import load_system
 
 
@@ -75,7 +75,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, toxiproxy, left_out)
+    begun = _first_result(request, system, plan, toxiproxy, left_out)
     write_result(request.run_dir, begun)
     _write_brief(request, system, plan, phases)
     for folder in ("logs", "history"):
@@ -188,7 +188,11 @@ def _planned(phases: tuple[Phase, ...]) -> list[tuple[Planned, ...]]:
 
 
 def _first_result(
-    request: RunRequest, system: System, toxiproxy: Toxiproxy, left_out: tuple[str, ...]
+    request: RunRequest,
+    system: System,
+    plan: Plan,
+    toxiproxy: Toxiproxy,
+    left_out: tuple[str, ...],
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -210,7 +214,7 @@ def _first_result(
             name=system.name,
             version=system.version,
             place=request.system,
-            promises=sorted(system.promises),
+            promises=sorted(promises_in(system, plan.topology)),
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
@@ -236,7 +240,7 @@ def _write_brief(
             scenario=request.loaded.scenario.name,
             seed=request.seed,
             system=request.system,
-            promises=sorted(system.promises),
+            promises=sorted(promises_in(system, plan.topology)),
             payload=PayloadBrief(
                 kind=plan.payload.kind,
                 size_bytes_min=plan.payload.size_bytes_min,

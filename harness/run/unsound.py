@@ -34,7 +34,8 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import Plan, Scenario
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
+from harness.systems.promises import Promise
 from harness.systems.topology import CLIENT_LINKS, client_links
 
 CORE_LINKS = "edge-core:"
@@ -59,7 +60,7 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
         raise UsageError(
             f"a scenario named {scenario.name!r}: words of letters and digits, joined by _"
         )
-    _refuse_checks(scenario, system)
+    _refuse_checks(scenario, plan, system)
     if not plan.topology.edges:
         raise UsageError(f"{scenario.name}: its topology names no edge")
     links = _links(plan, system)
@@ -81,18 +82,31 @@ def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
     return [planned.on] if unknown else found
 
 
-def absent_checks(scenario: Scenario, system: System) -> tuple[str, ...]:
+def absent_checks(scenario: Scenario, plan: Plan, system: System) -> tuple[str, ...]:
     """Return, in words, the checks that carry a claim and do not apply to a system."""
-    specs = {spec.id: spec for spec in all_checks()}
     return tuple(
-        f"not applicable: {check_id}, which carries the claim: {system.name} does not promise"
-        f" {needs.value!r}"
-        for check_id in scenario.checks
-        if (needs := specs[check_id].needs) is not None and needs not in system.promises
+        f"not applicable: {check_id}, which carries the claim: {why}"
+        for check_id, why in _absent(scenario, plan, system).items()
     )
 
 
-def _refuse_checks(scenario: Scenario, system: System) -> None:
+def _absent(scenario: Scenario, plan: Plan, system: System) -> dict[str, str]:
+    """Return why they do not apply, by their ids."""
+    specs = {spec.id: spec for spec in all_checks()}
+    promised = promises_in(system, plan.topology)
+    return {
+        check_id: _not_promised(needs, plan, system)
+        for check_id in scenario.checks
+        if (needs := specs[check_id].needs) is not None and needs not in promised
+    }
+
+
+def _not_promised(promise: Promise, plan: Plan, system: System) -> str:
+    where = f" under retention {plan.topology.retention!r}" if promise in system.promises else ""
+    return f"{system.name} does not promise {promise.value!r}{where}"
+
+
+def _refuse_checks(scenario: Scenario, plan: Plan, system: System) -> None:
     known = [spec.id for spec in all_checks()]
     for check_id in scenario.checks:
         if check_id not in known:
@@ -100,10 +114,11 @@ def _refuse_checks(scenario: Scenario, system: System) -> None:
                 f"{scenario.name}: its claim rests on check {check_id!r}, which there is not;"
                 f" load its file with --load, or name one of {', '.join(known)}"
             )
-    if scenario.checks and len(absent_checks(scenario, system)) == len(scenario.checks):
+    absent = _absent(scenario, plan, system)
+    if scenario.checks and len(absent) == len(scenario.checks):
         raise UsageError(
             f"{scenario.name}: no check of its claim applies to {system.name}:"
-            f" {', '.join(scenario.checks)}"
+            f" {', '.join(absent)} ({'; '.join(dict.fromkeys(absent.values()))})"
         )
 
 

@@ -103,6 +103,9 @@ class Load:
         faults: The fault schedule; times count from the begin of the phase.
         during: Promotions and storms, as (seconds after the begin, what).
         presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
+        waits_for_restarts: Where clients talk to the core itself, faults and events behind one that
+            ends it come later by the time that the system says a restart takes, and the load lasts
+            as much longer; a link on which nobody can be connected shows no fault.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
     """
@@ -113,6 +116,7 @@ class Load:
     faults: tuple[Planned, ...] = ()
     during: tuple[tuple[float, Promote | Storm], ...] = ()
     presence_every_s: float = 0.0
+    waits_for_restarts: bool = False
     label: str = ""
 
 

@@ -288,6 +288,7 @@ class WrittenHistory:
         says: What happens in it, in a sentence.
         records: The history.
         without: Promises that its system does not make.
+        trims: Its store drops what is acknowledged.
         found: Instances of every anomaly that it holds, also of others than `check_id`.
     """
 
@@ -296,6 +297,7 @@ class WrittenHistory:
     says: str
     records: list[Record]
     without: frozenset[Promise]
+    trims: bool
     found: dict[str, int]
 
 
@@ -315,6 +317,7 @@ def read_written(path: Path) -> WrittenHistory:
         says=text["says"],
         records=msgspec.convert(rows, list[Record]),
         without=frozenset(map(Promise, text.get("without", []))),
+        trims=text.get("trims", False),
         found=text["found"],
     )
 

@@ -92,7 +92,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found |= _log_order(world)
     found |= _places(records, world)
     found |= _resumption(records, world, run)
-    found |= _stored(records, world)
+    found |= _stored(records, world, trims=run.trims)
     return found
 
 
@@ -378,7 +378,7 @@ def _places(records: Sequence[Record], world: _World) -> dict[str, int]:
     }
 
 
-def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
+def _stored(records: Sequence[Record], world: _World, *, trims: bool) -> dict[str, int]:
     """Judge one inspection; the random histories hold no second one."""
     entries = _entries(records)
     proofs: list[tuple[str, int, float]] = [
@@ -395,10 +395,18 @@ def _stored(records: Sequence[Record], world: _World) -> dict[str, int]:
 
     asked = {r.inbox: r.t_invoked_ns for r in records if isinstance(r, StoredEnd)}
     stored = {e.m for e in entries}
+    tried: dict[str, int] = {}
+    for r in records:
+        if isinstance(r, AckInvoked):
+            tried[r.inbox] = max(tried.get(r.inbox, -1), r.upto)
     return {
         "C8": sum(
             m not in stored and world.until(m) < asked.get(m[1], -1)
-            for m in {m for _, m in world.log if m in world.invoked}
+            for m in {
+                m
+                for pos, m in world.log
+                if m in world.invoked and not (trims and pos <= tried.get(m[1], -1))
+            }
         ),
         "C2": sum(sum(o.m == m for o in entries) > 1 for m in {e.m for e in entries}),
         "C3": sum(

@@ -43,6 +43,7 @@ def run_facts(history: WrittenHistory) -> RunFacts:
         requires=Requires(),
         expected_digest=plain_digest,
         route="splitmix64-xxh3",
+        trims=history.trims,
     )
 
 
