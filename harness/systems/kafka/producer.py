@@ -26,7 +26,7 @@ REQUEST_WITHIN_MS = 120_000
 """How long aiokafka keeps trying before it gives a message up; then nobody knows whether it was
 stored. Whoever waits for an answer cuts a silent connection much earlier."""
 
-RETRY_BACKOFF_MS = 10
+RETRY_BACKOFF_MS = 20
 """What aiokafka sleeps before it asks or sends again: 100 ms unless it is told otherwise, and often
 several times in a row, behind a reconnect and after a broker that came back. That would count as
 the broker's time to answer."""
