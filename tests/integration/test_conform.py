@@ -45,6 +45,14 @@ def test_nats_would_not_keep_the_promise_that_it_does_not_make_when_it_trims(
     assert conform(capsys, "nats", "--only", case) == (1, {case: "FAIL"})
 
 
+def test_a_restart_that_takes_longer_than_the_system_says_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(NatsSystem, "restart_within_s", 0.01)
+    case = "a_restart_takes_no_longer_than_declared"
+    assert conform(capsys, "nats", "--only", case) == (1, {case: "FAIL"})
+
+
 @pytest.mark.skipif(bool(missing()), reason=f"no Kafka server: {missing()}")
 def test_kafka_does_its_duties_while_its_server_is_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
