@@ -1,6 +1,6 @@
 """Measures the brokers beside each other: the tables of `docs/brokers.md`.
 
-``python benchmarks/brokers.py`` runs one load on all systems, times how soon their clients are
+``python -m benchmarks.brokers`` runs one load on all systems, times how soon their clients are
 served again (`tallystick conform`), and runs the scenarios that apply to brokers. It prints the
 tables; with ``--write`` they replace those in `docs/brokers.md`. Run it when nothing else runs.
 What is not begun within ``--within-min`` is left out and says so.
@@ -9,6 +9,7 @@ What is not begun within ``--within-min`` is left out and says so.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -147,6 +148,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"into {DOCUMENT.name}")
     parser.add_argument("--note", default="", help="what else the reader should know")
     chosen = parser.parse_args()
+    # What client libraries say of every attempt would hide what is said here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     clock = Clock(chosen.within_min * 60)
     begun = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {told_load()} at the begin"
     with tempfile.TemporaryDirectory(prefix="tallystick-brokers-") as scratch:
