@@ -4,9 +4,10 @@ Method: two rows of faults run side by side. The first strikes what stores and w
 the core, its disk and clock, the edges, the links between them. The second strikes the links of
 clients, in a region whose edge the first row leaves alone at that moment. A row draws each of its
 kinds once before any comes again (a short run does not get through all), and each fault ends before
-the next of its row, so that its effect can be told from theirs. Everybody churns and one inbox
-changes its bucket count meanwhile. Another seed is another schedule; the same seed is the same one,
-not the same interleaving.
+the next of its row, so that its effect can be told from theirs. Where clients talk to the core
+itself, what is planned behind a kill comes later by the time that the system needs to come back.
+Everybody churns and one inbox changes its bucket count meanwhile. Another seed is another schedule;
+the same seed is the same one, not the same interleaving.
 """
 
 import random
@@ -155,6 +156,7 @@ def plan(p: Parameters) -> Plan:
                 during=changes,
                 presence_every_s=0.5,
                 presence_optional=True,
+                waits_for_restarts=True,
             ),
             AskPresence(users=everybody, optional=True),
             Drain(within_s=180.0),

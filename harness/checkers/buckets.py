@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
+from harness.checkers.inspected import found_in_store
 from harness.checkers.intervals import NEVER, Column, Mask, column, highest_before
 from harness.checkers.route import ROUTES, Route
-from harness.checkers.stored import StoredTable, why_unknown
+from harness.checkers.stored import StoredTable
 from harness.history.records import OK
 from harness.systems.promises import Promise
 
@@ -56,9 +57,7 @@ def misrouted(facts: Facts) -> Found:
         examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "does not lie where the route puts it")
-    return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
-    )
+    return found_in_store(facts, examined=examined, instances=instances, clues=found)
 
 
 def _misplaced(table: StoredTable, route: Route) -> Mask:
@@ -159,9 +158,7 @@ def double_bucket(facts: Facts) -> Found:
                     n=int(table.n[here]),
                 )
             )
-    return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
-    )
+    return found_in_store(facts, examined=examined, instances=instances, clues=found)
 
 
 @check(
@@ -188,9 +185,7 @@ def bucket_order(facts: Facts) -> Found:
         wrong |= _behind_later(facts, group, table)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "lies behind a higher position in its bucket")
-    return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
-    )
+    return found_in_store(facts, examined=examined, instances=instances, clues=found)
 
 
 def _in_order(facts: Facts, table: StoredTable) -> bool:

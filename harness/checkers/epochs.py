@@ -15,8 +15,9 @@ from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.duplicated import doubled
 from harness.checkers.facts import Facts
 from harness.checkers.fifo import reordered
+from harness.checkers.inspected import found_in_store
 from harness.checkers.intervals import NEVER, Column, Mask, Spans, column, marks, split
-from harness.checkers.stored import StoredTable, why_unknown
+from harness.checkers.stored import StoredTable
 from harness.history.records import OK, ResizeInvoked
 from harness.systems.promises import Promise
 
@@ -45,9 +46,7 @@ def epoch_overlap(facts: Facts) -> Found:
         wrong = table.pos > np.repeat(least, table.counts)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "lies above an entry of a later epoch")
-    return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
-    )
+    return found_in_store(facts, examined=examined, instances=instances, clues=found)
 
 
 @check(
@@ -80,9 +79,7 @@ def stale_epoch(facts: Facts) -> Found:
         wrong = invoked > _least_above(proof)[which]
         instances += int(wrong.sum())
         found += _clues(table, wrong, "was sent after a newer epoch was proven")
-    return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
-    )
+    return found_in_store(facts, examined=examined, instances=instances, clues=found)
 
 
 def _least_above(values: Column) -> Column:

@@ -10,7 +10,7 @@ import math
 
 from harness.checkers.check import Clue, Found, Reach, check
 from harness.checkers.facts import Facts
-from harness.checkers.stored import why_unknown
+from harness.checkers.stored import why_not_asked, why_unknown
 from harness.systems.promises import Promise
 
 P_MIN = 1e-9
@@ -53,13 +53,15 @@ def imbalance(facts: Facts) -> Found:
                 instances += 1
                 found.append(Clue(summary=told, inbox=inbox))
     few = f"no epoch has two buckets that expect {EXPECTED_MIN:g} messages each"
-    why = why_unknown(facts.index)
+    trims = facts.run.trims
+    why = why_unknown(facts.index, trims=trims)
+    empty = why_not_asked(facts.index, trims=trims)
     return Found(
         examined=examined,
         instances=instances,
         clues=found,
         unknown=why,
-        not_applicable="" if examined or why else few,
+        not_applicable=empty or ("" if examined or why else few),
         note=least[1] and f"least likely {least[1]}",
     )
 

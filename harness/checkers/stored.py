@@ -167,14 +167,17 @@ def distinct(found: Sequence[StoredTable]) -> list[StoredTable]:
     return [mine[0] if len(mine) == 1 else _once(_join(mine)) for mine in by_inbox.values()]
 
 
-def why_unknown(index: Index) -> str:
-    """Return why nothing can be said of the store, "" if something can."""
+def why_unknown(index: Index, *, trims: bool = False) -> str:
+    """Return why nothing can be said of the store, "" if something can.
+
+    Where it drops what was acknowledged (`trims`), nothing may rightly be left of it.
+    """
     snapshots = index.inspections.snapshots
     if not snapshots:
         return "the store was not inspected"
     if not all(snapshot.complete for snapshot in snapshots):
         return "an inspection of the store did not reach its end"
-    if not any(snapshot.messages for snapshot in snapshots):
+    if not trims and _is_empty(index):
         return "the inspected store held nothing"
     used = {stream.inbox for stream in index.streams if stream.invoked_upto}
     left = sorted(used - {snapshot.inbox for snapshot in snapshots})
@@ -182,6 +185,20 @@ def why_unknown(index: Index) -> str:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         return f"not inspected: {', '.join(index.inboxes[one] for one in left[:3])}{more}"
     return ""
+
+
+def why_not_asked(index: Index, *, trims: bool) -> str:
+    """Return why there is nothing to ask of what lies in the store, "" if there is something.
+
+    C8 alone says whether a store that trims may be empty.
+    """
+    if why_unknown(index, trims=trims) or not (trims and _is_empty(index)):
+        return ""
+    return "the store drops what was acknowledged, and nothing was left to look at"
+
+
+def _is_empty(index: Index) -> bool:
+    return not any(snapshot.messages for snapshot in index.inspections.snapshots)
 
 
 def _once(whole: StoredTable) -> StoredTable:

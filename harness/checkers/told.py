@@ -10,8 +10,9 @@ import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.facts import Facts
+from harness.checkers.inspected import found_in_store
 from harness.checkers.intervals import Column, Mask
-from harness.checkers.stored import StoredTable, why_unknown
+from harness.checkers.stored import StoredTable
 from harness.history.records import OK
 from harness.systems.promises import Promise
 
@@ -48,10 +49,8 @@ def told_otherwise(facts: Facts) -> Found:
             )
             for row in np.flatnonzero(wrong)[:WITNESSES_MAX].tolist()
         ]
-    unknown = why_unknown(facts.index)
-    if not unknown and not examined:
-        unknown = "nothing had been settled when an inspection began"
-    return Found(examined=examined, instances=instances, clues=found, unknown=unknown)
+    note = "" if examined else "nothing had been settled when an inspection began"
+    return found_in_store(facts, examined=examined, instances=instances, clues=found, note=note)
 
 
 def _said_otherwise(facts: Facts, table: StoredTable) -> Mask:

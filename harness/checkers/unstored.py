@@ -59,7 +59,7 @@ def unstored(facts: Facts) -> Found:
         found += clues.of_spans(
             facts, missing, lambda _key: "was in the log and is not found in the store"
         )
-    unknown = why_unknown(facts.index)
+    unknown = why_unknown(facts.index, trims=facts.run.trims)
     if not unknown and not told:
         unknown = "no inspection says when it began"
     dropped_all = not unknown and not examined

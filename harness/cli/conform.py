@@ -24,8 +24,8 @@ from harness.cli.under_test import (
     User,
     place_of,
 )
-from harness.conform import cases as _cases  # noqa: F401  # Registers them.
-from harness.conform.case import CASES, Case, Ended
+from harness.conform.case import Case, Ended
+from harness.conform.registered import CASES
 from harness.conform.suite import Tried, try_all
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import numpy as np
@@ -34,7 +35,7 @@ LATENCY_MS = 25
 PLAIN, RESET = "plain", "reset"
 """Client groups: every close of a connection of the second is a TCP reset."""
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 """How long anything is waited for; a broker that was killed may take most of it."""
 
 POLL_S = 0.01
@@ -270,11 +271,23 @@ class Reader:
         return [n for _, producer, n in sorted(self.got) if producer == writer.producer]
 
 
+def topology_of(retention: Literal["run", "ack"]) -> Topology:
+    """Return what is deployed for the cases of a retention."""
+    return Topology(
+        edges=EDGES,
+        latency_ms=dict.fromkeys(EDGES, LATENCY_MS),
+        client_groups=(PLAIN, RESET),
+        retention=retention,
+    )
+
+
 @asynccontextmanager
 async def on_bench(
-    system: System, toxiproxy: Path, run_dir: Path, seed: int
+    system: System, toxiproxy: Path, run_dir: Path, seed: int, topology: Topology
 ) -> AsyncIterator[Bench]:
     """Yield the bench with the system deployed on it, and take it down again whatever happens.
+
+    `topology` comes from `topology_of`.
 
     Raises:
         HarnessError: Something did not start.
@@ -286,11 +299,6 @@ async def on_bench(
     )
     deployment: Deployment | None = None
     try:
-        topology = Topology(
-            edges=EDGES,
-            latency_ms=dict.fromkeys(EDGES, LATENCY_MS),
-            client_groups=(PLAIN, RESET),
-        )
         deployment = await system.deploy(topology, links, run_dir, seed)
         async with system.connector(deployment.connect) as connector:
             yield Bench(system, deployment, links, connector, seed)

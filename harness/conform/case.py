@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from harness.conform.bench import Bench
 from harness.systems.promises import Ability, Promise
 
-Body: TypeAlias = Callable[[Bench], Awaitable[None]]
+Body: TypeAlias = Callable[[Bench], Awaitable[str | None]]
+"""What it returns was measured, and is told beside a PASS."""
+
+Retention: TypeAlias = Literal["run", "ack"]
 
 
 class Ended(StrEnum):
@@ -32,6 +35,7 @@ class Case:
         body: Tries it; raises `Broken`.
         promises: Those without which nothing is asked.
         abilities: Those without which it cannot be tried.
+        retention: Of the topology in which the system is deployed for it.
     """
 
     name: str
@@ -39,14 +43,19 @@ class Case:
     body: Body
     promises: frozenset[Promise] = frozenset()
     abilities: frozenset[Ability] = frozenset()
+    retention: Retention = "run"
 
 
 CASES: list[Case] = []
-"""All cases, in the order in which they are tried; those that end nodes come last."""
+"""All cases, in the order in which they are tried (`harness.conform.registered`)."""
 
 
 def case(
-    protects: str, *, promises: tuple[Promise, ...] = (), abilities: tuple[Ability, ...] = ()
+    protects: str,
+    *,
+    promises: tuple[Promise, ...] = (),
+    abilities: tuple[Ability, ...] = (),
+    retention: Retention = "run",
 ) -> Callable[[Body], Body]:
     """Register a case under its function's name."""
 
@@ -58,6 +67,7 @@ def case(
                 body=body,
                 promises=frozenset(promises),
                 abilities=frozenset(abilities),
+                retention=retention,
             )
         )
         return body

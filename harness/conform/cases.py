@@ -7,15 +7,13 @@ import anyio
 from harness.conform.bench import (
     EDGES,
     LATENCY_MS,
-    PLAIN,
     RESET,
     Bench,
-    Reader,
-    Writer,
     until,
 )
 from harness.conform.broken import Broken, confirm
 from harness.conform.case import case
+from harness.conform.steps import read, sent
 from harness.links.links import Links
 from harness.systems.port import as_restartable
 from harness.systems.promises import Ability, Promise
@@ -24,31 +22,12 @@ REFUSED_WITHIN_S = 15.0
 """By then a client that finds no way to the system has said so."""
 
 
-async def _sent(bench: Bench, inbox: str, count: int, *, group: str = PLAIN) -> Writer:
-    """Return a writer all of whose messages were acknowledged."""
-    writer = bench.writer(inbox, group)
-    await writer.connect()
-    writer.submit(count)
-    await writer.settle()
-    confirm(len(writer.ids("ok")) == count, f"only {len(writer.ids('ok'))} of {count} were ok")
-    return writer
-
-
-async def _read(bench: Bench, inbox: str, from_pos: int = -1) -> Reader:
-    """Return a reader that has read an inbox to its end, and logged out."""
-    reader = bench.reader(inbox)
-    await reader.login(from_pos)
-    await reader.read_to_end()
-    await reader.receiver.logout()
-    return reader
-
-
 @case("identity and content: every message comes back under its own id with its own bytes")
 async def content_comes_back_unchanged(bench: Bench) -> None:
     """Two senders of messages of 1 to 700 bytes, in an inbox whose name is not plain."""
     inbox = bench.inbox("Ünübliche/Namen: a.b*c>d")
-    one, two = await _sent(bench, inbox, 120), await _sent(bench, inbox, 35)
-    reader = await _read(bench, inbox)
+    one, two = await sent(bench, inbox, 120), await sent(bench, inbox, 35)
+    reader = await read(bench, inbox)
     confirm(reader.wrong == 0, f"{reader.wrong} messages came with another content")
     known = {one.producer, two.producer}
     strange = [n for _, producer, n in reader.got if producer not in known]
@@ -87,7 +66,7 @@ async def failed_means_never_stored(bench: Bench) -> None:
     under_way.submit(100)
     await under_way.sender.close()
     confirm(len(under_way.outcomes) == 100, "a closed sender left messages without an outcome")
-    reader = await _read(bench, inbox)
+    reader = await read(bench, inbox)
     false = under_way.ids("fail") & set(reader.ids_of(under_way))
     confirm(not reader.ids_of(never), "messages were stored that were never handed over")
     confirm(not false, f"{len(false)} messages were called failed and are stored")
@@ -97,7 +76,7 @@ async def failed_means_never_stored(bench: Bench) -> None:
 async def ok_is_found_by_a_later_reader(bench: Bench) -> None:
     """The reader comes through the other edge."""
     inbox = bench.inbox()
-    writer = await _sent(bench, inbox, 300)
+    writer = await sent(bench, inbox, 300)
     reader = bench.reader(inbox)
     await reader.login(edge=EDGES[1])
     await reader.read_to_end()
@@ -109,8 +88,8 @@ async def ok_is_found_by_a_later_reader(bench: Bench) -> None:
 async def ok_positions_are_true(bench: Bench) -> None:
     """-1 is allowed: some systems do not say."""
     inbox = bench.inbox()
-    writer = await _sent(bench, inbox, 50)
-    reader = await _read(bench, inbox)
+    writer = await sent(bench, inbox, 50)
+    reader = await read(bench, inbox)
     found = {n: pos for pos, producer, n in reader.got if producer == writer.producer}
     wrong = [n for n, (_, pos) in writer.outcomes.items() if pos not in (-1, found.get(n))]
     confirm(not wrong, f"{len(wrong)} oks name another position, n {wrong[:3]} among them")
@@ -130,7 +109,7 @@ async def positions_are_dense(bench: Bench) -> None:
         await anyio.sleep(0.01)
         await writer.disconnect()
     await writer.settle()
-    reader = await _read(bench, inbox)
+    reader = await read(bench, inbox)
     found = [pos for pos, _, _ in reader.got]
     confirm(found == list(range(len(found))), f"positions {found[:3]} … are not 0, 1, 2, …")
 
@@ -152,7 +131,7 @@ async def resent_messages_are_stored_once(bench: Bench) -> None:
         await _reset(bench.links, EDGES[index % 2])
         await writer.connect(EDGES[index % 2])
     await writer.settle()
-    reader = await _read(bench, inbox)
+    reader = await read(bench, inbox)
     ids = reader.ids_of(writer)
     twice = len(ids) - len(set(ids))
     confirm(not twice, f"{twice} messages are in the log more than once")
@@ -179,7 +158,7 @@ async def a_senders_order_is_kept(bench: Bench) -> None:
         await writer.connect()
         writer.submit(100)
     await writer.settle()
-    ids = list(dict.fromkeys((await _read(bench, inbox)).ids_of(writer)))
+    ids = list(dict.fromkeys((await read(bench, inbox)).ids_of(writer)))
     confirm(ids == sorted(ids), "a later message lies before an earlier one of the same sender")
 
 
@@ -187,13 +166,13 @@ async def a_senders_order_is_kept(bench: Bench) -> None:
 async def a_login_resumes_behind_its_position(bench: Bench) -> None:
     """Behind the last message of a batch, where every reader has been, and behind the end."""
     inbox = bench.inbox()
-    await _sent(bench, inbox, 60)
-    whole = (await _read(bench, inbox)).got
+    await sent(bench, inbox, 60)
+    whole = (await read(bench, inbox)).got
     confirm(len(whole) == 60, f"{len(whole)} of 60 messages came")
     middle = whole[24][0]
-    rest = (await _read(bench, inbox, middle)).got
+    rest = (await read(bench, inbox, middle)).got
     confirm(rest == whole[25:], f"behind {middle} came {rest[:1]} and not {whole[25:26]}")
-    confirm((await _read(bench, inbox, whole[-1][0])).got == [], "there was more behind the end")
+    confirm((await read(bench, inbox, whole[-1][0])).got == [], "there was more behind the end")
 
 
 @case("sessions: every login has a number of its own, so deliveries can be told apart")
@@ -216,7 +195,7 @@ async def the_end_is_where_it_is(bench: Bench) -> None:
     first = await reader.receiver.end()
     confirm(first == -1, f"the end of an empty inbox is {first}")
     for _ in range(5):
-        await _sent(bench, inbox, 7)
+        await sent(bench, inbox, 7)
         await reader.read_to_end()
         confirm(reader.last_pos == await reader.receiver.end(), "the end is not the last message")
 
@@ -228,7 +207,7 @@ async def the_end_is_where_it_is(bench: Bench) -> None:
 async def the_cursor_is_kept(bench: Bench) -> None:
     """Over a logout and over an abrupt end."""
     inbox = bench.inbox()
-    await _sent(bench, inbox, 30)
+    await sent(bench, inbox, 30)
     reader = bench.reader(inbox)
     await reader.login()
     for upto, leave in ((9, reader.receiver.logout), (19, reader.receiver.abort)):
@@ -309,7 +288,7 @@ async def clients_stay_behind_the_proxy(bench: Bench) -> None:
 async def ok_survives_a_kill(bench: Bench) -> None:
     """Killed while messages are under way; the page cache survives, so this tests no disk."""
     inbox = bench.inbox()
-    before = await _sent(bench, inbox, 100)
+    before = await sent(bench, inbox, 100)
     during = bench.writer(inbox)
     await during.connect()
     during.submit(200)
@@ -317,7 +296,7 @@ async def ok_survives_a_kill(bench: Bench) -> None:
     await nodes.kill("core", 0)
     await nodes.start("core", 0)
     await during.settle()
-    reader = await _read(bench, inbox)
+    reader = await read(bench, inbox)
     for writer in (before, during):
         missing = writer.ids("ok") - set(reader.ids_of(writer))
         confirm(not missing, f"{len(missing)} acknowledged messages are gone")
@@ -331,7 +310,7 @@ async def ok_survives_a_kill(bench: Bench) -> None:
 async def the_cursor_survives_a_kill(bench: Bench) -> None:
     """Else what was read would come back."""
     inbox = bench.inbox()
-    await _sent(bench, inbox, 20)
+    await sent(bench, inbox, 20)
     reader = bench.reader(inbox)
     await reader.login()
     await reader.read_to_end()
@@ -352,11 +331,11 @@ async def the_cursor_survives_a_kill(bench: Bench) -> None:
 async def a_stopped_node_starts_again(bench: Bench) -> None:
     """And nothing is missing afterwards."""
     inbox = bench.inbox()
-    writer = await _sent(bench, inbox, 50)
+    writer = await sent(bench, inbox, 50)
     nodes = as_restartable(bench.deployment)
     await nodes.stop("core", 0)
     await nodes.start("core", 0)
-    reader = await _read(bench, inbox)
+    reader = await read(bench, inbox)
     missing = writer.ids("ok") - set(reader.ids_of(writer))
     confirm(not missing, f"{len(missing)} acknowledged messages are gone")
     dead = bench.deployment.find_dead()

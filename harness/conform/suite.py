@@ -9,10 +9,11 @@ from pathlib import Path
 
 import anyio
 
-from harness.conform.bench import Bench, on_bench
+from harness.conform.bench import Bench, on_bench, topology_of
 from harness.conform.broken import Broken
 from harness.conform.case import Case, Ended
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
+from harness.systems.topology import Topology
 
 CASE_WITHIN_S = 90.0
 """Deadline of one case, in which a node may start twice."""
@@ -36,32 +37,48 @@ async def try_all(
     seed: int,
     tried: Callable[[Tried], object],
 ) -> list[Tried]:
-    """Deploy the system once and try the cases on it.
+    """Deploy the system, once per retention that the cases ask for, and try them on it.
 
     Raises:
         HarnessError: It could not be deployed.
     """
     found: list[Tried] = []
-    async with on_bench(system, toxiproxy, run_dir, seed) as bench:
-        for one in cases:
-            ended = await _try(bench, one)
-            found.append(ended)
-            tried(ended)
+
+    def tell(ended: Tried) -> None:
+        found.append(ended)
+        tried(ended)
+
+    for retention in dict.fromkeys(one.retention for one in cases):
+        topology = topology_of(retention)
+        asked: list[Case] = []
+        for one in (one for one in cases if one.retention == retention):
+            if lack := _lack(one, system, topology):
+                tell(Tried(case=one, ended=Ended.NOT_APPLICABLE, told=lack))
+            else:
+                asked.append(one)
+        if asked:
+            folder = run_dir / f"retention-{retention}"
+            async with on_bench(system, toxiproxy, folder, seed, topology) as bench:
+                for one in asked:
+                    tell(await _try(bench, one))
     return found
 
 
-async def _try(bench: Bench, one: Case) -> Tried:
-    system = bench.system
-    if missing := one.promises - system.promises:
-        return Tried(case=one, ended=Ended.NOT_APPLICABLE, told=f"not promised: {_words(missing)}")
+def _lack(one: Case, system: System, topology: Topology) -> str:
+    """Return why a case is not asked of a system, "" if it is."""
+    if missing := one.promises - promises_in(system, topology):
+        return f"not promised: {_words(missing)}"
     if missing_abilities := one.abilities - system.abilities:
-        told = f"no ability: {_words(missing_abilities)}"
-        return Tried(case=one, ended=Ended.NOT_APPLICABLE, told=told)
+        return f"no ability: {_words(missing_abilities)}"
+    return ""
+
+
+async def _try(bench: Bench, one: Case) -> Tried:
     begun_s = time.monotonic()
     ended, told = Ended.PASS, ""
     try:
         with anyio.fail_after(CASE_WITHIN_S):
-            await one.body(bench)
+            told = await one.body(bench) or ""
     except Broken as broken:
         ended, told = Ended.FAIL, str(broken)
     except TimeoutError:

@@ -21,7 +21,8 @@ FAULT_WITHIN_S = 60.0
 """Deadline for injecting or healing one fault; a core that recovers a long log is the longest."""
 
 IN_USE_WITHIN_S = 2.0
-"""How long a fault on a pattern of client links waits for the first of them to be in use."""
+"""How long a fault on a pattern of client links waits for the first of them to be in use, where
+nobody says that a restart takes longer."""
 
 STRIKES_MAX = 3
 """How often a fault on clients is tried that all went away when it struck."""
@@ -64,6 +65,8 @@ class Nemesis:
         record: Takes a record for the history; called when a fault is requested, confirmed and
             healed.
         observe: Takes a line for people at each confirmation and healing.
+        in_use_within_s: How long a fault on a pattern of client links waits for the first of them
+            to be in use: as long as clients may wait for the system to come back.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class Nemesis:
         now_ns: Callable[[], int],
         record: Callable[[Record], object],
         observe: Callable[[str], object] | None = None,
+        in_use_within_s: float = 0.0,
     ) -> None:
+        self._in_use_within_s = in_use_within_s
         self._targets = targets
         self._now_ns = now_ns
         self._record = record
@@ -179,7 +184,7 @@ class Nemesis:
         If nobody is connected for so long, one of them is struck, and shows no effect.
         """
         named = self._targets.resolve(on)
-        with anyio.move_on_after(IN_USE_WITHIN_S):
+        with anyio.move_on_after(max(IN_USE_WITHIN_S, self._in_use_within_s)):
             while not (found := self._targets.in_use(named)):
                 await anyio.sleep(POLL_S)
             return found

@@ -15,6 +15,7 @@ from typing import cast
 from harness.errors import UsageError
 from harness.faults.schedule import Planned
 from harness.report.result import NotTried
+from harness.run.apart import keep_apart
 from harness.run.lacks import Lack, Lacks, cannot
 from harness.run.planted import refuse_planted
 from harness.run.replay import with_schedules
@@ -23,9 +24,9 @@ from harness.scenario.parameters import Parameters
 from harness.scenario.performed import Performed, declared_by, phases_of, promotions_in
 from harness.scenario.phases import Kill, Load, OwnPhase, Phase, Promote, Restart, Storm
 from harness.scenario.scenario import Plan, Scenario
-from harness.systems.port import System
+from harness.systems.port import System, restart_within_s
 from harness.systems.promises import IN_WORDS
-from harness.systems.topology import CLIENT_LINKS
+from harness.systems.topology import CLIENT_LINKS, Topology
 
 HOW_TO_MARK = (
     "Mark as optional what the claim can do without: at(…, optional=True), every(…, optional=True),"
@@ -50,9 +51,10 @@ class Fitted:
 class _Fit:
     """Fits one plan and keeps what is left out and what is refused, in the order of the plan."""
 
-    def __init__(self, plan: Plan, lacks: Lacks) -> None:
+    def __init__(self, plan: Plan, system: System, place: str) -> None:
         self._plan = plan
-        self._lacks = lacks
+        self._system = system
+        self._lacks = Lacks(system, place, plan.topology)
         self.left_out: Counter[Lack] = Counter()
         self.refused: Counter[Lack] = Counter()
         self.disturbs = 0
@@ -110,7 +112,12 @@ class _Fit:
             )
         )
         every_s = load.presence_every_s if polls else 0.0
-        return replace(load, presence_every_s=every_s, during=during, faults=faults)
+        fitted = replace(load, presence_every_s=every_s, during=during, faults=faults)
+        if not (load.waits_for_restarts and self._system.one_hop):
+            return fitted
+        # Kept apart once: a stored schedule that is replayed is apart already.
+        apart = keep_apart(fitted, restart_within_s(self._system))
+        return replace(apart, waits_for_restarts=False)
 
     def limits(self) -> tuple[str, ...]:
         """Return the limits that will be compared."""
@@ -146,7 +153,7 @@ def fit(plan: Plan, system: System, *, place: str = "", scenario: Scenario | Non
             it); all that would have broken something is left out; or what is left cannot reach what
             the plan requires.
     """
-    fitting = _Fit(plan, Lacks(system, place))
+    fitting = _Fit(plan, system, place)
     name = scenario.name if scenario else "this plan"
     fitted = [fitting.phase(phase) for phase in plan.phases]
     limits = fitting.limits()
@@ -227,9 +234,9 @@ def lack_of(scenario: Scenario, system: System) -> str:
     return f"needs to {words} ({', '.join(missing)})" if missing else ""
 
 
-def claimed(scenario: Scenario, system: System) -> list[str]:
+def claimed(scenario: Scenario, system: System, topology: Topology) -> list[str]:
     """Return the checks that carry a scenario's claim, as far as they apply to a system."""
-    lacks = Lacks(system)
+    lacks = Lacks(system, topology=topology)
     ids = (*scenario.checks, *scenario.optional_checks)
     return [check_id for check_id in ids if lacks.of_check(check_id) is None]
 

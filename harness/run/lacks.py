@@ -20,7 +20,7 @@ from harness.scenario.phases import (
     Restart,
     Start,
 )
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
 from harness.systems.promises import Ability, Promise
 from harness.systems.topology import CLIENT_LINKS, Topology
 
@@ -77,10 +77,13 @@ class Lacks:
     Args:
         system: The system under test.
         place: How it was asked for, its options included.
+        topology: Where it promises less, or None: as anywhere.
     """
 
-    def __init__(self, system: System, place: str = "") -> None:
+    def __init__(self, system: System, place: str = "", topology: Topology | None = None) -> None:
         self._system = system
+        self._topology = topology
+        self._promises = system.promises if topology is None else promises_in(system, topology)
         self._elsewhere = is_endpoint(place)
 
     def _ability(self, ability: Ability, what: str) -> Lack | None:
@@ -145,19 +148,19 @@ class Lacks:
         if lack := self.unmeasured(text):
             return lack
         what = f"limit {text}"
-        if _MEMORY in text and Promise.LIMITS not in self._system.promises:
+        if _MEMORY in text and Promise.LIMITS not in self._promises:
             return Lack(what=what, why=f"{self._system.name} promises no bound on its memory")
         return None
 
     def of_check(self, check_id: str) -> Lack | None:
         """Return why a check does not apply, None if it does or if there is no such check."""
         needs = {spec.id: spec.needs for spec in all_checks()}.get(check_id)
-        if needs is None or needs in self._system.promises:
+        if needs is None or needs in self._promises:
             return None
-        return Lack(
-            what=f"check {check_id}, which carries the claim",
-            why=f"{self._system.name} does not promise {needs.value!r}",
-        )
+        why = f"{self._system.name} does not promise {needs.value!r}"
+        if self._topology is not None and needs in self._system.promises:
+            why += f" under retention {self._topology.retention!r}"
+        return Lack(what=f"check {check_id}, which carries the claim", why=why)
 
 
 def _fits_only_edges(on: str, aims_at: str, topology: Topology) -> bool:

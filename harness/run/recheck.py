@@ -140,11 +140,11 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
     for name in ("status", "reason_code", "reason", "limits", "exit_code"):
         says, given = getattr(stored.verdict, name), getattr(again.verdict, name)
         yield from _differ(f"verdict.{name}", says, given, "the history")
-    unchecked = (
+    says, given = (
         [one.reason for one in result.findings if one.reason_code == CLAIM_UNCHECKED]
         for result in (stored, again)
     )
-    yield from _differ("findings", *unchecked, "the history")
+    yield from _differ("findings", says, given, "the history")
     for name in RECOMPUTED:
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
         yield from _differ(name, says, given, "the history")

@@ -45,7 +45,7 @@ from harness.run.verdict import Finding, started
 from harness.scenario.performed import churns_in, promotions_in, schedules_in
 from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
 from harness.systems.registry import load_system
 
 
@@ -81,7 +81,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, toxiproxy, not_tried)
+    begun = _first_result(request, system, plan, toxiproxy, not_tried)
     write_result(request.run_dir, begun)
     _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
@@ -192,7 +192,11 @@ def _with_drain(plan: Plan) -> tuple[Phase, ...]:
 
 
 def _first_result(
-    request: RunRequest, system: System, toxiproxy: Toxiproxy, not_tried: Sequence[NotTried]
+    request: RunRequest,
+    system: System,
+    plan: Plan,
+    toxiproxy: Toxiproxy,
+    not_tried: Sequence[NotTried],
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -214,7 +218,7 @@ def _first_result(
             name=system.name,
             version=system.version,
             place=request.system,
-            promises=sorted(system.promises),
+            promises=sorted(promises_in(system, plan.topology)),
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
@@ -242,7 +246,7 @@ def _write_brief(
             scenario=scenario.name,
             seed=request.seed,
             system=request.system,
-            promises=sorted(system.promises),
+            promises=sorted(promises_in(system, plan.topology)),
             payload=PayloadBrief(
                 kind=plan.payload.kind,
                 size_bytes_min=plan.payload.size_bytes_min,
@@ -255,7 +259,7 @@ def _write_brief(
             phases=[repr(phase) for phase in phases],
             promotions=promotions_in(phases),
             churns=churns_in(phases),
-            checks=claimed(scenario, system),
+            checks=claimed(scenario, system, plan.topology),
             not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,

@@ -37,7 +37,7 @@ from harness.run.request import RunRequest
 from harness.run.stage import Stage
 from harness.run.verdict import Finding
 from harness.scenario.scenario import Plan
-from harness.systems.port import Deployment, System
+from harness.systems.port import Deployment, System, promises_in, restart_within_s
 from harness.systems.promises import Promise
 
 WATCH_EVERY_S = 0.5
@@ -99,7 +99,7 @@ async def on_stage(
             _job(request, plan, deployment, t0_ns),
             run_dir=run_dir,
             table=table,
-            from_cursor=Promise.DURABLE_CURSOR in system.promises,
+            from_cursor=Promise.DURABLE_CURSOR in promises_in(system, topology),
         )
         aftermath.killed_segments = load.killed
         nemesis = Nemesis(
@@ -107,6 +107,7 @@ async def on_stage(
             now_ns=now_ns,
             record=lambda record: recorder.write_now((record,)),
             observe=observer.fault,
+            in_use_within_s=restart_within_s(system) if system.one_hop else 0.0,
         )
         nemesis.check(planned)
         async with anyio.create_task_group() as tasks:

@@ -39,7 +39,7 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import Plan, Scenario
-from harness.systems.port import System
+from harness.systems.port import System, promises_in
 from harness.systems.topology import CLIENT_LINKS, client_links
 
 CORE_LINKS = "edge-core:"
@@ -64,7 +64,7 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
         raise UsageError(
             f"a scenario named {scenario.name!r}: words of letters and digits, joined by _"
         )
-    _refuse_checks(scenario, system)
+    _refuse_checks(scenario, plan, system)
     edges = plan.topology.edges
     if not edges:
         raise UsageError(f"{scenario.name}: its topology names no edge")
@@ -102,7 +102,7 @@ def targets_of(planned: Planned, plan: Plan, system: System) -> list[str]:
     return [planned.on] if unknown else found
 
 
-def _refuse_checks(scenario: Scenario, system: System) -> None:
+def _refuse_checks(scenario: Scenario, plan: Plan, system: System) -> None:
     known = {spec.id: spec.needs for spec in all_checks()}
     wanted = (*scenario.checks, *scenario.optional_checks)
     for check_id in wanted:
@@ -111,7 +111,8 @@ def _refuse_checks(scenario: Scenario, system: System) -> None:
                 f"{scenario.name}: its claim rests on check {check_id!r}, which there is not;"
                 f" load its file with --load, or name one of {', '.join(known)}"
             )
-    if wanted and not any(known[one] is None or known[one] in system.promises for one in wanted):
+    promised = promises_in(system, plan.topology)
+    if wanted and not any(known[one] is None or known[one] in promised for one in wanted):
         raise UsageError(
             f"{scenario.name}: no check of its claim applies to {system.name}: {', '.join(wanted)}"
         )

@@ -107,6 +107,9 @@ class Load:
         presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
         presence_optional: A system that cannot tell who is online is tried without these questions;
             the result says so.
+        waits_for_restarts: Where clients talk to the core itself, faults and events behind one that
+            ends it come later by the time that the system says a restart takes, and the load lasts
+            as much longer; a link on which nobody can be connected shows no fault.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
     """
@@ -118,6 +121,7 @@ class Load:
     during: tuple[tuple[float, Promote | Storm], ...] = ()
     presence_every_s: float = 0.0
     presence_optional: bool = False
+    waits_for_restarts: bool = False
     label: str = ""
 
 

@@ -123,7 +123,9 @@ class Receiver(Protocol):
     async def login(self, edge: str, from_pos: int) -> Login:
         """Open a session through the named edge, resuming behind `from_pos`.
 
-        -1 stands for the start, -2 leaves the place to the system's durable cursor.
+        -1 stands for the start, -2 leaves the place to the system's durable cursor. Under retention
+        "ack" what lies up to the cursor may be gone: `Login.next_pos` then says where there is
+        something, or nobody could tell what was dropped from what is still to come.
 
         Raises:
             ConnectionError: It did not come up within the adapter's named time.
@@ -366,6 +368,44 @@ class System(Protocol):
 
     def connector(self, connect: Mapping[str, Any]) -> Connector:
         """Return what makes clients from `Deployment.connect`."""
+
+
+RESTART_WITHIN_S = 5.0
+"""How long a system that does not say it itself may take to come back (`RestartBounded`)."""
+
+
+@runtime_checkable
+class RestartBounded(Protocol):
+    """A system that says how long its restarts take.
+
+    Attributes:
+        restart_within_s: From the moment in which its core is started again, so many seconds at
+            most pass until a client that tries all the time has its first acknowledgement. It is
+            measured by ``tallystick conform``, and plans keep their distance by it
+            (`Load.waits_for_restarts`).
+    """
+
+    restart_within_s: float
+
+
+def restart_within_s(system: System) -> float:
+    """Return how long the restarts of a system take at most, in seconds."""
+    return system.restart_within_s if isinstance(system, RestartBounded) else RESTART_WITHIN_S
+
+
+@runtime_checkable
+class PromisesByTopology(Protocol):
+    """A system that promises less in some topologies, such as under retention "ack"."""
+
+    def promises_in(self, topology: Topology) -> frozenset[Promise]:
+        """Return what it promises there: `promises`, or less."""
+
+
+def promises_in(system: System, topology: Topology) -> frozenset[Promise]:
+    """Return what a system promises in a topology."""
+    if isinstance(system, PromisesByTopology):
+        return system.promises_in(topology)
+    return system.promises
 
 
 @runtime_checkable

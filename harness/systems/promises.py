@@ -29,6 +29,18 @@ class Promise(StrEnum):
     LIMITS = "limits"
 
 
+STORED_TWICE_BREAKS = frozenset(
+    {
+        Promise.EXACTLY_ONCE_LOG,
+        Promise.FIFO_PIPELINED,
+        Promise.PREFIX,
+        Promise.LINEARIZABLE_APPEND,
+    }
+)
+"""What nobody can promise who may store a resend a second time: the second copy lies behind what
+was sent, and perhaps read, before it came."""
+
+
 class Ability(StrEnum):
     """What the harness can do to or ask of a system beyond sending and receiving."""
 

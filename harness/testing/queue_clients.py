@@ -78,6 +78,7 @@ class QueueConnector:
 
     def __init__(self, connect: Mapping[str, Any]) -> None:
         self._ports: Mapping[str, int] = connect["ports"]
+        self._sleeps_s: float = connect.get("sleeps_s", 0.0)
         self._tasks = anyio.create_task_group()
         self._opened: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
@@ -136,6 +137,7 @@ class QueueConnector:
                     line.cut()
                     raise
         except OSError as error:  # TimeoutError is one too.
+            await anyio.sleep(self._sleeps_s)
             raise ConnectionError(f"{link}: {error or 'no answer'}") from error
         self._opened[link] += 1
         return line, answer

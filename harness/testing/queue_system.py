@@ -61,6 +61,7 @@ class QueueSystem:
     Args:
         lose_every: See `Queue`.
         doubles: See `Queue`.
+        sleeps_s: How long its clients sleep after an attempt to connect that failed.
     """
 
     name = "queue"
@@ -80,7 +81,10 @@ class QueueSystem:
     route = ""
     one_hop = True
 
-    def __init__(self, *, lose_every: int = 0, doubles: bool = False) -> None:
+    def __init__(
+        self, *, lose_every: int = 0, doubles: bool = False, sleeps_s: float = 0.0
+    ) -> None:
+        self._sleeps_s = sleeps_s
         self._lose_every = lose_every
         self._doubles = doubles
 
@@ -111,7 +115,7 @@ class QueueSystem:
         with ExitStack() as starting:
             portal = starting.enter_context(start_blocking_portal())
             starting.enter_context(portal.wrap_async_context_manager(serving(queue, port)))
-            return QueueDeployment(starting.pop_all(), {"ports": ports})
+            return QueueDeployment(starting.pop_all(), {"ports": ports, "sleeps_s": self._sleeps_s})
 
     def connector(self, connect: Mapping[str, Any]) -> QueueConnector:
         """Return what makes clients from the deployment's `connect`."""
@@ -125,3 +129,7 @@ SYSTEM_LOSING = QueueSystem(lose_every=50)
 
 SYSTEM_DOUBLING = QueueSystem(doubles=True)
 """Broken on purpose: a run of it must end in FAIL with A7 once anything is sent again."""
+
+SYSTEM_SLEEPING = QueueSystem(sleeps_s=2.0)
+"""Broken on purpose: its clients sleep inside `connect`, as those of libraries do, and the
+conformance suite must see it."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import run_cli
-from harness.conform import cases as _cases  # noqa: F401  # Registers them.
-from harness.conform.case import CASES
+from harness.conform.registered import CASES
 from harness.systems.kafka.server import missing
+from harness.systems.nats.adapter import NatsSystem
 
 pytestmark = pytest.mark.integration
 
@@ -29,22 +29,39 @@ def test_sound_adapters_pass_all_that_applies(
 ):
     code, ended = conform(capsys, system, "--out", str(tmp_path / "out"))
     assert code == 0, ended
-    assert len(ended) == 18
+    assert len(ended) == len(CASES) == 23
     assert set(ended.values()) <= {"PASS", "NOT_APPLICABLE"}
-    # The queue has no cursor and no process; the others are asked everything.
+    # The queue has no cursor and no process, and NATS may store a resend of what was purged.
     skipped = [name for name, word in ended.items() if word == "NOT_APPLICABLE"]
-    assert len(skipped) == (4 if system.startswith(QUEUE) else 0)
+    few = {f"{QUEUE}:SYSTEM": 6, "nats": 1}
+    assert len(skipped) == few.get(system, 0)
+
+
+def test_nats_would_not_keep_the_promise_that_it_does_not_make_when_it_trims(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(NatsSystem, "promises_in", lambda self, _topology: self.promises)
+    case = "a_resend_is_known_when_its_original_is_gone"
+    assert conform(capsys, "nats", "--only", case) == (1, {case: "FAIL"})
+
+
+def test_a_restart_that_takes_longer_than_the_system_says_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(NatsSystem, "restart_within_s", 0.01)
+    case = "a_restart_takes_no_longer_than_declared"
+    assert conform(capsys, "nats", "--only", case) == (1, {case: "FAIL"})
 
 
 @pytest.mark.skipif(bool(missing()), reason=f"no Kafka server: {missing()}")
 def test_kafka_does_its_duties_while_its_server_is_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    # Three more end the server, which takes half a minute; whole runs do so in `test_kafka`.
+    # Four more end the server, which takes half a minute; whole runs do so in `test_kafka`.
     duties = [one.name for one in CASES if not one.abilities]
     code, ended = conform(capsys, "kafka", "--only", ",".join(duties), "--out", str(tmp_path))
     assert (code, ended) == (0, dict.fromkeys(duties, "PASS"))
-    assert len(duties) == 15
+    assert len(duties) == 19
 
 
 @pytest.mark.parametrize(
@@ -52,6 +69,8 @@ def test_kafka_does_its_duties_while_its_server_is_up(
     [
         ("SYSTEM_LOSING", "ok_is_found_by_a_later_reader"),
         ("SYSTEM_DOUBLING", "resent_messages_are_stored_once"),
+        ("SYSTEM_SLEEPING", "a_sender_that_comes_back_is_answered_at_once"),
+        ("SYSTEM_SLEEPING", "a_receiver_that_comes_back_is_served_at_once"),
     ],
 )
 def test_a_broken_adapter_fails_the_case_that_protects_from_it(

@@ -15,8 +15,10 @@ from harness.systems.broker.settings import (
     Endpoint,
     is_loopback,
 )
-from harness.systems.promises import Promise
+from harness.systems.port import promises_in
+from harness.systems.promises import STORED_TWICE_BREAKS, Promise
 from harness.systems.registry import load_system
+from harness.systems.topology import Topology
 
 
 def test_settings_are_part_of_the_place_and_reach_the_system():
@@ -60,11 +62,26 @@ def test_what_is_wrong_is_said(place: str, says: str):
 
 @pytest.mark.parametrize(
     ("acks", "promised"), [("all", {"EXACTLY_ONCE_LOG", "LINEARIZABLE_APPEND"}),
-                           ("1", {"LINEARIZABLE_APPEND"}), ("0", set())],
+                           ("1", set()), ("0", set())],
 )  # fmt: skip
 def test_kafka_promises_no_more_than_its_acknowledgements_say(acks: str, promised: set[str]):
     asked = {Promise.EXACTLY_ONCE_LOG, Promise.LINEARIZABLE_APPEND}
     assert {one.name for one in load_system(f"kafka?acks={acks}").promises & asked} == promised
+
+
+def test_kafka_promises_no_order_of_what_may_be_stored_twice():
+    assert not load_system("kafka?idempotence=off").promises & STORED_TWICE_BREAKS
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("nats", False), ("valkey", True), ("kafka", True), ("reference", True)]
+)
+def test_what_is_promised_where_the_store_drops_what_was_acknowledged(name: str, kept: bool):
+    system = load_system(name)
+    keeps, drops = (Topology(edges=("near",), retention=one) for one in ("run", "ack"))
+    assert promises_in(system, keeps) == system.promises
+    lost = system.promises - promises_in(system, drops)
+    assert lost == (frozenset() if kept else STORED_TWICE_BREAKS)
 
 
 @pytest.mark.parametrize("name", ["nats", "valkey"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
+import anyio
 import pytest
 
 from harness.faults import nemesis as nemesis_module
@@ -72,7 +73,11 @@ class Links:
 
 
 async def strike(
-    links: Links, on: str, felt_by: tuple[str, ...] = (), fault: Blow | None = None
+    links: Links,
+    on: str,
+    felt_by: tuple[str, ...] = (),
+    fault: Blow | None = None,
+    wait_s: float = 0.0,
 ) -> list[FaultMarked]:
     marks: list[FaultMarked] = []
 
@@ -81,7 +86,9 @@ async def strike(
         marks.append(mark)
 
     clock = itertools.count(1)
-    nemesis = Nemesis(targets=links, now_ns=lambda: next(clock), record=record)
+    nemesis = Nemesis(
+        targets=links, now_ns=lambda: next(clock), record=record, in_use_within_s=wait_s
+    )
     await nemesis.run([at(0, fault or Blow(felt_by=felt_by), on=on)])
     return [mark for mark in marks if mark.state == "confirmed"]
 
@@ -124,3 +131,19 @@ async def test_where_nobody_connects_one_link_shows_that_nothing_happened(
     monkeypatch.setattr(nemesis_module, "IN_USE_WITHIN_S", 0.05)
     marks = await strike(Links(used=[]), "client-edge:a:*")
     assert {(mark.target, mark.effective) for mark in marks} == {("client-edge:a:x", False)}
+
+
+async def test_a_fault_waits_for_clients_as_long_as_the_system_may_need_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nemesis_module, "IN_USE_WITHIN_S", 0.01)
+    links = Links(used=[])
+
+    async def come_back() -> None:
+        await anyio.sleep(0.1)
+        links.used = ["client-edge:b:x"]
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come_back)
+        marks = await strike(links, "client-edge:*:x", felt_by=("client-edge:b:x",), wait_s=5.0)
+    assert [(mark.target, mark.effective) for mark in marks] == [("client-edge:b:x", True)]

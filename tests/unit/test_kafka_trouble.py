@@ -67,3 +67,12 @@ async def test_who_is_cancelled_himself_is_cancelled() -> None:
 async def test_errors_are_told_in_words(error: Exception) -> None:
     with pytest.raises(Unavailable, match=r"Kafka|cut"), as_unavailable():
         raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [kafka_errors.ConsumerStoppedError(), kafka_errors.NodeNotReadyError(), ConnectionResetError()],
+)
+def test_whatever_aiokafka_raises_is_an_error_of_the_connection(error: Exception) -> None:
+    with pytest.raises(Unavailable), as_unavailable():
+        raise error

@@ -18,10 +18,12 @@ class BrokerConnector:
     Args:
         dial: Opens lines.
         ports: Where each link's proxy listens, by the link's name.
+        trims: The broker drops what was acknowledged (retention "ack").
     """
 
-    def __init__(self, dial: Dial, ports: Mapping[str, int]) -> None:
+    def __init__(self, dial: Dial, ports: Mapping[str, int], *, trims: bool = False) -> None:
         self._lines = Lines(dial, ports)
+        self._trims = trims
 
     async def __aenter__(self) -> BrokerConnector:
         await self._lines.__aenter__()
@@ -56,7 +58,7 @@ class BrokerConnector:
         lost: Callable[[int, str], None],
     ) -> BrokerReceiver:
         """Return a receiver."""
-        return BrokerReceiver(self._lines, inbox, group, deliveries, acks, lost)
+        return BrokerReceiver(self._lines, inbox, group, deliveries, acks, lost, trims=self._trims)
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:
         """Return (connections opened, bytes read) per link."""

@@ -21,7 +21,11 @@ FROM_CURSOR = -2
 
 
 class BrokerReceiver:
-    """Fetches one inbox from a position on, as far as its window allows."""
+    """Fetches one inbox from a position on, as far as its window allows.
+
+    With `trims` the broker drops what lies up to the cursor, so a login never begins before it:
+    whoever waited for what is gone would wait for ever.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,10 @@ class BrokerReceiver:
         deliveries: Callable[[Delivery], None],
         acks: Callable[[int, int, str], None],
         lost: Callable[[int, str], None],
+        *,
+        trims: bool = False,
     ) -> None:
+        self._trims = trims
         self._lines = lines
         self._inbox = inbox
         self._group = group
@@ -63,7 +70,8 @@ class BrokerReceiver:
         self._line = line
         self._unacked = []
         self._acked = self._ack_wanted = cursor
-        next_pos = (cursor if from_pos == FROM_CURSOR else from_pos) + 1
+        from_cursor = from_pos == FROM_CURSOR or (self._trims and cursor > from_pos)
+        next_pos = (cursor if from_cursor else from_pos) + 1
         for work in (self._read, self._write_cursor, self._watch):
             self._lines.start(self._guarded, work, line, session, next_pos)
         return Login(session=session, next_pos=next_pos)

@@ -19,7 +19,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from harness.systems.broker.line import Ears, Memory, Unavailable
 from harness.systems.kafka.door import Door
 from harness.systems.kafka.names import security, topic_of
-from harness.systems.kafka.producer import MESSAGE_BYTES_MAX, Producer
+from harness.systems.kafka.producer import MESSAGE_BYTES_MAX, RETRY_BACKOFF_MS, Producer
 from harness.systems.kafka.trouble import as_unavailable
 from harness.systems.port import Batch
 
@@ -103,6 +103,7 @@ class ConsumerLine:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=MESSAGE_BYTES_MAX,
             fetch_max_wait_ms=FETCH_WITHIN_MS // 2,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
             **security(connect),
         )
 

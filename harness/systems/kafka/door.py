@@ -3,12 +3,15 @@
 Kafka's clients follow the addresses that brokers advertise, and open connections of their own when
 they see fit. aiokafka opens all of them, to bootstrap servers, leaders and coordinators, by one
 function. Here that function dials the proxy of the client's door, whatever address it is given; it
-counts, and while a door is shut it opens nothing. Clients that are not ours, such as those of a
-user's own tests in the same process, connect as they always do.
+counts, and while a door is shut it opens nothing: whoever knocks waits until it is open again, and
+is through at once then. aiokafka would otherwise knock again and again, with a pause in between.
+Clients that are not ours, such as those of a user's own tests in the same process, connect as they
+always do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +46,10 @@ class Door:
         self.bytes_read = 0
         self.broken: Callable[[str], None] = lambda _cause: None
         self._shut = False
+        self._forgotten = False
+        self._passable = asyncio.Event()
+        """Set while whoever waits in front of it has something to learn."""
+        self._passable.set()
         self._open: set[_Connection] = set()
         _DOORS[self.client_id] = self
 
@@ -54,6 +61,7 @@ class Door:
     def shut(self) -> None:
         """Cut every connection and open no more."""
         self._shut = True
+        self._passable.clear()
         for connection in self._open:
             connection.cut()
         self._open.clear()
@@ -62,20 +70,25 @@ class Door:
         """Let the client through again, to another proxy perhaps."""
         self.port = port
         self._shut = False
+        self._passable.set()
 
     def forget(self) -> None:
-        """Shut it for good."""
+        """Shut it for good; whoever waits in front of it is sent away."""
         self.shut()
+        self._forgotten = True
+        self._passable.set()
         _DOORS.pop(self.client_id, None)
 
     async def connect(self, **settings: Any) -> AIOKafkaConnection:
-        """Open a connection with aiokafka's settings.
+        """Open a connection with aiokafka's settings, as soon as the door is open.
 
         Raises:
-            KafkaConnectionError: The door is shut; and what aiokafka raises.
+            KafkaConnectionError: It was shut meanwhile, or for good; and what aiokafka raises.
         """
-        if self._shut:
-            raise KafkaConnectionError("the connection was cut")
+        while self._shut:
+            if self._forgotten:
+                raise KafkaConnectionError("the connection was cut")
+            await self._passable.wait()
         connection = _Connection(self, **settings)
         await connection.connect()
         if self._shut:

@@ -26,6 +26,11 @@ REQUEST_WITHIN_MS = 120_000
 """How long aiokafka keeps trying before it gives a message up; then nobody knows whether it was
 stored. Whoever waits for an answer cuts a silent connection much earlier."""
 
+RETRY_BACKOFF_MS = 20
+"""What aiokafka sleeps before it asks or sends again: 100 ms unless it is told otherwise, and often
+several times in a row, behind a reconnect and after a broker that came back. That would count as
+the broker's time to answer."""
+
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Largest message: the harness's own limit of 1 MiB, and the id."""
 
@@ -65,6 +70,7 @@ class Producer:
             acks=connect["acks"],
             enable_idempotence=idempotent,
             request_timeout_ms=REQUEST_WITHIN_MS,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
             max_request_size=MESSAGE_BYTES_MAX,
             max_batch_size=BATCH_BYTES_MAX,
             **security(connect),

@@ -10,6 +10,10 @@ from aiokafka import errors as kafka_errors
 
 from harness.systems.broker.line import Unavailable
 
+RAISED = (kafka_errors.KafkaError, kafka_errors.ConsumerStoppedError)
+"""All that it raises on purpose; the second, for whoever reads while a consumer ends, is no
+KafkaError."""
+
 
 @contextmanager
 def as_unavailable() -> Iterator[None]:
@@ -21,7 +25,7 @@ def as_unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except (kafka_errors.KafkaError, OSError) as error:
+    except (*RAISED, OSError) as error:
         raise Unavailable(str(error) or type(error).__name__) from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
