@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli.secret_words import hide_secrets, overwrite_arguments
 from harness.cli.usage import ROOT_EPILOG, ROOT_HELP
 from harness.errors import HarnessError, UsageError
 from harness.nearest import did_you_mean
@@ -121,6 +122,7 @@ VERBS = (
 
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
+    overwrite_arguments()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A claim with a letter that the terminal lacks must not end a run.
@@ -229,7 +231,7 @@ def _is_usage(error: Exception) -> bool:
 
 
 def _usage_line(error: Any, arguments: Sequence[str]) -> str:
-    told = " ".join(str(error.format_message()).split())
+    told = " ".join(hide_secrets(str(error.format_message()).split()))
     names = [verb.name for verb in VERBS]
     asked = next((word for word in arguments if not word.startswith("-")), "")
     if asked and asked not in names:

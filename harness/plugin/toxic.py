@@ -6,20 +6,25 @@ returns when Toxiproxy has done it.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from harness.addresses import HIDDEN, Address, is_ipv6, locate
 from harness.errors import UsageError
 from harness.links.directions import BOTH, ways
 from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.provision.toxiproxy import ensure
+
+LISTENS_WITHIN_S = 2.0
+"""How long each of several addresses has to take a connection."""
 
 RESETTING = "reset-"
 """How the names of links begin whose every close is a TCP reset."""
@@ -28,16 +33,22 @@ RESETTING = "reset-"
 class ToxicLink:
     """One address behind a proxy. Connect to `host` and `port` instead of the address itself.
 
+    `upstream` is the address, as host:port; no login is kept of a URL.
+
     Each fault is a context manager and holds inside it; they may be nested. Behind the test the
     link is brought to rest, and its connections are closed.
     """
 
-    def __init__(self, link: Link, portal: BlockingPortal) -> None:
+    def __init__(self, link: Link, portal: BlockingPortal, upstream: str) -> None:
         self.host = LOOPBACK
+        self.upstream = upstream
         self.port = link.listen_port
         self._link = link
         self._portal = portal
         self._serial = 0
+
+    def __repr__(self) -> str:
+        return f"<ToxicLink {self.address} -> {self.upstream}>"
 
     @property
     def address(self) -> str:
@@ -148,7 +159,7 @@ class ToxicServer:
             latency_ms=latency_ms,
         )
         (link,) = self._portal.call(self._links.open_all, [wanted])
-        return ToxicLink(link, self._portal)
+        return ToxicLink(link, self._portal, str(Address(host=host, port=port)))
 
     def close(self) -> None:
         """End the server and its thread."""
@@ -168,15 +179,24 @@ class ToxicLinks:
         """Put an address behind a proxy.
 
         Args:
-            address: A port of this machine, ``"host:port"``, or (host, port). Nobody needs to
-                listen there yet.
+            address: A port of this machine, (host, port), ``"host:port"``, ``"[::1]:port"``, or a
+                URL of any scheme, of which host and port are heeded and nothing else. Nobody needs
+                to listen there yet. Of several with commas between them the first is taken where
+                somebody listens now; `ToxicLink.upstream` says which.
             latency_ms: Delay of each direction at rest.
             resets: Make every close of its connections a TCP reset, as `ToxicLink.reset` needs.
 
         Raises:
-            UsageError: It is no address.
+            UsageError: It is no address, or nobody listens at any of several.
         """
-        host, port = parse_address(address)
+        __tracebackhide__ = True
+        try:
+            host, port = parse_address(address)
+        except UsageError as error:
+            # A traceback shows arguments, and the frames below hold the URL as it was written.
+            trouble, address = str(error), HIDDEN
+            raise UsageError(trouble) from None
+        address = HIDDEN
         link = self._server.open(host, port, latency_ms=latency_ms, resets=resets)
         self._opened.append(link)
         return link
@@ -189,17 +209,26 @@ class ToxicLinks:
 
 
 def parse_address(address: str | int | tuple[str, int]) -> tuple[str, int]:
-    """Return (host, port).
+    """Return the (host, port) of an address; of several, of the first where somebody listens.
 
     Raises:
-        UsageError: It is no address.
+        UsageError: It is no address, or nobody listens at any of several.
     """
     if isinstance(address, int):
-        host, port = LOOPBACK, str(address)
+        address = f"{LOOPBACK}:{address}"
     elif isinstance(address, tuple):
-        host, port = address[0], str(address[1])
-    else:
-        host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"address {address!r}: a port, 'host:port' or (host, port)")
-    return host.strip("[]"), int(port)
+        host, port = address[0].strip("[]"), address[1]
+        address = f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
+    found = locate(address).addresses
+    for one in found:
+        if len(found) == 1 or _listens(one):
+            return one.host, one.port
+    shown = ", ".join(map(str, found))
+    raise UsageError(f"nobody listens at any of {shown}: a link leads to one of them")
+
+
+def _listens(one: Address) -> bool:
+    with suppress(OSError):
+        socket.create_connection((one.host, one.port), timeout=LISTENS_WITHIN_S).close()
+        return True
+    return False

@@ -122,6 +122,7 @@ def _finish(
             config=aftermath.config,
             planted_bug=aftermath.config.get("planted_bug"),
         ),
+        notes=[*begun.notes, *aftermath.config.get("notes", ())],
     )
     result = _judge(request, ended, aftermath)
     result = msgspec.structs.replace(

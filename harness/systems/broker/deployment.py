@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
 
+from harness.addresses import Address
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.links.links import Links, LinkWanted
@@ -86,29 +88,44 @@ async def reach_endpoint(
     Raises:
         HarnessError: Nobody listens there, or the server does not take us in.
     """
-    where = f"{endpoint.host}:{endpoint.port}"
-    try:
-        with anyio.fail_after(REACH_WITHIN_S):
-            stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
-            await stream.aclose()
-    except (OSError, TimeoutError) as error:
-        raise HarnessError(
-            f"nothing to connect to at endpoint {where} ({_cause(error)}): is the server up there?"
-        ) from error
-    ports = await open_client_links(
-        topology, links, endpoint.port, words, upstream_host=endpoint.host
-    )
-    reached = {**connect, "endpoint": endpoint.as_connect(), "ports": ports}
+    at = await _first_that_answers(endpoint.addresses)
+    ports = await open_client_links(topology, links, at.port, words, upstream_host=at.host)
+    reached = {**connect, "endpoint": endpoint.as_connect(at), "ports": ports}
     try:
         with anyio.fail_after(REACH_WITHIN_S):
             version = await ask_version(reached, next(iter(ports.values())))
     except (Unavailable, OSError, TimeoutError) as error:
         raise HarnessError(
-            f"the server at endpoint {where} does not take us in ({_cause(error)}): "
+            f"the server at endpoint {at} does not take us in ({_cause(error)}): "
             "see --user, --password, --token and --ca-file"
         ) from error
-    config = {**chosen, **endpoint.as_config(), "server_version": version}
+    config = {**chosen, **endpoint.as_config(at), "server_version": version}
+    if left := [str(one) for one in endpoint.addresses if one != at]:
+        note = f"endpoint {at} answered first; all went there, and nothing to {', '.join(left)}"
+        sys.stderr.write(f"{note}\n")
+        config["notes"] = [note]
     return EndpointDeployment(reached, config, clean_up)
+
+
+async def _first_that_answers(addresses: Sequence[Address]) -> Address:
+    """Return the first address where somebody takes a connection, in the order they are named.
+
+    Raises:
+        HarnessError: There is none.
+    """
+    trouble: list[str] = []
+    for one in addresses:
+        try:
+            with anyio.fail_after(REACH_WITHIN_S):
+                stream = await anyio.connect_tcp(one.host, one.port)
+                await stream.aclose()
+        except (OSError, TimeoutError) as error:
+            trouble.append(f"{one} ({_cause(error)})")
+        else:
+            return one
+    raise HarnessError(
+        f"nothing to connect to at endpoint {', '.join(trouble)}: is the server up there?"
+    )
 
 
 def _cause(error: Exception) -> str:

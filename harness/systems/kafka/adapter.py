@@ -82,7 +82,7 @@ class KafkaSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("flush",))
+        self._endpoint = Endpoint.chosen(chosen, "kafka", of_server=("flush",))
         self._acks = choose(chosen, "acks", tuple(ACKS), "all")
         self._flush = choose_like(
             chosen, "flush", r"[1-9][0-9]{0,17}", "a number of messages, 1 or more", "1"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+from harness.addresses import HIDDEN
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
@@ -62,7 +63,7 @@ class NatsSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("sync_interval",))
+        self._endpoint = Endpoint.chosen(chosen, "nats", of_server=("sync_interval",))
         self._jetstream = choose(chosen, "jetstream", ("on", "off"), "on") == "on"
         self._sync_interval = choose_like(
             chosen, "sync_interval", SYNC_INTERVAL_FORM, "always, or a time as 500ms or 2m",
@@ -95,8 +96,8 @@ class NatsSystem:
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
-        # The token keeps one run's clients off another's server; it is no secret.
-        token = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        # Keeps everybody else on this machine off a server of our own.
+        token = token_hex(16)
         connect: dict[str, Any] = {
             "jetstream": self._jetstream,
             "trims": topology.retention == "ack",
@@ -141,7 +142,7 @@ class NatsSystem:
             {
                 **self._chosen,
                 "server_version": server_version(binary),
-                "server_config": config.read_text(),
+                "server_config": config.read_text().replace(token, HIDDEN),
             },
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+from harness.addresses import HIDDEN
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
@@ -66,7 +67,7 @@ class ValkeySystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("appendonly", "appendfsync"))
+        self._endpoint = Endpoint.chosen(chosen, "valkey", of_server=("appendonly", "appendfsync"))
         self._chosen = dict(chosen)
         self._server_options = {
             "appendonly": choose(chosen, "appendonly", ("yes", "no"), "yes"),
@@ -82,8 +83,8 @@ class ValkeySystem:
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
-        # The password keeps one run's clients off another's server; it is no secret.
-        password = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        # Keeps everybody else on this machine off a server of our own.
+        password = token_hex(16)
         connect: dict[str, Any] = {"trims": topology.retention == "ack"}
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
@@ -121,7 +122,7 @@ class ValkeySystem:
             {
                 **self._chosen,
                 "server_version": server_version(binary),
-                "server_config": config.read_text(),
+                "server_config": config.read_text().replace(password, HIDDEN),
             },
         )
 
