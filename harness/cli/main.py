@@ -116,7 +116,11 @@ VERBS = (
         place="harness.cli.doctor:doctor",
         help="Say what is installed, missing or odd, and how to get it.",
     ),
-    Verb(name="clean", place="harness.cli.clean:clean", help="Remove the oldest runs."),
+    Verb(
+        name="clean",
+        place="harness.cli.clean:clean",
+        help="Remove the oldest runs, or what killed runs left at a server of yours.",
+    ),
 )
 
 

@@ -15,6 +15,7 @@ from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
 from harness.processes.process import READY_WITHIN_S, STOP_WITHIN_S, Process
+from harness.systems.broker.leftovers import RunLock, run_of
 from harness.systems.broker.line import Unavailable
 from harness.systems.broker.settings import Endpoint
 from harness.systems.port import NodeUsage
@@ -88,7 +89,7 @@ async def reach_endpoint(
     Raises:
         HarnessError: Nobody listens there, or the server does not take us in.
     """
-    at = await _first_that_answers(endpoint.addresses)
+    at = await first_that_answers(endpoint.addresses)
     ports = await open_client_links(topology, links, at.port, words, upstream_host=at.host)
     reached = {**connect, "endpoint": endpoint.as_connect(at), "ports": ports}
     try:
@@ -104,10 +105,10 @@ async def reach_endpoint(
         note = f"endpoint {at} answered first; all went there, and nothing to {', '.join(left)}"
         sys.stderr.write(f"{note}\n")
         config["notes"] = [note]
-    return EndpointDeployment(reached, config, clean_up)
+    return EndpointDeployment(reached, config, clean_up, RunLock.hold(run_of(connect["prefix"])))
 
 
-async def _first_that_answers(addresses: Sequence[Address]) -> Address:
+async def first_that_answers(addresses: Sequence[Address]) -> Address:
     """Return the first address where somebody takes a connection, in the order they are named.
 
     Raises:
@@ -235,6 +236,7 @@ class EndpointDeployment:
         connect: Holds "ports", where the proxies listen.
         config: For the result.
         clean_up: Removes what the run has made at the server, through one of these ports.
+        lock: Says that the run is alive; let go of when nothing of it is left.
     """
 
     def __init__(
@@ -242,9 +244,11 @@ class EndpointDeployment:
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
         clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]],
+        lock: RunLock,
     ) -> None:
         self.connect = connect
         self.config = config
+        self._lock = lock
         self._clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]] | None = clean_up
 
     def targets(self) -> Sequence[ProcessTarget]:
@@ -276,5 +280,10 @@ class EndpointDeployment:
             with anyio.fail_after(CLEAN_UP_WITHIN_S):
                 await clean_up(self.connect, next(iter(self.connect["ports"].values())))
         except OSError as error:
+            self._lock.release(removed=False)
             prefix, why = self.connect["prefix"], str(error) or "no answer"
-            raise HarnessError(f"what begins with {prefix!r} is left there: {why}") from error
+            raise HarnessError(
+                f"what begins with {prefix!r} is left there: {why}; `tallystick clean` with the"
+                " same --system and --endpoint removes it"
+            ) from error
+        self._lock.release(removed=True)

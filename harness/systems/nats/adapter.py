@@ -19,9 +19,11 @@ from harness.systems.broker.deployment import (
     open_client_links,
     reach_endpoint,
 )
+from harness.systems.broker.leftovers import Cleaner, new_prefix
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
-from harness.systems.nats.client import NatsLine, ask_version, remove_streams
+from harness.systems.nats import leftovers
+from harness.systems.nats.client import NatsLine, ask_version
 from harness.systems.nats.core import CoreLine
 from harness.systems.nats.server import find_server, server_version, write_config
 from harness.systems.port import Deployment
@@ -92,6 +94,14 @@ class NatsSystem:
         """Return the system with these options."""
         return NatsSystem(chosen)
 
+    def cleaner(self) -> Cleaner | None:
+        """Return how to find and remove what runs have left at the endpoint."""
+        if self._endpoint is None:
+            return None
+        return Cleaner(
+            endpoint=self._endpoint, connect={}, find=leftovers.find, remove=leftovers.remove
+        )
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
@@ -104,7 +114,7 @@ class NatsSystem:
         }
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["prefix"] = f"tallystick_{token[:12]}_"
+            connect["prefix"] = new_prefix("_")
             return await reach_endpoint(
                 self._endpoint,
                 topology,
@@ -113,7 +123,7 @@ class NatsSystem:
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
-                clean_up=remove_streams,
+                clean_up=leftovers.remove_streams,
             )
         port = links.ports.take()
         binary = find_server()

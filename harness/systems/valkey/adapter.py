@@ -18,12 +18,14 @@ from harness.systems.broker.deployment import (
     open_client_links,
     reach_endpoint,
 )
+from harness.systems.broker.leftovers import Cleaner, new_prefix
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
 from harness.systems.topology import Topology
-from harness.systems.valkey.client import ValkeyLine, ask_version, remove_keys
+from harness.systems.valkey import leftovers
+from harness.systems.valkey.client import ValkeyLine, ask_version
 from harness.systems.valkey.server import find_server, server_version, write_config
 
 FSYNC = ("always", "everysec", "no")
@@ -79,6 +81,14 @@ class ValkeySystem:
         """Return the system with these options."""
         return ValkeySystem(chosen)
 
+    def cleaner(self) -> Cleaner | None:
+        """Return how to find and remove what runs have left at the endpoint."""
+        if self._endpoint is None:
+            return None
+        return Cleaner(
+            endpoint=self._endpoint, connect={}, find=leftovers.find, remove=leftovers.remove
+        )
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
@@ -88,7 +98,7 @@ class ValkeySystem:
         connect: dict[str, Any] = {"trims": topology.retention == "ack"}
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["prefix"] = f"tallystick:{password[:12]}:"
+            connect["prefix"] = new_prefix(":")
             return await reach_endpoint(
                 self._endpoint,
                 topology,
@@ -97,7 +107,7 @@ class ValkeySystem:
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
-                clean_up=remove_keys,
+                clean_up=leftovers.remove_keys,
             )
         port = links.ports.take()
         binary = find_server()
