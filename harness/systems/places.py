@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from harness.errors import UsageError
 from harness.systems.broker.settings import settle
@@ -32,6 +32,8 @@ def read_options(name: str, query: str) -> dict[str, str]:
     Raises:
         UsageError: They are not key=value&key=value.
     """
+    # A plus is a plus, as in kafka+ssl:// and in passwords; forms alone mean a space by it.
+    query = query.replace("+", "%2B")
     try:
         return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
     except ValueError:
@@ -63,4 +65,4 @@ def settle_place(
     settled = settle(name, chosen, password=password, token=token)
     # What is plain stays readable: the place stands in results and commands. A comma is not: it
     # separates systems.
-    return f"{name}?{urlencode(settled, safe=':/[]@+')}"
+    return f"{name}?{urlencode(settled, safe=':/[]@', quote_via=quote)}"

@@ -185,6 +185,13 @@ def test_a_database_and_encryption_stay_part_of_the_place():
     assert (plain.tls, plain.database) == (False, 0)
 
 
+def test_a_plus_stays_a_plus():
+    place = place_of("kafka", [], endpoint="kafka+ssl://u:a+b%20c@127.0.0.1")
+    assert endpoint_of(place).tls
+    assert secrets_of(endpoint_of(place).text).password == "a+b c"
+    assert place_of("kafka?endpoint=kafka+ssl://127.0.0.1&user=a+b", []).endswith("&user=a%2Bb")
+
+
 def test_each_of_several_systems_has_secrets_of_its_own():
     nats = "nats?endpoint=nats://a:p1@127.0.0.1:1,[::1]:2"
     places = place_of(f"{nats},valkey?endpoint=redis://:p2@127.0.0.1", [])
