@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli.secret_words import hide_secrets, overwrite_arguments
 from harness.cli.usage import ROOT_EPILOG, ROOT_HELP
 from harness.errors import HarnessError, UsageError
 from harness.nearest import did_you_mean
@@ -115,12 +116,17 @@ VERBS = (
         place="harness.cli.doctor:doctor",
         help="Say what is installed, missing or odd, and how to get it.",
     ),
-    Verb(name="clean", place="harness.cli.clean:clean", help="Remove the oldest runs."),
+    Verb(
+        name="clean",
+        place="harness.cli.clean:clean",
+        help="Remove the oldest runs, or what killed runs left at a server of yours.",
+    ),
 )
 
 
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
+    overwrite_arguments()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A claim with a letter that the terminal lacks must not end a run.
@@ -229,7 +235,7 @@ def _is_usage(error: Exception) -> bool:
 
 
 def _usage_line(error: Any, arguments: Sequence[str]) -> str:
-    told = " ".join(str(error.format_message()).split())
+    told = " ".join(hide_secrets(str(error.format_message()).split()))
     names = [verb.name for verb in VERBS]
     asked = next((word for word in arguments if not word.startswith("-")), "")
     if asked and asked not in names:

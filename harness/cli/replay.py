@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from harness.cli.carry_out import check_keep_history, load_files, make_request
 from harness.cli.places import load_result, run_folder
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for, run_and_report
+from harness.cli.under_test import shown_command
 from harness.errors import UsageError
 from harness.report.writer import RESULT_NAME
 from harness.run.brief import read_brief
@@ -63,7 +63,7 @@ def replay(
         assignments={name: str(value) for name, value in stored.run.parameters.items()},
         system=brief.system,
         run_dir=folder,
-        command=shlex.join(["tallystick", *sys.argv[1:]]),
+        command=shown_command(sys.argv[1:]),
         keep_history=keep_history,
         limits=tuple(brief.limits),
         files=files,

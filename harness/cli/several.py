@@ -16,6 +16,7 @@ from harness.report.result import Result, Status
 from harness.report.side_by_side import HEAD, Ran, as_markdown, rows
 from harness.report.terminal import make_console, make_table, print_table
 from harness.report.writer import RESULT_NAME
+from harness.systems.places import split_places
 
 TABLE_NAME = "systems.md"
 """The table, in the folder of the runs."""
@@ -29,7 +30,7 @@ def split_systems(text: str) -> list[str]:
     Raises:
         UsageError: One is empty or named twice.
     """
-    places = text.split(",")
+    places = split_places(text)
     if len(set(places)) < len(places) or not all(places):
         raise UsageError(f"--system {text!r}: names with a comma between them, each once")
     return places

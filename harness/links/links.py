@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 
+from harness.addresses import Address
 from harness.errors import HarnessError
 from harness.links.coverage import LinkCoverage, read_bytes
 from harness.links.linger import ProxySockets
@@ -171,7 +172,10 @@ class Links:
         links = [self._make(one) for one in wanted]
         await self.server.api.create_all(
             {
-                link.name: (link.listen_port, f"{one.upstream_host}:{one.upstream_port}")
+                link.name: (
+                    link.listen_port,
+                    str(Address(host=one.upstream_host, port=one.upstream_port)),
+                )
                 for link, one in zip(links, wanted, strict=True)
             }
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from harness.errors import HarnessError
 from harness.links.coverage import ServerLog
 from harness.links.ports import LOOPBACK, PortBlock
 from harness.links.proxies import ToxiproxyApi
+from harness.processes.environment import plain_environment
 from harness.processes.process import Process
 from harness.processes.table import ProcessTable
 
@@ -59,7 +59,7 @@ class ToxiproxyServer:
                 argv=[str(binary), "-host", LOOPBACK, "-port", str(port), "-proxy-metrics"],
                 log=log,
                 # The counts of connections are read from its log, so its level is not the user's.
-                env={**COLLECTOR, **os.environ, "LOG_LEVEL": "info"},
+                env={**COLLECTOR, **plain_environment(), "LOG_LEVEL": "info"},
                 table=table,
                 watches_lifeline=False,
             )

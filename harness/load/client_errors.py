@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from harness.report.result import ClientError
+from harness.systems.broker.secrets import secrets_of as secrets_at
 from harness.systems.broker.settings import PASSWORD_VARIABLE, TOKEN_VARIABLE
 
 KINDS_MAX = 40
@@ -54,7 +55,10 @@ def secrets_of(connect: Mapping[str, Any]) -> frozenset[str]:
     """Return what must appear in no text: of the environment, and of what clients connect with."""
     found = {os.environ.get(PASSWORD_VARIABLE, ""), os.environ.get(TOKEN_VARIABLE, "")}
     for key, value in connect.items():
-        if isinstance(value, Mapping):
+        if key == "endpoint" and isinstance(value, Mapping):
+            told = secrets_at(str(value.get("text", "")))
+            found |= {told.password, told.token}
+        elif isinstance(value, Mapping):
             found |= secrets_of(value)
         elif isinstance(value, str) and _SECRET_KEYS.search(key):
             found.add(value)

@@ -41,6 +41,9 @@ PACE_S = 0.005
 PROGRESS_EVERY_S = 0.5
 """How often a progress line is printed."""
 
+LENGTH_BYTES_MAX = 20
+"""Longest line that says how long the job is."""
+
 COMMAND_BYTES_MAX = 16 << 20
 """Longest command line: some 50,000 senders."""
 
@@ -417,9 +420,22 @@ async def _main(job: Job) -> None:
         _say({"ready": True})
 
 
+def _read_job() -> Job:
+    """Return the job, which comes before the commands; nothing behind it is read."""
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
+        size = int(stdin.readline(LENGTH_BYTES_MAX))
+        told = b""
+        while len(told) < size:
+            piece = stdin.read(size - len(told))
+            if not piece:
+                raise EOFError("the harness ended before it had told what to do")
+            told += piece
+    return msgspec.json.decode(told, type=Job)
+
+
 def main() -> None:
-    """Run the load process described by the first argument."""
-    job = msgspec.json.decode(sys.argv[1], type=Job)
+    """Run the load process described by what stands first on the standard input."""
+    job = _read_job()
     anyio.run(_main, job, backend_options={"use_uvloop": True})
 
 

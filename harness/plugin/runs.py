@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from harness.addresses import masked
 from harness.cli.carry_out import (
     carry_out,
     check_keep_history,
@@ -34,6 +35,7 @@ from harness.run.verdict import EXIT_SIGINT
 from harness.scenario.loader import LoadedScenario, find
 from harness.scenario.parameters import Value
 from harness.scenario.scenario import Scenario
+from harness.systems.places import settle_place
 from harness.systems.registry import load_system
 
 NAME_CHARACTERS_MAX = 80
@@ -88,6 +90,8 @@ class Runs:
         """
         __tracebackhide__ = True
         try:
+            # Whoever reads a traceback sees what it is called with below here.
+            system = settle_place(system)
             request = self._request(
                 scenario, system, seed, profile, tuple(limits), keep_history, parameters
             )
@@ -135,14 +139,14 @@ class Runs:
             assignments=assignments,
             system=system,
             run_dir=run_dir,
-            command=f"pytest {self.test}",
+            command=f"pytest {masked(self.test)}",
             keep_history=keep_history,
             limits=checked,
         )
 
     def _find(self, scenario: str | Path | Scenario) -> tuple[LoadedScenario, str]:
         if isinstance(scenario, Scenario):
-            loaded = LoadedScenario(scenario=scenario, source=f"test {self.test}", doc="")
+            loaded = LoadedScenario(scenario=scenario, source=f"test {masked(self.test)}", doc="")
             return loaded, scenario.name
         place = str(scenario)
         if place.endswith(".py") and (self.beside / place).is_file():
@@ -150,7 +154,7 @@ class Runs:
         return find(place), place
 
     def _new_folder(self) -> Path:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.test.rpartition("/")[2])
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", _beside_folders(masked(self.test)))
         name = name.strip("-")[:NAME_CHARACTERS_MAX]
         number = 1
         while True:
@@ -161,6 +165,12 @@ class Runs:
                 number += 1
             else:
                 return folder
+
+
+def _beside_folders(test: str) -> str:
+    """Return a node id from its file on; a slash in a parameter is none of a folder."""
+    path, colons, rest = test.partition("::")
+    return f"{path.rpartition('/')[2]}{colons}{rest}"
 
 
 def _text(value: Value) -> str:

@@ -6,16 +6,18 @@ returns when Toxiproxy has done it.
 
 from __future__ import annotations
 
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from harness.addresses import HIDDEN, Address, is_ipv6, locate
 from harness.errors import UsageError
 from harness.links.bypass import Bypass, BypassWatch
 from harness.links.directions import BOTH, ways
@@ -23,6 +25,9 @@ from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.provision.toxiproxy import ensure
+
+LISTENS_WITHIN_S = 2.0
+"""How long each of several addresses has to take a connection."""
 
 RESETTING = "reset-"
 """How the names of links begin that can be reset."""
@@ -46,14 +51,23 @@ class LinkBypassed(UserWarning):
 class ToxicLink:
     """One address behind a proxy. Connect to `host` and `port` instead of the address itself.
 
+    `upstream` is the address, as host:port; no login is kept of a URL.
+
     Each fault is a context manager and holds inside it; they may be nested. Behind the test the
     link is brought to rest, and its connections are closed.
     """
 
     def __init__(
-        self, link: Link, portal: BlockingPortal, watch: BypassWatch, *, direct_ok: bool
+        self,
+        link: Link,
+        portal: BlockingPortal,
+        upstream: str,
+        watch: BypassWatch,
+        *,
+        direct_ok: bool,
     ) -> None:
         self.host = LOOPBACK
+        self.upstream = upstream
         self.port = link.listen_port
         self._link = link
         self._portal = portal
@@ -80,6 +94,9 @@ class ToxicLink:
             return self._bypasses.look()
 
         return self._portal.call(look)
+
+    def __repr__(self) -> str:
+        return f"<ToxicLink {self.address} -> {self.upstream}>"
 
     @property
     def address(self) -> str:
@@ -213,7 +230,8 @@ class ToxicServer:
         (link,) = self._portal.call(self._links.open_all, [wanted])
         proxy = self._links.server.process
         watch = BypassWatch(host, port, lambda: proxy.command_pid)
-        return ToxicLink(link, self._portal, watch, direct_ok=direct_ok)
+        upstream = str(Address(host=host, port=port))
+        return ToxicLink(link, self._portal, upstream, watch, direct_ok=direct_ok)
 
     def close(self) -> None:
         """End the server and its thread."""
@@ -238,8 +256,10 @@ class ToxicLinks:
         """Put an address behind a proxy.
 
         Args:
-            address: A port of this machine, ``"host:port"``, or (host, port). Nobody needs to
-                listen there yet.
+            address: A port of this machine, (host, port), ``"host:port"``, ``"[::1]:port"``, or a
+                URL of any scheme, of which host and port are heeded and nothing else. Nobody needs
+                to listen there yet. Of several with commas between them the first is taken where
+                somebody listens now; `ToxicLink.upstream` says which.
             latency_ms: Delay of each direction at rest.
             resets: Make it for `ToxicLink.reset`. An orderly close stays orderly on Linux where the
                 proxy's sockets can be reached; where `ToxicLink.closes_in_order` is false every
@@ -247,9 +267,16 @@ class ToxicLinks:
             direct_ok: Do not warn (`LinkBypassed`) when the test goes to the address itself too.
 
         Raises:
-            UsageError: It is no address.
+            UsageError: It is no address, or nobody listens at any of several.
         """
-        host, port = parse_address(address)
+        __tracebackhide__ = True
+        try:
+            host, port = parse_address(address)
+        except UsageError as error:
+            # A traceback shows arguments, and the frames below hold the URL as it was written.
+            trouble, address = str(error), HIDDEN
+            raise UsageError(trouble) from None
+        address = HIDDEN
         link = self._server.open(
             host, port, latency_ms=latency_ms, resets=resets, direct_ok=direct_ok
         )
@@ -264,17 +291,26 @@ class ToxicLinks:
 
 
 def parse_address(address: str | int | tuple[str, int]) -> tuple[str, int]:
-    """Return (host, port).
+    """Return the (host, port) of an address; of several, of the first where somebody listens.
 
     Raises:
-        UsageError: It is no address.
+        UsageError: It is no address, or nobody listens at any of several.
     """
     if isinstance(address, int):
-        host, port = LOOPBACK, str(address)
+        address = f"{LOOPBACK}:{address}"
     elif isinstance(address, tuple):
-        host, port = address[0], str(address[1])
-    else:
-        host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"address {address!r}: a port, 'host:port' or (host, port)")
-    return host.strip("[]"), int(port)
+        host, port = address[0].strip("[]"), address[1]
+        address = f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
+    found = locate(address).addresses
+    for one in found:
+        if len(found) == 1 or _listens(one):
+            return one.host, one.port
+    shown = ", ".join(map(str, found))
+    raise UsageError(f"nobody listens at any of {shown}: a link leads to one of them")
+
+
+def _listens(one: Address) -> bool:
+    with suppress(OSError):
+        socket.create_connection((one.host, one.port), timeout=LISTENS_WITHIN_S).close()
+        return True
+    return False

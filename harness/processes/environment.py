@@ -1,4 +1,4 @@
-"""The environment of the Python processes that a run starts."""
+"""The environment of the processes that a run starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 """Keeps numpy's linear algebra, which nothing here uses, from starting a thread per processor: 30
 ms of each start, and its memory."""
 
+PASSWORD_VARIABLE = "TALLYSTICK_PASSWORD"
+TOKEN_VARIABLE = "TALLYSTICK_TOKEN"
+
+
+def plain_environment() -> dict[str, str]:
+    """Return our own environment without secrets, for whoever logs in nowhere."""
+    secret = (PASSWORD_VARIABLE, TOKEN_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in secret}
+
 
 def child_environment() -> dict[str, str]:
-    """Return our own environment with these settings; the user's own settings win."""
-    return {**ALLOCATOR, **THREADS, **os.environ}
+    """Return the environment of a Python process of ours; the user's own settings win."""
+    return {**ALLOCATOR, **THREADS, **plain_environment()}

@@ -22,6 +22,7 @@ import anyio
 
 from harness.errors import HarnessError
 from harness.processes import lifeline
+from harness.processes.environment import plain_environment
 from harness.processes.identity import children, look
 from harness.processes.signals import let_run, send, stop_running
 from harness.processes.table import ProcessTable
@@ -66,7 +67,7 @@ class Process:
         name: For messages and the table: "core", "edge-eu-west", "toxiproxy".
         argv: The command.
         log: Where its output goes; appended to by each start.
-        env: Its environment; None: the harness's own.
+        env: Its environment; None: the harness's own, without secrets.
         ready: Pattern that one line of its output must match; None: it is ready when it runs.
         table: Where its pid is written down while it lives.
         watches_lifeline: Whether it ends by itself at end of file on its standard input. If not,
@@ -155,7 +156,7 @@ class Process:
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=self._env,
+                    env=plain_environment() if self._env is None else self._env,
                     cwd=self._cwd,
                     process_group=0,
                 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import SetupError
+from harness.processes.environment import plain_environment
 
 STOP_WAIT_S: Final = 5.0
 """How long a tool may take to end after SIGTERM before it is killed."""
@@ -41,7 +42,7 @@ def run_tool(
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=env,
+            env=plain_environment() if env is None else env,
             cwd=cwd,
             pass_fds=tuple(pass_fds),
         )

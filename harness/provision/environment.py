@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import SetupError
+from harness.processes.environment import plain_environment
 from harness.provision.places import checkout_root
 from harness.provision.toxiproxy import Toxiproxy, locate
 from harness.report.result import Environment, TallystickInfo, ToxiproxyInfo
@@ -218,6 +219,7 @@ def _git(root: Path, *arguments: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(root), "--no-optional-locks", *arguments],
             stdin=subprocess.DEVNULL,
+            env=plain_environment(),
             capture_output=True,
             text=True,
             timeout=GIT_TIMEOUT_S,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,17 @@ class Crew:
             await hand.end()
 
 
+async def hand_over(process: anyio.abc.Process, job: Job) -> None:
+    """Write the job to a load process as it reads it: its length in a line, and the job.
+
+    One that is gone already is noticed by whoever waits for its first reply.
+    """
+    assert process.stdin is not None  # The process is opened with a pipe.
+    told = msgspec.json.encode(job)
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await process.stdin.send(f"{len(told)}\n".encode() + told)
+
+
 async def start_hand(
     tasks: anyio.abc.TaskGroup, job: Job, run_dir: Path, env: Mapping[str, str]
 ) -> Hand:
@@ -243,7 +255,7 @@ async def start_hand(
     log = (run_dir / "logs" / f"load-{job.process}.log").open("ab")
     with log:
         process = await anyio.open_process(
-            python_argv("harness.load.worker", msgspec.json.encode(job).decode()),
+            python_argv("harness.load.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -251,6 +263,8 @@ async def start_hand(
             # Ctrl-C goes to the harness alone, which ends its processes in order.
             start_new_session=True,
         )
+    # Not among its arguments, which anybody may read: it holds what logs in at our own servers.
+    await hand_over(process, job)
     hand = Hand(job.process, process)
     tasks.start_soon(hand.read)
     return hand

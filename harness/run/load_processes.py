@@ -20,9 +20,9 @@ import msgspec
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.load.worker import Job
-from harness.processes.environment import child_environment
 from harness.processes.table import ProcessTable
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
+from harness.systems.broker.secrets import load_environment
 
 READER_TARGET = "load:reader"
 """Name of the process with the receivers; those with senders are "load:sender-1", …"""
@@ -76,7 +76,7 @@ class LoadProcesses:
             process=self._started,
             history_path=str(self._run_dir / "history" / f"{self._started:04d}.msgpack"),
         )
-        hand = await start_hand(self._tasks, job, self._run_dir, child_environment())
+        hand = await start_hand(self._tasks, job, self._run_dir, load_environment(job.connect))
         self._table.add(f"load-{job.process}", hand.pid)
         return hand
 

@@ -130,6 +130,7 @@ def _finish(
             planted_bug=aftermath.config.get("planted_bug"),
         ),
         client_errors=aftermath.client_errors,
+        notes=[*begun.notes, *aftermath.config.get("notes", ())],
     )
     result = _judge(request, ended, aftermath)
     result = msgspec.structs.replace(

@@ -239,7 +239,10 @@ class Deployment(Protocol):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The settings in force, for the result."""
+        """The settings in force, for the result, without secrets.
+
+        What stands in its "notes", a list of lines, is told beside the verdict.
+        """
 
     def targets(self) -> Sequence[ProcessTarget]:
         """Return the processes that faults can be done to: "core", "edge:us-east", …."""

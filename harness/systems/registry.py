@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
-from urllib.parse import parse_qsl
 
 from harness.errors import UsageError
 from harness.nearest import did_you_mean
+from harness.systems.places import read_options
 from harness.systems.port import Configurable, System
 
 ENTRY_POINT_GROUP = "tallystick.systems"
@@ -46,15 +46,12 @@ def load_system(place: str) -> System:
 def _configured(system: System, name: str, query: str) -> System:
     if not isinstance(system, Configurable):
         raise UsageError(f"system {name!r} takes no options, and no endpoint")
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise UsageError(f"system {name!r}: {query!r} is not key=value&key=value") from None
-    for key, _ in pairs:
+    chosen = read_options(name, query)
+    for key in chosen:
         if key not in system.options:
             allowed = ", ".join(sorted(system.options))
             raise UsageError(f"system {name!r} has no option {key!r}; it has {allowed}")
-    return system.configure(dict(pairs))
+    return system.configure(chosen)
 
 
 def _find(place: str) -> System:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -50,15 +51,23 @@ class EdgeNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     log_level: str = "INFO"
 
 
+FROM_ENVIRONMENT = "env:"
+"""What stands before the name of an environment variable that holds settings."""
+
 S = TypeVar("S", CoreNodeSettings, EdgeNodeSettings)
 
 
 def decode_settings(text: str, kind: type[S]) -> S:
     """Return the settings that a JSON text holds.
 
+    A text as ``env:NAME`` is the environment variable that holds it: arguments can be read by
+    everybody on the machine, and settings hold tokens. The variable is gone afterwards.
+
     Raises:
         SettingsError: A field is unknown, missing or wrong, or an address is not loopback.
     """
+    if text.startswith(FROM_ENVIRONMENT):
+        text = os.environ.pop(text.removeprefix(FROM_ENVIRONMENT), "")
     try:
         try:
             raw = msgspec.json.decode(text)

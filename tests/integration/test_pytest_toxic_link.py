@@ -174,3 +174,73 @@ def test_a_users_tests(
     done.assert_outcomes(passed=9)
     logs = list(pytester.path.glob("results/pytest/*/toxiproxy/logs/toxiproxy-0.log"))
     assert len(logs) == 1
+
+
+SECRETS = """
+import socketserver
+import threading
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as one:
+        thread = threading.Thread(target=one.serve_forever)
+        thread.start()
+        yield one.server_address[1]
+        one.shutdown()
+        thread.join()
+
+
+def secret():
+    return "mar" + "ker"
+
+
+def test_a_url(toxic_link, server):
+    link = toxic_link(f"postgresql://user:{secret()}@localhost:{server}/db")
+    assert link.upstream == f"localhost:{server}"
+    assert repr(link) == f"<ToxicLink {link.address} -> localhost:{server}>"
+
+
+def test_ipv6(toxic_link):
+    assert toxic_link("redis://[::1]").upstream == "[::1]:6379"
+
+
+def test_of_several_the_first_that_listens(toxic_link, server):
+    link = toxic_link(f"nats://u:{secret()}@[::1]:{server},nats://localhost:{server}")
+    assert link.upstream == f"localhost:{server}"
+
+
+def test_none_of_several_listens(toxic_link, server):
+    toxic_link(f"nats://u:{secret()}@[::1]:{server},nats://[::1]:1")
+
+
+def test_no_address(toxic_link):
+    toxic_link(f"nats://user:{secret()}/{secret()}@localhost")
+
+
+def test_a_run(tallystick):
+    tallystick.run("reset_mid_batch", f"nats?endpoint=nats://u:{secret()}@localhost:1")
+
+
+def test_no_system(tallystick):
+    tallystick.run("offline_messaging", f"valkey?endpoint=nats://u:{secret()}@localhost:1")
+"""
+
+
+def test_a_secret_of_a_url_is_in_no_report(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, toxiproxy_binary: Path
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("TALLYSTICK_TOXIPROXY", str(toxiproxy_binary))
+    pytester.makepyfile(test_it=SECRETS)
+    more = ("-W", "error", "--showlocals", "--tb=long", "--junit-xml=junit.xml")
+    done = pytester.runpytest_subprocess("-p", "tallystick.pytest_plugin", *more)
+    done.assert_outcomes(passed=3, failed=4)
+    done.stdout.fnmatch_lines(["*nothing to connect to at endpoint localhost:1*"])
+    done.stdout.fnmatch_lines(["*nats:// is for nats; for valkey write*"])
+    assert "marker" not in done.stdout.str() + done.stderr.str()
+    for path in pytester.path.rglob("*"):
+        assert not path.is_file() or b"marker" not in path.read_bytes(), path

@@ -220,6 +220,10 @@ def test_a_wrong_option_is_refused_by_pytest(session) -> None:
         ("db:5432", ("db", 5432)),
         ("[::1]:80", ("::1", 80)),
         (("h", 1), ("h", 1)),
+        (("::1", 1), ("::1", 1)),
+        ("postgresql://user:pw@localhost:5433/db?sslmode=require", ("localhost", 5433)),
+        ("postgresql+psycopg://user:pw@localhost/db", ("localhost", 5432)),
+        ("redis://:p%40w@[::1]", ("::1", 6379)),
     ],
 )
 def test_addresses(address, parsed) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
 
+from harness.addresses import Address
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
 from harness.links.links import Links, LinkWanted
 from harness.links.ports import LOOPBACK
 from harness.links.probe import ProbeWords
 from harness.processes.process import READY_WITHIN_S, STOP_WITHIN_S, Process
+from harness.systems.broker.leftovers import RunLock, run_of
 from harness.systems.broker.line import Unavailable
 from harness.systems.broker.settings import Endpoint
 from harness.systems.port import NodeUsage
@@ -72,7 +75,7 @@ async def reach_endpoint(
     endpoint: Endpoint,
     topology: Topology,
     links: Links,
-    words: ProbeWords,
+    words_at: Callable[[Mapping[str, Any]], ProbeWords],
     *,
     connect: Mapping[str, Any],
     chosen: Mapping[str, str],
@@ -82,34 +85,52 @@ async def reach_endpoint(
     """Put a server that somebody else runs behind proxies, once it has taken us in.
 
     `connect` names in its "prefix" what the run may make there, since others may use the server.
+    `words_at` returns what the server understands of a probe, from `connect` with its "endpoint".
     `ask_version` logs in through one of the proxies and returns what the server says it is.
 
     Raises:
         HarnessError: Nobody listens there, or the server does not take us in.
     """
-    where = f"{endpoint.host}:{endpoint.port}"
-    try:
-        with anyio.fail_after(REACH_WITHIN_S):
-            stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
-            await stream.aclose()
-    except (OSError, TimeoutError) as error:
-        raise HarnessError(
-            f"nothing to connect to at endpoint {where} ({_cause(error)}): is the server up there?"
-        ) from error
-    ports = await open_client_links(
-        topology, links, endpoint.port, words, upstream_host=endpoint.host
-    )
-    reached = {**connect, "endpoint": endpoint.as_connect(), "ports": ports}
+    at = await first_that_answers(endpoint.addresses)
+    connect = {**connect, "endpoint": endpoint.as_connect(at)}
+    words = words_at(connect)
+    ports = await open_client_links(topology, links, at.port, words, upstream_host=at.host)
+    reached = {**connect, "ports": ports}
     try:
         with anyio.fail_after(REACH_WITHIN_S):
             version = await ask_version(reached, next(iter(ports.values())))
     except (Unavailable, OSError, TimeoutError) as error:
         raise HarnessError(
-            f"the server at endpoint {where} does not take us in ({_cause(error)}): "
+            f"the server at endpoint {at} does not take us in ({_cause(error)}): "
             "see --user, --password, --token and --ca-file"
         ) from error
-    config = {**chosen, **endpoint.as_config(), "server_version": version}
-    return EndpointDeployment(reached, config, clean_up)
+    config = {**chosen, **endpoint.as_config(at), "server_version": version}
+    if left := [str(one) for one in endpoint.addresses if one != at]:
+        note = f"endpoint {at} answered first; all went there, and nothing to {', '.join(left)}"
+        sys.stderr.write(f"{note}\n")
+        config["notes"] = [note]
+    return EndpointDeployment(reached, config, clean_up, RunLock.hold(run_of(connect["prefix"])))
+
+
+async def first_that_answers(addresses: Sequence[Address]) -> Address:
+    """Return the first address where somebody takes a connection, in the order they are named.
+
+    Raises:
+        HarnessError: There is none.
+    """
+    trouble: list[str] = []
+    for one in addresses:
+        try:
+            with anyio.fail_after(REACH_WITHIN_S):
+                stream = await anyio.connect_tcp(one.host, one.port)
+                await stream.aclose()
+        except (OSError, TimeoutError) as error:
+            trouble.append(f"{one} ({_cause(error)})")
+        else:
+            return one
+    raise HarnessError(
+        f"nothing to connect to at endpoint {', '.join(trouble)}: is the server up there?"
+    )
 
 
 def _cause(error: Exception) -> str:
@@ -219,6 +240,7 @@ class EndpointDeployment:
         connect: Holds "ports", where the proxies listen.
         config: For the result.
         clean_up: Removes what the run has made at the server, through one of these ports.
+        lock: Says that the run is alive; let go of when nothing of it is left.
     """
 
     def __init__(
@@ -226,9 +248,11 @@ class EndpointDeployment:
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
         clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]],
+        lock: RunLock,
     ) -> None:
         self.connect = connect
         self.config = config
+        self._lock = lock
         self._clean_up: Callable[[Mapping[str, Any], int], Awaitable[None]] | None = clean_up
 
     def targets(self) -> Sequence[ProcessTarget]:
@@ -260,5 +284,10 @@ class EndpointDeployment:
             with anyio.fail_after(CLEAN_UP_WITHIN_S):
                 await clean_up(self.connect, next(iter(self.connect["ports"].values())))
         except OSError as error:
+            self._lock.release(removed=False)
             prefix, why = self.connect["prefix"], str(error) or "no answer"
-            raise HarnessError(f"what begins with {prefix!r} is left there: {why}") from error
+            raise HarnessError(
+                f"what begins with {prefix!r} is left there: {why}; `tallystick clean` with the"
+                " same --system and --endpoint removes it"
+            ) from error
+        self._lock.release(removed=True)

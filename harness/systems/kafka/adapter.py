@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +19,10 @@ from harness.systems.broker.deployment import (
     open_client_links,
     reach_endpoint,
 )
+from harness.systems.broker.leftovers import Cleaner, new_prefix
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Endpoint, choose, choose_like
-from harness.systems.kafka.admin import ask_version, remove_topics
+from harness.systems.kafka import admin
 from harness.systems.kafka.client import (
     ConsumerLine,
     ProducerLine,
@@ -88,7 +88,7 @@ class KafkaSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("flush",))
+        self._endpoint = Endpoint.chosen(chosen, "kafka", of_server=("flush",))
         self._acks = choose(chosen, "acks", tuple(ACKS), "all")
         self._flush = choose_like(
             chosen, "flush", r"[1-9][0-9]{0,17}", "a number of messages, 1 or more", "1"
@@ -113,6 +113,17 @@ class KafkaSystem:
         """Return the system with these options."""
         return KafkaSystem(chosen)
 
+    def cleaner(self) -> Cleaner | None:
+        """Return how to find and remove what runs have left at the endpoint."""
+        if self._endpoint is None:
+            return None
+        return Cleaner(
+            endpoint=self._endpoint,
+            connect={"mechanism": self._mechanism},
+            find=admin.find,
+            remove=admin.remove,
+        )
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
@@ -128,19 +139,16 @@ class KafkaSystem:
         }
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            at_endpoint = {**connect, "endpoint": self._endpoint.as_connect()}
-            words = ProbeWords(login=log_in(security(at_endpoint)))
-            token = random.Random(f"{seed}/token/{run_dir}").getrandbits(48)
-            connect["prefix"] = f"tallystick-{token:012x}-"
+            connect["prefix"] = new_prefix("-")
             return await reach_endpoint(
                 self._endpoint,
                 topology,
                 links,
-                words,
+                lambda at: ProbeWords(login=log_in(security(at))),
                 connect=connect,
                 chosen=self._chosen,
-                ask_version=ask_version,
-                clean_up=remove_topics,
+                ask_version=admin.ask_version,
+                clean_up=admin.remove_topics,
             )
         jars = await anyio.to_thread.run_sync(ensure_jars, _say)
         port = links.ports.take()

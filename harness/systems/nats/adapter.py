@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+from harness.addresses import HIDDEN
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
@@ -17,6 +18,7 @@ from harness.systems.broker.deployment import (
     open_client_links,
     reach_endpoint,
 )
+from harness.systems.broker.leftovers import Cleaner, new_prefix
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import (
     ENDPOINT_OPTIONS,
@@ -25,7 +27,8 @@ from harness.systems.broker.settings import (
     choose,
     choose_like,
 )
-from harness.systems.nats.client import NatsLine, ask_version, remove_streams
+from harness.systems.nats import leftovers
+from harness.systems.nats.client import NatsLine, ask_version
 from harness.systems.nats.core import CoreLine
 from harness.systems.nats.probe import log_in
 from harness.systems.nats.server import find_server, server_version, write_config
@@ -75,7 +78,7 @@ class NatsSystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("sync_interval",))
+        self._endpoint = Endpoint.chosen(chosen, "nats", of_server=("sync_interval",))
         self._jetstream = choose(chosen, "jetstream", ("on", "off"), "on") == "on"
         self._sync_interval = choose_like(
             chosen, "sync_interval", SYNC_INTERVAL_FORM, "always, or a time as 500ms or 2m",
@@ -108,28 +111,36 @@ class NatsSystem:
         """Return the system with these options."""
         return NatsSystem(chosen)
 
+    def cleaner(self) -> Cleaner | None:
+        """Return how to find and remove what runs have left at the endpoint."""
+        if self._endpoint is None:
+            return None
+        return Cleaner(
+            endpoint=self._endpoint, connect={}, find=leftovers.find, remove=leftovers.remove
+        )
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
-        # The token keeps one run's clients off another's server; it is no secret.
-        token = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        # Keeps everybody else on this machine off a server of our own.
+        token = token_hex(16)
         connect: dict[str, Any] = {
             "jetstream": self._jetstream,
             "trims": topology.retention == "ack",
         }
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["prefix"] = f"tallystick_{token[:12]}_"
+            connect["prefix"] = new_prefix("_")
             return await reach_endpoint(
                 self._endpoint,
                 topology,
                 links,
-                ProbeWords(login=log_in(Credentials.at(self._endpoint.as_connect()))),
+                lambda at: ProbeWords(login=log_in(Credentials.at(at["endpoint"]))),
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
-                clean_up=remove_streams,
+                clean_up=leftovers.remove_streams,
             )
         port = links.ports.take()
         binary = find_server()
@@ -153,7 +164,7 @@ class NatsSystem:
             {
                 **self._chosen,
                 "server_version": server_version(binary),
-                "server_config": config.read_text(),
+                "server_config": config.read_text().replace(token, HIDDEN),
             },
         )
 

@@ -300,28 +300,6 @@ def plain(inbox: str) -> str:
     return _NOT_PLAIN.sub(lambda found: f"={ord(found[0]):x}=", inbox)
 
 
-async def remove_streams(connect: Mapping[str, Any], port: int) -> None:
-    """Remove every stream of a run from a server that others use too.
-
-    Raises:
-        Unavailable: It did not work; the streams begin with the run's prefix.
-    """
-    if not connect["jetstream"]:
-        return
-    connection = NatsConnection(port, connect, lambda _cause: None)
-    try:
-        await connection.open()
-        manager = connection.client.jsm(timeout=REQUEST_WITHIN_S)
-        for stream in await manager.streams_info():
-            name = str(stream.config.name)
-            if name.removeprefix("KV_").startswith(connect["prefix"]):
-                await manager.delete_stream(name)
-    except nats.errors.Error as error:
-        raise Unavailable(str(error)) from error
-    finally:
-        await connection.close()
-
-
 async def ask_version(connect: Mapping[str, Any], port: int) -> str:
     """Log in and return what the server is.
 

@@ -41,9 +41,10 @@ OWN_PINGS_S = 3_600
 class ProxyTransport(TcpTransport):
     """Dials one port on loopback, whatever the address, and counts what it reads."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, must_encrypt: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes_read = 0
+        self._may_write = not must_encrypt
         self._port = port
 
     def __bool__(self) -> bool:
@@ -55,6 +56,11 @@ class ProxyTransport(TcpTransport):
         await super().connect(
             uri._replace(netloc=f"{LOOPBACK}:{self._port}"), buffer_size, connect_timeout
         )
+
+    async def connect_tls(self, *arguments: Any) -> None:
+        """Encrypt the connection."""
+        await super().connect_tls(*arguments)
+        self._may_write = True
 
     async def read(self, buffer_size: int) -> bytes:
         """Read and count."""
@@ -72,6 +78,9 @@ class ProxyTransport(TcpTransport):
         """Write; raises ConnectionResetError when the connection has ended."""
         if self._io_writer is None or self._io_writer.is_closing():
             raise ConnectionResetError("the connection has ended")
+        if not self._may_write:
+            # nats-py logs in all the same.
+            raise ConnectionRefusedError("the server does not encrypt, and TLS was asked for")
         super().write(payload)  # type: ignore[no-untyped-call]
 
     def writelines(self, payload: list[bytes]) -> None:
@@ -97,13 +106,13 @@ class NatsConnection:
     def __init__(self, port: int, connect: Mapping[str, Any], lost: Callable[[str], None]) -> None:
         self.client = Client()
         self._lost = lost
-        self._transport = ProxyTransport(port)
-        self.client._transport = self._transport
         self._credentials = (
             Credentials.at(connect["endpoint"])
             if "endpoint" in connect
             else Credentials(token=connect["token"])
         )
+        self._transport = ProxyTransport(port, must_encrypt=self._credentials.tls is not None)
+        self.client._transport = self._transport
         self._left = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -146,7 +155,7 @@ class NatsConnection:
                 password=who.password,
                 token=who.token,
                 tls=who.tls,
-                tls_hostname=who.host if who.tls is not None else None,
+                tls_hostname=who.host or None,  # A server may ask for TLS by itself.
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=RECONNECT_WAIT_S,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.links.ports import LOOPBACK
+from harness.processes.environment import plain_environment
+from harness.systems.broker.settings import write_private
 
 PROGRAM = "nats-server"
 
@@ -40,7 +42,7 @@ def server_version(program: Path) -> str:
     """Return what the program says of itself, e.g. "nats-server: v2.15.1"."""
     done = subprocess.run(
         [program, "--version"], capture_output=True, text=True, timeout=VERSION_WITHIN_S,
-        check=True,
+        check=True, env=plain_environment(),
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -52,7 +54,8 @@ def write_config(run_dir: Path, port: int, token: str, sync_interval: str) -> Pa
     """
     path = run_dir / "nats.conf"
     store = json.dumps(str(run_dir / "nats"))
-    path.write_text(
+    write_private(
+        path,
         f"""host: {LOOPBACK}
 port: {port}
 max_payload: {MAX_PAYLOAD_BYTES}
@@ -62,6 +65,6 @@ jetstream {{
   sync_interval: {json.dumps(sync_interval)}
   max_buffered_msgs: {BUFFERED_MSGS_MAX}
 }}
-"""
+""",
     )
     return path

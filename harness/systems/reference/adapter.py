@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from harness.links.links import Links
@@ -39,9 +39,8 @@ class ReferenceSystem:
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> ReferenceDeployment:
         """Start one core and an edge per region, every link behind a proxy."""
-        # The token keeps one run's clients off another's servers; it is no secret.
-        token = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
-        return await deploy(topology, links, run_dir, token)
+        # The token keeps everybody else on this machine off the servers of the run.
+        return await deploy(topology, links, run_dir, token_hex(16))
 
     def connector(self, connect: Mapping[str, Any]) -> ReferenceConnector:
         """Return what makes clients from the deployment's `connect`."""

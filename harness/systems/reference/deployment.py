@@ -30,7 +30,7 @@ from reference.core.buckets import BucketRow
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
 from reference.node.admin import AdminClient, Refusal
-from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
+from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNodeSettings
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
@@ -46,6 +46,9 @@ HEARTBEAT_DEADLINE_MS = 1_500
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """What a receiver takes before it acknowledges."""
+
+SETTINGS_VARIABLE = "TALLYSTICK_NODE"
+"""Environment variable that brings a node its settings."""
 
 READY = r"^ready \{"
 
@@ -453,9 +456,9 @@ def _process(
 ) -> Process:
     return Process(
         name=name,
-        argv=python_argv(*argv, msgspec.json.encode(settings).decode()),
+        argv=python_argv(*argv, f"{FROM_ENVIRONMENT}{SETTINGS_VARIABLE}"),
         log=run_dir / "logs" / f"{name}.log",
-        env=child_environment(),
+        env={**child_environment(), SETTINGS_VARIABLE: msgspec.json.encode(settings).decode()},
         ready=READY,
         table=table,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+from harness.addresses import HIDDEN
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
@@ -17,12 +18,14 @@ from harness.systems.broker.deployment import (
     open_client_links,
     reach_endpoint,
 )
+from harness.systems.broker.leftovers import Cleaner, new_prefix
 from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Credentials, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
 from harness.systems.topology import Topology
-from harness.systems.valkey.client import ValkeyLine, ask_version, remove_keys
+from harness.systems.valkey import leftovers
+from harness.systems.valkey.client import ValkeyLine, ask_version
 from harness.systems.valkey.probe import log_in
 from harness.systems.valkey.server import find_server, server_version, write_config
 
@@ -73,7 +76,7 @@ class ValkeySystem:
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         chosen = chosen or {}
-        self._endpoint = Endpoint.chosen(chosen, of_server=("appendonly", "appendfsync"))
+        self._endpoint = Endpoint.chosen(chosen, "valkey", of_server=("appendonly", "appendfsync"))
         self._chosen = dict(chosen)
         self._server_options = {
             "appendonly": choose(chosen, "appendonly", ("yes", "no"), "yes"),
@@ -85,25 +88,33 @@ class ValkeySystem:
         """Return the system with these options."""
         return ValkeySystem(chosen)
 
+    def cleaner(self) -> Cleaner | None:
+        """Return how to find and remove what runs have left at the endpoint."""
+        if self._endpoint is None:
+            return None
+        return Cleaner(
+            endpoint=self._endpoint, connect={}, find=leftovers.find, remove=leftovers.remove
+        )
+
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> Deployment:
         """Start a server in the run folder, and a proxy to it for every edge and client group."""
-        # The password keeps one run's clients off another's server; it is no secret.
-        password = f"{random.Random(f'{seed}/token/{run_dir}').getrandbits(128):032x}"
+        # Keeps everybody else on this machine off a server of our own.
+        password = token_hex(16)
         connect: dict[str, Any] = {"trims": topology.retention == "ack"}
         if self._endpoint is not None:
             # The server may be in use by others: names of our own, and nothing left behind.
-            connect["prefix"] = f"tallystick:{password[:12]}:"
+            connect["prefix"] = new_prefix(":")
             return await reach_endpoint(
                 self._endpoint,
                 topology,
                 links,
-                ProbeWords(login=log_in(Credentials.at(self._endpoint.as_connect()))),
+                lambda at: ProbeWords(login=log_in(Credentials.at(at["endpoint"]))),
                 connect=connect,
                 chosen=self._chosen,
                 ask_version=ask_version,
-                clean_up=remove_keys,
+                clean_up=leftovers.remove_keys,
             )
         port = links.ports.take()
         binary = find_server()
@@ -127,7 +138,7 @@ class ValkeySystem:
             {
                 **self._chosen,
                 "server_version": server_version(binary),
-                "server_config": config.read_text(),
+                "server_config": config.read_text().replace(password, HIDDEN),
             },
         )
 

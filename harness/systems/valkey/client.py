@@ -167,28 +167,6 @@ class ValkeyLine:
             self.abort()
 
 
-async def remove_keys(connect: Mapping[str, Any], port: int) -> None:
-    """Remove every key of a run from a server that others use too.
-
-    Raises:
-        Unavailable: It did not work; the keys begin with the run's prefix.
-    """
-    pipe = Pipe.through(port, Credentials.at(connect["endpoint"]), lambda _cause: None)
-    try:
-        await pipe.open()
-        cursor = b"0"
-        while True:
-            cursor, keys = await pipe.call("SCAN", cursor, "MATCH", f"{connect['prefix']}*")
-            if keys:
-                await pipe.call("DEL", *keys)
-            if cursor == b"0":
-                return
-    except ResponseError as error:
-        raise Unavailable(in_words(error)) from error
-    finally:
-        pipe.abort()
-
-
 async def ask_version(connect: Mapping[str, Any], port: int) -> str:
     """Log in and return what the server is.
 

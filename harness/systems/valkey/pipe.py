@@ -39,6 +39,7 @@ class _CountedConnection(Connection):
             port=port,
             username=who.user,
             password=who.password or who.token,
+            db=who.database,
             socket_timeout=None,  # Deadlines are kept by whoever waits.
             lib_name=None,
             lib_version=None,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.links.ports import LOOPBACK
+from harness.processes.environment import plain_environment
+from harness.systems.broker.settings import write_private
 
 PROGRAMS = ("valkey-server", "redis-server")
 VERSION_WITHIN_S = 10.0
@@ -37,7 +39,7 @@ def server_version(program: Path) -> str:
     """Return what the program says of itself."""
     done = subprocess.run(
         [program, "--version"], capture_output=True, text=True, timeout=VERSION_WITHIN_S,
-        check=True,
+        check=True, env=plain_environment(),
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -54,7 +56,8 @@ def write_config(run_dir: Path, port: int, password: str, options: Mapping[str, 
     folder = run_dir / "valkey"
     folder.mkdir()
     path = run_dir / "valkey.conf"
-    path.write_text(
+    write_private(
+        path,
         f"""bind {LOOPBACK}
 port {port}
 dir "{folder}"
@@ -62,6 +65,6 @@ requirepass {password}
 save ""
 appendonly {options["appendonly"]}
 appendfsync {options["appendfsync"]}
-"""
+""",
     )
     return path
