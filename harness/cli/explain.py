@@ -15,7 +15,8 @@ WIDTH = 80
 
 def explain(
     word: Annotated[
-        str | None, typer.Argument(help="A1 … E2, exit-codes, a verdict, limits, bound, outcomes.")
+        str | None,
+        typer.Argument(help="A1 … E2, exit-codes, a verdict, limits, bound, compare, outcomes."),
     ] = None,
 ) -> None:
     """Say what an anomaly, a verdict or an exit code means; without a word, list them all."""

@@ -325,7 +325,7 @@ def find(word: str) -> Entry:
     hint = f"; did you mean {by_word[near].id!r}?" if near else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
-        "(A1 to E2, exit-codes, a verdict, limits, bound, outcomes)"
+        "(A1 to E2, exit-codes, a verdict, limits, bound, compare, outcomes)"
     )
 
 
