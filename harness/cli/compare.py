@@ -42,10 +42,11 @@ def compare(
 ) -> None:
     """Compare two results: verdicts, checks, counts, latency, throughput, CPU per message.
 
-    With repeats on a side a change counts only where the ranges of both sides do not meet; with one
-    run each a limit counts only beyond a factor of 2, since nothing is known of the spread. Ends
-    with 4 if a limit of --worse-by is exceeded (a worse verdict, or a scenario of A that B lacks,
-    exceeds any), else with 0.
+    A change of a figure counts only where a permutation test tells it from chance: of comparisons
+    of equal sides at most 5 % call any figure changed. That takes 4 runs of a scenario per side,
+    more for several scenarios; with fewer, it says so and nothing of speed. Ends with 4 if a limit
+    of --worse-by is exceeded (a worse verdict, or a scenario of A that B lacks, exceeds any), else
+    with 0.
     """
     allowed = parse_allowed(worse_by or [])
     Reports(markdown=markdown_).check()

@@ -16,7 +16,7 @@ WIDTH = 80
 def explain(
     word: Annotated[
         str | None,
-        typer.Argument(help="A1 … E2, exit-codes, a verdict, limits, bound, not-tried, outcomes."),
+        typer.Argument(help="A1 … E2, exit-codes, a verdict, limits, bound, compare, not-tried."),
     ] = None,
 ) -> None:
     """Say what an anomaly, a verdict or an exit code means; without a word, list them all."""

@@ -1,8 +1,9 @@
 """Two sets of results side by side: what changed, and whether beyond what repeats spread.
 
-A set holds one or more runs of one or more scenarios and systems. With repeats the spread of a
-figure is its range over them, and a change is told as one only where the two ranges do not meet: no
-distribution is assumed, and few repeats can only hide a change, never make one up. Pure.
+A set holds one or more runs of one or more scenarios and systems. A figure is called changed only
+where `harness.report.significance` tells it from chance, and of sides that are alike at most 5 % of
+all comparisons call any figure of any scenario changed. With too few repeats nothing is called so.
+Verdicts and anomalies are facts and no statistics: one run that lost something counts. Pure.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 from statistics import median
 
 import msgspec
+import numpy as np
 
-from harness.report import untried
+from harness.report import significance, untried
 from harness.report.compare_facts import differences
 from harness.report.result import Check, CheckStatus, Limits, Result, Status
 from harness.report.subjects import match
 from harness.run import limits, verdict
 
-COMPARISON_SCHEMA = "tallystick.comparison/2.0"
+COMPARISON_SCHEMA = "tallystick.comparison/3.0"
 
 HEADLINES = ("ack_p99_ms", "delivery_p99_ms", "delivered_per_s", "cpu_us_per_message")
 """What a bare ``--worse-by 10%`` is about."""
@@ -30,10 +32,6 @@ METRICS = (
     "core_rss_max_bytes", "edge_rss_max_bytes", "duration_s",
 )  # fmt: skip
 """Figures that are compared, in this order."""
-
-ALONE_FACTOR = 2.0
-"""Where neither side was repeated nothing is known of the spread; two runs of the same code, of a
-few seconds each, differed by up to 75 %: then a limit counts only beyond this factor."""
 
 ANOMALIES = frozenset({"lost", "duplicated", "reordered"})
 """Counts that are summed over the runs of a side: one in ten runs must not vanish in a median."""
@@ -60,21 +58,40 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One figure on both sides; a side without a measurement is null.
 
-    `change_percent` is that of the medians, null where A's is 0. `beyond_spread` is null where
-    neither side was repeated, since nothing is known of the spread then. `worse` says which way a
-    change beyond the spread (or of unknown spread) goes. `allowed_percent` is the limit that was
-    given, and `exceeded` says that it was passed for the worse, and not within the spread; of a
-    spread that is not known, by more than `ALONE_FACTOR`.
+    `change_percent` is that of the medians, null where A's is 0. `p_value` is adjusted for all
+    figures of the comparison; null where nothing was tested. `changed` says whether chance is ruled
+    out at `false_alarm_rate`; null where there were too few repeats to tell. `worse` says that it
+    changed for the worse, or is not measured any more. `allowed_percent` is the limit that was
+    given, and `exceeded` says that the figure is worse, and by more than that.
     """
 
     metric: str
     a: Spread | None
     b: Spread | None
     change_percent: float | None
-    beyond_spread: bool | None
+    p_value: float | None
+    changed: bool | None
     worse: bool
     allowed_percent: float | None
     exceeded: bool
+
+
+class Test(msgspec.Struct, frozen=True, kw_only=True):
+    """How one subject's figures were tested.
+
+    `method` is "permutation", or "sign flips" where both sides have the same seeds and enough of
+    them; null where nothing was tested, since too few runs can reach `level` (the rate of false
+    alarms, shared out evenly to the subjects). `runs_needed` per side would do for a change to be
+    seen at all; null where no number would. `one_after_the_other` says that one side had begun all
+    its runs before the other began any: then what the machine did meanwhile looks like a change.
+    """
+
+    __test__ = False  # pytest would collect it for its name.
+
+    method: str | None
+    level: float
+    runs_needed: int | None
+    one_after_the_other: bool
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,10 +138,13 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[CheckChange]
     counts: list[CountChange]
     figures: list[Figure]
+    test: Test | None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Everything side by side. `exit_code` is 4 where a limit was exceeded, else 0.
+
+    At most `false_alarm_rate` of comparisons of equal sides call any figure changed.
 
     `exceeded` names those limits; a worse verdict and a missing scenario exceed any.
 
@@ -132,6 +152,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema: str = COMPARISON_SCHEMA
+    false_alarm_rate: float = significance.FALSE_ALARM_RATE
     a: str
     b: str
     pairs: list[Pair]
@@ -180,7 +201,8 @@ def compare(
         broken: The names of each side's runs that broke before they had a result.
     """
     matched = match(a, b)
-    pairs = [_pair(name, of_a, of_b, allowed) for name, of_a, of_b in matched.pairs]
+    tested = sum(bool(_whole(of_a) and _whole(of_b)) for _, of_a, of_b in matched.pairs)
+    pairs = [_pair(name, of_a, of_b, allowed, tested) for name, of_a, of_b in matched.pairs]
     exceeded = [line for pair in pairs for line in _exceeded(pair, allowed)]
     if allowed.any:
         # A run that broke at once leaves no result, and none is no better than a bad one.
@@ -217,9 +239,12 @@ def _how(figure: Figure) -> str:
     return "rose from 0" if figure.change_percent is None else f"{figure.change_percent:+.1f} %"
 
 
-def _pair(name: str, a: Sequence[Result], b: Sequence[Result], allowed: Allowed) -> Pair:
+def _pair(
+    name: str, a: Sequence[Result], b: Sequence[Result], allowed: Allowed, tested: int
+) -> Pair:
     whole_a, whole_b = _whole(a), _whole(b)
     both = bool(whole_a and whole_b)
+    test = _plan_test(whole_a, whole_b, tested) if both else None
     return Pair(
         scenario=name,
         runs_a=len(a),
@@ -230,7 +255,8 @@ def _pair(name: str, a: Sequence[Result], b: Sequence[Result], allowed: Allowed)
         verdicts=_verdicts(a, b),
         checks=_checks(whole_a, whole_b) if both else [],
         counts=_counts(whole_a, whole_b) if both else [],
-        figures=_figures(whole_a, whole_b, allowed) if both else [],
+        figures=_figures(whole_a, whole_b, allowed, test, tested) if test else [],
+        test=test,
     )
 
 
@@ -311,14 +337,53 @@ def _counts(a: Sequence[Result], b: Sequence[Result]) -> list[CountChange]:
     ]
 
 
-def _figures(a: Sequence[Result], b: Sequence[Result], allowed: Allowed) -> list[Figure]:
-    of_a, of_b = [_measured(result) for result in a], [_measured(result) for result in b]
-    figures = []
-    for metric in METRICS:
-        before, after = _spread(metric, of_a), _spread(metric, of_b)
-        if before is not None or after is not None:
-            figures.append(_figure(metric, before, after, allowed.of(metric)))
-    return figures
+def _plan_test(a: Sequence[Result], b: Sequence[Result], tested: int) -> Test:
+    """Choose the test by the seeds and numbers of runs alone, never by what they measured."""
+    level = significance.FALSE_ALARM_RATE / tested
+    methods = (("sign flips", True),) if _same_seeds(a, b) else ()
+    able = (
+        name
+        for name, paired in (*methods, ("permutation", False))
+        if significance.smallest_p(len(a), len(b), paired=paired) <= level
+    )
+    started_a, started_b = ([result.run.started_at for result in side] for side in (a, b))
+    return Test(
+        method=next(able, None),
+        level=level,
+        runs_needed=significance.runs_needed(level),
+        one_after_the_other=max(started_a) < min(started_b) or max(started_b) < min(started_a),
+    )
+
+
+def _same_seeds(a: Sequence[Result], b: Sequence[Result]) -> bool:
+    seeds_a, seeds_b = ([result.run.seed for result in side] for side in (a, b))
+    return len(set(seeds_a)) == len(seeds_a) and sorted(seeds_a) == sorted(seeds_b)
+
+
+def _figures(
+    a: Sequence[Result], b: Sequence[Result], allowed: Allowed, test: Test, tested: int
+) -> list[Figure]:
+    # In the order of their seeds those belong together that have the same.
+    of_a, of_b = (
+        [_measured(one) for one in sorted(side, key=lambda one: one.run.seed)] for side in (a, b)
+    )
+    spreads = {metric: (_spread(metric, of_a), _spread(metric, of_b)) for metric in METRICS}
+    metrics = [metric for metric, (before, after) in spreads.items() if before and after]
+    p_values: dict[str, float] = {}
+    if test.method and metrics:
+        tables = (
+            np.array([[one.get(metric, np.nan) for metric in metrics] for one in side])
+            for side in (of_a, of_b)
+        )
+        found = significance.p_values(*tables, paired=test.method == "sign flips")
+        p_values = {
+            metric: min(1.0, p * tested) for metric, p in zip(metrics, found.tolist(), strict=True)
+        }
+    return [
+        _figure(metric, before, after, allowed.of(metric), p_values.get(metric))
+        for metric, (before, after) in spreads.items()
+        if before or after
+    ]
 
 
 def _measured(result: Result) -> dict[str, float]:
@@ -338,29 +403,27 @@ def _spread(metric: str, measured: Sequence[Mapping[str, float]]) -> Spread | No
     return Spread(minimum=min(values), median=median(values), maximum=max(values), runs=len(values))
 
 
-def _figure(metric: str, a: Spread | None, b: Spread | None, allowed: float | None) -> Figure:
+def _figure(
+    metric: str, a: Spread | None, b: Spread | None, allowed: float | None, p_value: float | None
+) -> Figure:
     if a is None or b is None:
         return Figure(
-            metric=metric, a=a, b=b, change_percent=None, beyond_spread=None,
+            metric=metric, a=a, b=b, change_percent=None, p_value=None, changed=None,
             # What was measured before and is no more cannot be said to keep its limit.
             worse=b is None, allowed_percent=allowed, exceeded=b is None and allowed is not None,
         )  # fmt: skip
     delta = b.median - a.median
     change = delta / a.median * 100 if a.median else None
-    known = a.runs > 1 or b.runs > 1
-    apart = b.minimum > a.maximum or b.maximum < a.minimum
-    for_the_worse = delta < 0 if metric in limits.MORE_IS_BETTER else delta > 0
-    worse = for_the_worse and (apart or not known)
+    changed = None if p_value is None else p_value <= significance.FALSE_ALARM_RATE
+    worse = bool(changed) and (delta < 0 if metric in limits.MORE_IS_BETTER else delta > 0)
     too_far = change is None or (allowed is not None and abs(change) > allowed)
-    if not known:
-        least, most = sorted((a.median, b.median))
-        too_far = too_far and most >= ALONE_FACTOR * least
     return Figure(
         metric=metric,
         a=a,
         b=b,
         change_percent=None if change is None else round(change, 3),
-        beyond_spread=apart if known else None,
+        p_value=p_value,
+        changed=changed,
         worse=worse,
         allowed_percent=allowed,
         exceeded=worse and allowed is not None and too_far,

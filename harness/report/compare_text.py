@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from harness.report.compare import ALONE_FACTOR, Comparison, Figure, Pair, Spread
+from harness.report.compare import Comparison, Figure, Pair, Spread
 from harness.report.summary import escape
 from harness.report.words import counted
 
@@ -22,7 +22,48 @@ def lines(comparison: Comparison) -> Iterator[str]:
     for pair in comparison.pairs:
         yield ""
         yield from _pair_lines(pair)
+    yield ""
+    yield from textwrap.wrap(claim(comparison), WIDTH)
     yield from _behind(comparison)
+
+
+def claim(comparison: Comparison) -> str:
+    """Return what the words better and worse are worth."""
+    tested = [pair for pair in comparison.pairs if pair.test and pair.test.method]
+    if not tested:
+        return "Nothing is said of speed: nowhere were there enough repeats to tell a change."
+    figures = sum(one.p_value is not None for pair in tested for one in pair.figures)
+    return (
+        f"Of comparisons of equal sides at most {comparison.false_alarm_rate:.0%} call any figure "
+        f"better or worse ({counted(figures, 'figure')} tested together, p adjusted for all). No "
+        "call is no proof that nothing changed. `tallystick explain compare` says more."
+    )
+
+
+def method_texts(pair: Pair) -> list[str]:
+    """Return how a pair's figures were tested, or how many repeats that would take."""
+    test = pair.test
+    if test is None:
+        return []
+    sides = f"A {counted(pair.whole_a, 'run')}, B {counted(pair.whole_b, 'run')}"
+    if test.method is None:
+        enough = (
+            f"at least {test.runs_needed} per side would do"
+            if test.runs_needed
+            else "no number would do for so many scenarios: compare fewer at once"
+        )
+        return [f"TOO FEW REPEATS TO TELL a change of speed ({sides}): {enough}."]
+    how = {
+        "permutation": "permutation test of the largest difference",
+        "sign flips": "sign-flip test of the largest difference, runs paired by seed",
+    }[test.method]
+    texts = [f"Tested: {how} ({sides})."]
+    if test.one_after_the_other:
+        texts.append(
+            "One side ran after the other: what the machine did meanwhile looks like a change of "
+            "the system, so the rate of false alarms holds only on a steady machine."
+        )
+    return texts
 
 
 def _pair_lines(pair: Pair) -> Iterator[str]:
@@ -52,9 +93,8 @@ def _pair_lines(pair: Pair) -> Iterator[str]:
             f"  {figure.metric:<19}{_spread(figure.a):>20}  {_spread(figure.b):>20}"
             f"{_change(figure):>9} {_note(figure)}"
         ).rstrip()
-    if pair.whole_a == pair.whole_b == 1:
-        yield "  One run each: nothing is known of the spread, so small changes mean nothing, and a"
-        yield f"  limit counts only beyond a factor of {ALONE_FACTOR:g}. Repeat runs for more."
+    for text in method_texts(pair):
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _behind(comparison: Comparison) -> Iterator[str]:
@@ -73,6 +113,7 @@ def markdown(comparison: Comparison) -> str:
     """Return the comparison as a Markdown page."""
     parts = [f"# Comparison\n\nA: `{comparison.a}`  \nB: `{comparison.b}`\n"]
     parts += [f"**Worse: {escape(line)}**\n" for line in comparison.exceeded]
+    parts.append(f"{escape(claim(comparison))}\n")
     for pair in comparison.pairs:
         parts.append("\n".join(_pair_markdown(pair)))
     for side, names in (("A", comparison.only_a), ("B", comparison.only_b)):
@@ -107,8 +148,7 @@ def _pair_markdown(pair: Pair) -> Iterator[str]:
     for side, runs, whole in (("A", pair.runs_a, pair.whole_a), ("B", pair.runs_b, pair.whole_b)):
         if whole < runs:
             yield f"- of {side} {runs - whole} did not reach the end; only verdicts count of it"
-    if pair.whole_a == pair.whole_b == 1:
-        yield "- one run each: nothing is known of the spread"
+    yield from (f"- {escape(text)}" for text in method_texts(pair))
     yield ""
 
 
@@ -153,8 +193,8 @@ def _note(figure: Figure) -> str:
         return "WORSE"
     if figure.a is None or figure.b is None:
         return "missing"
-    if figure.beyond_spread is None:
+    if figure.p_value is None:
         return ""
-    if not figure.beyond_spread:
-        return "within"
+    if not figure.changed:
+        return f"p {figure.p_value:.2f}"
     return "worse" if figure.worse else "better"

@@ -307,6 +307,18 @@ _OTHERS = (
         "verdict says nothing about it. What is planned and not optional is refused instead.",
     ),
     Entry(
+        id="compare", name="better, worse, too few repeats",
+        meaning="A figure is called better or worse only where a permutation test of the largest "
+        "difference rules out chance: of comparisons of equal sides at most 5 % call any figure "
+        "of any scenario changed. The level is shared out evenly to the scenarios of one call; "
+        "how many figures there are costs no repeats. 4 runs per side can show a large change of "
+        "one scenario; 10 or more are better. It assumes that nothing but chance and what is "
+        "compared told the runs apart: run A and B in turn (`run --system a,b --repeat 10`), or "
+        "a machine that changed in between looks like a slower system.",
+        judged="Exit code 4 takes a worse figure beyond --worse-by, or a fact: a worse verdict, a "
+        "figure or scenario that is missing. Facts are no statistics, and one run is enough.",
+    ),
+    Entry(
         id="outcomes", name="ok, fail, info",
         meaning="ok: it took effect between invocation and reply. fail: it never did and never "
         "will. info: unknown; it may take effect at any time or never. A cut connection or a "
@@ -337,7 +349,7 @@ def find(word: str) -> Entry:
     hint = f"; did you mean {by_word[near].id!r}?" if near else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
-        "(A1 to E2, exit-codes, a verdict, limits, bound, not-tried, outcomes)"
+        "(A1 to E2, exit-codes, a verdict, limits, bound, compare, not-tried, outcomes)"
     )
 
 

@@ -40,6 +40,7 @@ def test_every_check_is_explained_under_its_name(spec) -> None:
         ("pass", "PASS"),
         ("missed", "limits"),
         ("not_applicable", "NOT_APPLICABLE"),
+        ("compare", "compare"),
     ],
 )
 def test_words_are_found_in_any_spelling(word: str, entry_id: str) -> None:
