@@ -12,8 +12,9 @@ from collections import defaultdict
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.extent import Extent, extent_of
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import NEVER, Column, Mask, column, highest_before
+from harness.checkers.intervals import NEVER, Column, Mask, Spans, column, highest_before
 from harness.checkers.route import ROUTES, Route
 from harness.checkers.stored import StoredTable, why_unknown
 from harness.history.records import OK
@@ -47,13 +48,19 @@ def misrouted(facts: Facts) -> Found:
         return Found(examined=0, unknown=f"no route {facts.run.route!r} is known")
     examined = instances = 0
     found: list[Clue] = []
+    extent = Extent()
     for table in facts.stored_distinct:
         wrong = _misplaced(table, route) | _other_count(facts, table)
         examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "does not lie where the route puts it")
+        extent = extent.plus(extent_of(facts, Spans.of(table.key[wrong], table.key[wrong] + 1)))
     return Found(
-        examined=examined, instances=instances, clues=found, unknown=why_unknown(facts.index)
+        examined=examined,
+        instances=instances,
+        clues=found,
+        unknown=why_unknown(facts.index),
+        extent=extent,
     )
 
 

@@ -21,6 +21,7 @@ class Aftermath:
         traffic: (connections, bytes read) per link, as the clients counted.
         config: The settings of the system that were in force.
         commits: Durable commits that the system reported; 0 if it does not tell.
+        senders: The name of each sender, by its producer as text.
         killed_segments: Names of recorders whose process was killed by a fault.
     """
 
@@ -31,6 +32,7 @@ class Aftermath:
     traffic: dict[str, tuple[int, int]] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     commits: int = 0
+    senders: dict[str, str] = field(default_factory=dict)
     killed_segments: list[str] = field(default_factory=list)
 
     def add_traffic(self, link: str, connections: int, bytes_read: int) -> None:

@@ -119,6 +119,7 @@ async def on_stage(
                 recorder=recorder,
                 observer=observer,
                 rng=random.Random(f"{request.seed}/runner"),
+                senders=aftermath.senders,
             )
             tasks.start_soon(_watch, stage)
             tasks.start_soon(_sample_gauges, stage)

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report.result import Check, CheckStatus, Limit, Limits, Status, Verdict
+from harness.checkers.trust import in_trust_order
+from harness.report.result import (
+    Check,
+    CheckStatus,
+    Diagnosis,
+    Limit,
+    Limits,
+    Status,
+    Verdict,
+)
 
 EXIT_PASS = 0
 EXIT_FAIL = 1
@@ -26,20 +35,6 @@ EXIT_SIGTERM = 143
 INTERRUPTED_CODE = "interrupted"
 
 _RANK = {Status.PASS: 0, Status.UNKNOWN: 1, Status.ERROR: 2, Status.FAIL: 3}
-
-TRUST_ORDER = (
-    "D5", "D4",
-    "A3", "A4", "A5", "A6",
-    "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14",
-    "B1", "B2", "B3", "B4", "B5", "B6", "B7",
-    "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8",
-    "D1", "D2", "D3", "D6", "D7", "E1", "E2",
-)  # fmt: skip
-"""The order in which to believe results (docs/invariants.md): was anything tested, does the harness
-count itself correctly, identity and content, loss and duplicates, order, the rest."""
-
-_TRUST = {check_id: place for place, check_id in enumerate(TRUST_ORDER)}
-_IDENTITY_CHECKS = frozenset({"A3", "A4", "A5", "A6"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,28 +88,25 @@ def exit_code(status: Status, limits: Limits) -> int:
             return EXIT_LIMITS_MISSED if limits is Limits.MISSED else EXIT_PASS
 
 
-def in_trust_order(checks: Iterable[Check]) -> list[Check]:
-    """Return the checks, the most trustworthy first; unknown ids last, by id."""
-    return sorted(checks, key=lambda check: (_TRUST.get(check.id, len(_TRUST)), check.id))
+def failed_in_order(
+    checks: Iterable[Check], diagnosis: Diagnosis | None = None
+) -> tuple[Check | None, list[Check]]:
+    """Return the failed check to explain, and the others that failed, the first to believe first.
 
-
-def failed_in_order(checks: Iterable[Check]) -> tuple[list[Check], list[Check]]:
-    """Return the failed checks to explain, and those whose witnesses an earlier one makes doubtful.
-
-    A wrong identity or content makes false losses and false order errors, so behind a failed
-    A3-A6 the other rows are named and not explained.
+    What is explained is the root that the diagnosis names; without one, the first to believe.
     """
     failed = [c for c in in_trust_order(checks) if c.status is CheckStatus.FAIL]
-    identity = [c for c in failed if c.id in _IDENTITY_CHECKS]
-    if not identity:
-        return failed, []
-    return identity, [c for c in failed if c.id not in _IDENTITY_CHECKS]
+    if not failed:
+        return None, []
+    root = next((c for c in failed if diagnosis is not None and c.id == diagnosis.check), failed[0])
+    return root, [c for c in failed if c is not root]
 
 
 def decide(
     checks: Sequence[Check],
     limits: Sequence[Limit] = (),
     findings: Sequence[Finding] = (),
+    diagnosis: Diagnosis | None = None,
 ) -> Verdict:
     """Return the verdict of a run.
 
@@ -123,6 +115,7 @@ def decide(
         limits: Thresholds, already compared.
         findings: What else happened. Of several with the deciding status the first is the reason,
             and findings come before checks.
+        diagnosis: What happened, where a check failed; then it is the reason.
     """
     applicable = [c for c in checks if c.status is not CheckStatus.NOT_APPLICABLE]
     all_findings = list(findings)
@@ -138,7 +131,11 @@ def decide(
         [*(Status(c.status.value) for c in applicable), *(f.status for f in all_findings)]
     )
     reached = judge_limits(limits)
-    code, reason = _explain(status, applicable, limits, all_findings)
+    if status is Status.FAIL and diagnosis is not None:
+        root = next(check for check in applicable if check.id == diagnosis.check)
+        code, reason = reason_code_of(root), diagnosis.text
+    else:
+        code, reason = _explain(status, applicable, limits, all_findings)
     return Verdict(
         status=status,
         reason_code=code,

@@ -17,6 +17,7 @@ from harness.history.records import Completed, Delivered, Invoked
 from harness.report.codec import decode_result
 from harness.report.result import (
     RESULT_SCHEMA,
+    Diagnosis,
     Fault,
     InboxBuckets,
     Latencies,
@@ -26,6 +27,7 @@ from harness.report.result import (
     Status,
 )
 from harness.report.writer import write_result
+from harness.run.bound import zero_of_n
 from harness.run.recheck import RECOMPUTED
 from harness.testing.stored_runs import seal, simulated_records, store_run, write_history
 
@@ -74,7 +76,8 @@ def altered(result: Result, name: str) -> Result:
     changes = {
         "counts": msgspec.structs.replace(result.counts, delivered=result.counts.delivered + 1),
         "limits": [msgspec.structs.replace(result.limits[0], measured=9e9)],
-        "bound": None,
+        "bound": zero_of_n(messages=9, commits=0, kills=0),
+        "diagnosis": Diagnosis(text="All is well.", check="A1", messages=1),
         "latency_ms": Latencies(),
         "load_latency_ms": [LoadLatency(label="quiet")],
         "throughput_per_s": msgspec.structs.replace(result.throughput_per_s, acknowledged=9e9),
