@@ -85,7 +85,7 @@ def _of_check(facts: Facts, root: Check, found: object, failed: Sequence[Check])
     extent = found.extent if isinstance(found, Found) else None
     when = ""
     if extent is not None and extent.count:
-        when = _when(facts, extent)
+        when = _when(facts, extent, ", after")
     elif isinstance(found, Found):
         extent = _of_clues(facts, found)
         when = _before(facts, extent)
@@ -147,7 +147,7 @@ def _was(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def _when(facts: Facts, extent: Extent) -> str:
+def _when(facts: Facts, extent: Extent, word: str = " when") -> str:
     """Return behind which faults, where any may explain it."""
     by_id = {one.id: one for one in struck(facts.index.faults)}
     ranked = [
@@ -164,7 +164,7 @@ def _when(facts: Facts, extent: Extent) -> str:
     ]
     more = len(ranked) - len(told)
     behind = f", and behind {more} other {'fault' if more == 1 else 'faults'}" if more else ""
-    return f" when {' and when '.join(parts)}{behind}"
+    return f"{word} {' and '.join(parts)}{behind}"
 
 
 def _before(facts: Facts, extent: Extent) -> str:

@@ -10,8 +10,8 @@ WHAT_HAPPENED: Mapping[str, tuple[str, str]] = {
         "{n} acknowledged messages were lost",
     ),
     "A2": (
-        "{n} acknowledged message was passed by: its reader got later ones of the same sender",
-        "{n} acknowledged messages were passed by: their readers got later ones of their senders",
+        "{n} acknowledged message was passed by, though its reader got later ones of its sender",
+        "{n} acknowledged messages were passed by, though their readers got later ones",
     ),
     "A3": (
         "{n} message was delivered that nobody had sent",
@@ -42,16 +42,16 @@ WHAT_HAPPENED: Mapping[str, tuple[str, str]] = {
         "{n} messages were delivered again after their acknowledgements had been confirmed",
     ),
     "A10": (
-        "{n} message was delivered out of order: a session went back",
-        "{n} messages were delivered out of order: sessions went back",
+        "{n} message was delivered out of order, as a session went back",
+        "{n} messages were delivered out of order, as sessions went back",
     ),
     "A11": (
         "{n} message was jumped over within a session",
         "{n} messages were jumped over within sessions",
     ),
     "A12": (
-        "{n} message was skipped at a login: the session began behind it",
-        "{n} messages were skipped at logins: the sessions began behind them",
+        "{n} message was skipped at a login, as the session began behind it",
+        "{n} messages were skipped at logins, as the sessions began behind them",
     ),
     "A13": (
         "{n} login was sent back behind what it had confirmed",

@@ -144,6 +144,17 @@ def _run(page: Page, number: int) -> Iterator[str]:
     result = page.result
     yield from failures(result, page.run_dir, page.stories)
     yield from counts_tiles(result)
+    if not words.nothing_happened(result):
+        yield from _figures(page, number)
+    yield "<h2>Repeat and look</h2>"
+    yield f"<pre>{escape(result.run.repeat_command)}</pre>"
+    yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"
+    yield from facts_lists(result)
+
+
+def _figures(page: Page, number: int) -> Iterator[str]:
+    """Yield what was measured, and the checks."""
+    result = page.result
     yield from limits_table(result.limits)
     yield "<h2>Over time</h2>"
     if page.series is None:
@@ -172,10 +183,6 @@ def _run(page: Page, number: int) -> Iterator[str]:
             yield f'<p class="chart-name">{escape(bucket["title"])}</p>'
             yield _chart(number, "bucket", small=True, index=index)
     yield from checks_table(result.checks)
-    yield "<h2>Repeat and look</h2>"
-    yield f"<pre>{escape(result.run.repeat_command)}</pre>"
-    yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"
-    yield from facts_lists(result)
 
 
 def _chart(number: int, kind: str, *, small: bool = False, index: int = -1) -> str:

@@ -92,7 +92,8 @@ def _unproven(result: Result) -> Iterator[str]:
     lines = [
         (check.status.value, f"{check.id} {check.name}: {check.reason}")
         for check in result.checks
-        if check.status in unsure
+        # Of a run that broke before anything was sent no check has anything to say.
+        if check.status in unsure and not words.nothing_happened(result)
     ]
     lines += [(trouble.status.value, trouble.reason) for trouble in result.findings]
     for status, text in lines:

@@ -53,7 +53,7 @@ def junit_document(cases: Sequence[Case]) -> bytes:
 
     FAIL is a failure, ERROR and UNKNOWN are errors (a promise that was not judged is no success),
     NOT_APPLICABLE is skipped, as is a run that did not take place; a missed limit is a failure of
-    its own case.
+    its own case. Of a run that broke before anything was sent there is the verdict alone.
     """
     root = ET.Element("testsuites")
     for case in cases:
@@ -65,8 +65,9 @@ def junit_document(cases: Sequence[Case]) -> bytes:
 
 def _result_suite(case: Case, result: Result) -> ET.Element:
     tests = [_verdict_case(result)]
-    tests += [_check_case(result, check, case.run_dir) for check in result.checks]
-    tests += [_limit_case(result, limit) for limit in result.limits]
+    if not words.nothing_happened(result):
+        tests += [_check_case(result, check, case.run_dir) for check in result.checks]
+        tests += [_limit_case(result, limit) for limit in result.limits]
     suite = _counted(case.label, tests, result.run.duration_s)
     suite.set("timestamp", result.run.started_at)
     properties = ET.Element("properties")

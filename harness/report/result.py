@@ -59,11 +59,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS. Limits
             do not change it.
         reason_code: One word for programs, stable. Of a run: "all_checks_passed"; the name of the
-            deciding check in small letters ("lost", "dup_log", "vacuous"; docs/invariants.md has
-            them all); the code of the deciding finding, as in `findings`; "no_applicable_check";
-            "harness", it broke; "interrupted", by a signal; "incomplete", it is under way or was
-            cut off. Of a suite: "all_scenarios_passed", "no_applicable_scenario", "interrupted",
-            "incomplete", or that of the first run with the deciding status.
+            deciding check, of a FAIL that which `diagnosis` names, in small letters ("lost",
+            "dup_log", "vacuous"; docs/invariants.md has them all); the code of the deciding
+            finding, as in `findings`; "no_applicable_check"; "harness", it broke; "interrupted",
+            by a signal; "incomplete", it is under way or was cut off. Of a suite:
+            "all_scenarios_passed", "no_applicable_scenario", "interrupted", "incomplete", or that
+            of the first run with the deciding status.
         reason: One sentence for people.
         limits: Whether the thresholds on speed and liveness were met; NONE: there were none, or
             they were not judged, as after an interruption.

@@ -84,7 +84,7 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
         yield from _anomaly(root, result, run_dir)
     if not words.nothing_happened(result):
         yield from _figures(result)
-    yield from _checks(result.checks)
+        yield from _checks(result.checks)
     yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
 
 

@@ -79,8 +79,7 @@ def in_words(bound: Bound) -> str:
         if rate <= LITTLE_RATE_MIN
     ]
     few = [
-        f"0 of {count:,} {noun}{'' if count == 1 else 's'} "
-        f"{'lost' if noun == 'message' else 'lost anything'} (says little)"
+        f"0 of {count:,} {noun}s {'lost' if noun == 'message' else 'lost anything'} (says little)"
         for noun, count, rate in known
         if rate > LITTLE_RATE_MIN
     ]

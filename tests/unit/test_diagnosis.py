@@ -185,7 +185,7 @@ def test_each_of_several_kills_is_named_with_its_share() -> None:
     diagnosis = judged(sorted(records, key=lambda record: record.t_ns)).diagnosis
     assert diagnosis is not None
     assert diagnosis.messages == 6
-    told = "when core was killed at 2.60 s (4 of them) and when core was killed at 3.60 s (2 of"
+    told = "when core was killed at 2.60 s (4 of them) and core was killed at 3.60 s (2 of"
     assert told in diagnosis.text
 
 

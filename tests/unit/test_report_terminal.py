@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 from rich.text import Text
 
 from harness.report import bars, words
+from harness.report.html import Page, run_report
+from harness.report.junit import junit
 from harness.report.result import CheckStatus, EpochLoads, InboxBuckets, Sends, Status
 from harness.report.summary import result_markdown
 from harness.report.terminal import (
@@ -134,9 +137,17 @@ def test_a_run_that_broke_before_anything_was_sent_lists_no_checks() -> None:
     for figure in ("UNKNOWN", " acknowledged, ", "bound", "latency", "MET", "per second"):
         assert figure not in text
     assert len(text.splitlines()) < 15
+    suite = ElementTree.fromstring(junit(broken))
+    assert [case.get("name") for case in suite.iter("testcase")] == ["verdict"]
+    html = run_report(Page(label="x", result=broken, series=None, run_dir="x"))
+    assert "nothing to connect to" in html
+    assert "broke before anything was sent" in html
+    for figure in ("<h2>Checks</h2>", "<h2>Limits</h2>", "<h2>Faults</h2>", 'class="tile'):
+        assert figure not in html
     page = result_markdown(broken)
     assert "nothing to connect to" in page
     assert " acknowledged, " not in page
+    assert "| check |" not in page
 
 
 def test_a_terminal_that_knows_only_ascii_gets_ascii() -> None:

@@ -170,7 +170,7 @@ def test_the_bound_in_words_is_never_stronger_than_the_bound() -> None:
     fewest = bound.zero_of_n(messages=1, commits=0, kills=1)
     assert fewest is not None
     assert bound.in_words(fewest) == (
-        "0 of 1 message lost (says little); 0 of 1 kill lost anything (says little)"
+        "0 of 1 messages lost (says little); 0 of 1 kills lost anything (says little)"
     )
     assert bound.zero_of_n(messages=0, commits=5, kills=0) is None
 
