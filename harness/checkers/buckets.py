@@ -13,9 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.extent import Extent, extent_of
 from harness.checkers.facts import Facts
 from harness.checkers.inspected import found_in_store
-from harness.checkers.intervals import NEVER, Column, Mask, column, highest_before
+from harness.checkers.intervals import NEVER, Column, Mask, Spans, column, highest_before
 from harness.checkers.route import ROUTES, Route
 from harness.checkers.stored import StoredTable
 from harness.history.records import OK
@@ -52,12 +53,14 @@ def misrouted(facts: Facts) -> Found:
         return Found(examined=0, unknown=f"no route {facts.run.route!r} is known")
     examined = instances = 0
     found: list[Clue] = []
+    extent = Extent()
     for table in facts.stored:
         wrong = _misplaced(table, route) | _other_count(facts, table)
         examined += len(wrong)
         instances += int(wrong.sum())
         found += _clues(table, wrong, "does not lie where the route puts it")
-    return found_in_store(facts, examined=examined, instances=instances, clues=found)
+        extent = extent.plus(extent_of(facts, Spans.of(table.key[wrong], table.key[wrong] + 1)))
+    return found_in_store(facts, examined=examined, instances=instances, clues=found, extent=extent)
 
 
 def _misplaced(table: StoredTable, route: Route) -> Mask:

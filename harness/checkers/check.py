@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast
 
 import harness.checkers
+from harness.checkers.extent import Extent
 from harness.checkers.facts import Facts
 from harness.checkers.index import Index
 from harness.checkers.run_facts import RunFacts
@@ -77,6 +78,7 @@ class Found:
         unknown: Why it cannot be judged, if nothing was found.
         not_applicable: Why the question does not arise in this run.
         note: What to say beside a status that explains itself.
+        extent: Where and when the messages lie that are wrong; None: only the clues tell.
     """
 
     examined: int
@@ -85,6 +87,7 @@ class Found:
     unknown: str = ""
     not_applicable: str = ""
     note: str = ""
+    extent: Extent | None = None
 
 
 class Check(Protocol):
@@ -228,7 +231,14 @@ def add_up(later: Found, earlier: Found) -> Found:
         unknown=earlier.unknown if later.unknown else "",
         not_applicable=earlier.not_applicable if later.not_applicable else "",
         note=earlier.note or later.note,
+        extent=_together(earlier.extent, later.extent),
     )
+
+
+def _together(one: Extent | None, other: Extent | None) -> Extent | None:
+    if one is None or other is None:
+        return one or other
+    return one.plus(other)
 
 
 def broken(spec: Spec, error: Exception) -> CheckResult:

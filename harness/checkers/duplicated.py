@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.extent import extent_of
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import KEY_BITS, NUMBER_LIMIT, Spans, depths
 from harness.systems.promises import Promise
@@ -31,12 +32,9 @@ def divergent(facts: Facts) -> Found:
     A stored message counts where it had taken effect before the inspection, or where the one had
     that the log has at its position.
     """
-    misplaced = facts.misplaced
-    other_had = facts.until_of(misplaced.held) < misplaced.asked_ns
-    log = facts.log_and(facts.elsewhere | (misplaced.held >= 0) & other_had)
+    examined, shared = facts.shared_positions
+    log = facts.log_and(facts.seen_elsewhere)
     begin = log.inbox << KEY_BITS | log.pos
-    begins, ends, depth = depths(begin, begin + log.count)
-    shared = Spans(begins[depth > 1], ends[depth > 1])
     found = []
     for place in shared.begins[:WITNESSES_MAX].tolist():
         inbox, pos = place >> KEY_BITS, place & (NUMBER_LIMIT - 1)
@@ -53,7 +51,7 @@ def divergent(facts: Facts) -> Found:
                 others=tuple(facts.message(key)[::2] for key in keys),
             )
         )
-    return Found(examined=int((ends - begins).sum()), instances=shared.count, clues=found)
+    return Found(examined=examined, instances=shared.count, clues=found)
 
 
 @check(
@@ -76,5 +74,6 @@ def dup_log(facts: Facts) -> Found:
     return Found(
         examined=int((ends - begins).sum()),
         instances=twice.count,
+        extent=extent_of(facts, twice),
         clues=clues.of_spans(facts, twice, tell),
     )

@@ -25,6 +25,7 @@ from harness.checkers.intervals import (
     Spans,
     Steps,
     column,
+    depths,
     marks,
     split,
 )
@@ -106,7 +107,7 @@ class Facts:
     def describe(self, key: int) -> str:
         """Return a message's identity in words."""
         producer, inbox, n = self.message(key)
-        return f"message {n} of producer {producer} to {inbox}"
+        return f"message {n} of {self.run.sender(producer)} to {inbox}"
 
     @cached_property
     def stream_inbox(self) -> Column:
@@ -373,6 +374,24 @@ class Facts:
             np.concatenate((log.end, key + 1)),
             np.concatenate((log.pos, pos)) - (np.concatenate((log.key, key)) & (NUMBER_LIMIT - 1)),
         )
+
+    @cached_property
+    def seen_elsewhere(self) -> Mask:
+        """Which of `misplaced` stand against the log: as `elsewhere`, or where the other had."""
+        misplaced = self.misplaced
+        other_had = self.until_of(misplaced.held) < misplaced.asked_ns
+        return self.elsewhere | (misplaced.held >= 0) & other_had
+
+    @cached_property
+    def shared_positions(self) -> tuple[int, Spans]:
+        """How many positions are known, and those at which two different messages were seen.
+
+        Over all readers, replays, replies and inspections.
+        """
+        log = self.log_and(self.seen_elsewhere)
+        begin = place_of(log.inbox, log.pos)
+        begins, ends, depth = depths(begin, begin + log.count)
+        return int((ends - begins).sum()), Spans(begins[depth > 1], ends[depth > 1])
 
     # Reading
 

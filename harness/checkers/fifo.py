@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import Found, Reach, check
+from harness.checkers.extent import extent_of
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import (
     KEY_BITS,
@@ -50,6 +51,7 @@ def fifo_sync(facts: Facts) -> Found:
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
+        extent=extent_of(facts, Spans.of(lines.key, lines.key + wrong)),
         clues=clues.of_counts(
             facts,
             lines,
@@ -111,6 +113,7 @@ def fifo_pipe(facts: Facts) -> Found:
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
+        extent=extent_of(facts, Spans.of(lines.key, lines.key + wrong)),
         clues=clues.of_counts(
             facts,
             lines,
@@ -133,17 +136,14 @@ def fifo_hole(facts: Facts) -> Found:
 
     Holes of unknown sends are told apart in the witnesses.
     """
-    top = facts.sent_end
-    streams = np.flatnonzero(top >= 0)
-    streams = streams[facts.drained[facts.stream_inbox[streams]]] if len(streams) else streams
-    below = Spans(streams << KEY_BITS, top[streams])
-    holes = below.both(facts.invoked).minus(facts.delivered).minus(facts.failed)
+    examined, missing = holes(facts)
     return Found(
-        examined=below.both(facts.invoked).count,
-        instances=holes.count,
+        examined=examined,
+        instances=missing.count,
+        extent=extent_of(facts, missing, gone=True),
         clues=clues.of_spans(
             facts,
-            holes,
+            missing,
             lambda key: (
                 f"({'acknowledged' if facts.ok.contains(np.array([key]))[0] else 'unknown'}) was "
                 "not delivered, though a later one of its sender was"
@@ -151,3 +151,12 @@ def fifo_hole(facts: Facts) -> Found:
         ),
         unknown=facts.not_drained(),
     )
+
+
+def holes(facts: Facts) -> tuple[int, Spans]:
+    """Return (how many were looked at, what misses below a delivered one of its sender)."""
+    top = facts.sent_end
+    streams = np.flatnonzero(top >= 0)
+    streams = streams[facts.drained[facts.stream_inbox[streams]]] if len(streams) else streams
+    below = Spans(streams << KEY_BITS, top[streams]).both(facts.invoked)
+    return below.count, below.minus(facts.delivered).minus(facts.failed)

@@ -25,6 +25,7 @@ from harness.checkers.check import (
     broken,
     conclude,
 )
+from harness.checkers.diagnosis import diagnose
 from harness.checkers.evidence import Placed, find_evidence, witness_of
 from harness.checkers.facts import Facts
 from harness.checkers.index import Index
@@ -37,6 +38,7 @@ from harness.history.records import Record
 from harness.report.result import Check as CheckResult
 from harness.report.result import (
     Counts,
+    Diagnosis,
     InboxBuckets,
     Latencies,
     LoadLatency,
@@ -51,6 +53,7 @@ class Judgement:
     Attributes:
         checks: One result per check, by id; witnesses without records until `with_evidence`.
         clues: The clues of each of them, in the same order.
+        diagnosis: What happened, where a check failed.
         commits: Commits that the system reported; None if it did not.
         kills: Processes killed with effect.
     """
@@ -58,6 +61,7 @@ class Judgement:
     checks: list[CheckResult]
     clues: list[list[Clue]]
     counts: Counts
+    diagnosis: Diagnosis | None
     latency_ms: Latencies
     load_latency_ms: list[LoadLatency]
     throughput_per_s: Throughput
@@ -122,7 +126,8 @@ class Fold:
         return Judgement(
             checks=results,
             clues=clues,
-            counts=measures.count(facts),
+            counts=measures.count(facts, {one.id: one.instances for one in results}),
+            diagnosis=diagnose(facts, results, answers),
             latency_ms=measures.latencies(facts),
             load_latency_ms=by_label(facts),
             throughput_per_s=measures.throughput(facts),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from harness.checkers import clues
 from harness.checkers.check import Found, Reach, check
+from harness.checkers.extent import extent_of
 from harness.checkers.facts import Facts
 from harness.history.records import Delivered
 
@@ -23,8 +24,8 @@ def phantom(facts: Facts) -> Found:
             if run.n_first + run.count > upto:
                 return (
                     f"{record.reader} delivered messages {run.n_first} to "
-                    f"{run.n_first + run.count - 1} of producer {run.producer} to {record.inbox}, "
-                    f"of whom only {upto} were ever sent"
+                    f"{run.n_first + run.count - 1} of {facts.run.sender(run.producer)} to "
+                    f"{record.inbox}, of whom only {upto} were ever sent"
                 )
         return (
             f"{record.reader} delivered at position {record.pos_first} of {record.inbox} what was "
@@ -46,6 +47,7 @@ def aborted(facts: Facts) -> Found:
     return Found(
         examined=facts.delivered.count,
         instances=wrong.count,
+        extent=extent_of(facts, wrong),
         clues=clues.of_spans(
             facts, wrong, lambda _key: "was reported as failed and delivered all the same"
         ),

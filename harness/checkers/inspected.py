@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checkers.check import Clue, Found
+from harness.checkers.extent import Extent
 from harness.checkers.facts import Facts
 from harness.checkers.stored import why_not_asked, why_unknown
 
 
 def found_in_store(
-    facts: Facts, *, examined: int, instances: int, clues: Sequence[Clue], note: str = ""
+    facts: Facts,
+    *,
+    examined: int,
+    instances: int,
+    clues: Sequence[Clue],
+    extent: Extent | None = None,
+    note: str = "",
 ) -> Found:
     """Return a finding that says by itself why nothing is known, or nothing to be asked.
 
@@ -22,6 +29,7 @@ def found_in_store(
         examined=examined,
         instances=instances,
         clues=clues,
+        extent=extent,
         unknown=why_unknown(facts.index, trims=trims),
         not_applicable=why_not_asked(facts.index, trims=trims),
         note=note,

@@ -80,6 +80,11 @@ class Spans:
         """How many numbers are in it."""
         return int((self.ends - self.begins).sum())
 
+    @property
+    def cuts(self) -> Column:
+        """The points where it begins and ends."""
+        return marks(self.begins, self.ends)
+
     def __bool__(self) -> bool:
         return len(self.begins) > 0
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import Found, Reach, check
+from harness.checkers.extent import extent_of
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import KEY_BITS, NEVER, Spans, column, split
 from harness.checkers.resume import FROM_CURSOR
@@ -40,6 +41,7 @@ def lost(facts: Facts) -> Found:
     return Found(
         examined=facts.ok.count,
         instances=facts.lost.count,
+        extent=extent_of(facts, facts.lost, gone=True),
         clues=found,
         unknown=facts.not_drained(),
     )
@@ -140,6 +142,7 @@ def passed_by(facts: Facts) -> Found:
     return Found(
         examined=examined,
         instances=missing.count,
+        extent=extent_of(facts, missing, gone=True),
         clues=clues.of_spans(
             facts,
             missing,

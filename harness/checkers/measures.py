@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import NEVER
 from harness.report.result import (
@@ -15,9 +17,29 @@ from harness.report.result import (
     Throughput,
 )
 
+DUPLICATES = ("A7", "A8", "A9", "C2")
+"""Checks whose instances are duplicates."""
 
-def count(facts: Facts) -> Counts:
-    """Return all counts of a result."""
+ORDER = ("A10", "B1", "B2", "B4", "B6", "B7", "C3")
+"""Checks whose instances are out of order."""
+
+LEFT_OUT = ("A11", "A12")
+"""Checks whose instances a reader left out."""
+
+
+def count(facts: Facts, instances: Mapping[str, int]) -> Counts:
+    """Return all counts of a result.
+
+    None of them is lower than what a check of its kind finds, so they never contradict one.
+
+    Args:
+        facts: Of the last part, with the totals of all.
+        instances: What each check found, by id.
+    """
+
+    def most(own: int, ids: Iterable[str]) -> int:
+        return max(own, *(instances.get(one, 0) for one in ids))
+
     index, totals = facts.index, facts.totals
     distinct = sum(end - begin for positions in index.lineage_delivered for begin, end in positions)
     return Counts(
@@ -30,8 +52,10 @@ def count(facts: Facts) -> Counts:
             middle=totals.lost - totals.prefix - totals.suffix,
             suffix=totals.suffix,
         ),
-        duplicated=totals.doubled,
-        reordered=totals.reordered,
+        vanished=totals.vanished,
+        passed_by=most(totals.passed_by, LEFT_OUT),
+        duplicated=most(totals.doubled, DUPLICATES),
+        reordered=most(totals.reordered, ORDER),
         unresolved=totals.unresolved,
         recovered=totals.recovered,
         reconnects=Reconnects(

@@ -14,8 +14,9 @@ import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
+from harness.checkers.extent import extent_of
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import NEVER, Column, highest_before, marks
+from harness.checkers.intervals import NEVER, Column, Spans, highest_before, marks
 from harness.checkers.lines import Pieces
 from harness.systems.promises import Promise
 
@@ -74,6 +75,7 @@ def realtime(facts: Facts) -> Found:
     return Found(
         examined=int(lines.count.sum()),
         instances=int(wrong.sum()),
+        extent=extent_of(facts, Spans.of(lines.key, lines.key + wrong)),
         clues=clues.of_counts(
             facts,
             lines,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.systems.promises import Promise
@@ -74,6 +74,7 @@ class RunFacts:
         torn: The history was cut off: what is not in it may have happened all the same.
         killed: Load processes that were killed: their sends without an outcome are unknown, not
             miscounted.
+        senders: What people call each producer, as far as that is known.
         trims: The store drops what is acknowledged; False under retention `run`.
     """
 
@@ -90,3 +91,9 @@ class RunFacts:
     torn: bool = False
     killed: frozenset[int] = frozenset()
     trims: bool = False
+    senders: Mapping[int, str] = field(default_factory=dict)
+
+    def sender(self, producer: int) -> str:
+        """Return who sent, in words: by name, the id in brackets."""
+        name = self.senders.get(producer)
+        return f"producer {producer}" if name is None else f"{name} (producer {producer})"

@@ -22,15 +22,19 @@ class Spread:
     def __init__(self) -> None:
         self._group = self._wait = self._count = column([])
         self._largest: dict[int, int] = {}
+        self._waiting: dict[int, int] = {}
 
-    def add(self, group: Column, wait_ns: Column, count: Column) -> None:
-        """Add waits that count so many messages each."""
+    def add(self, group: Column, wait_ns: Column, count: Column, *, waiting: bool = False) -> None:
+        """Add waits that count so many messages each; `waiting`: they have not ended."""
         self._group = np.concatenate((self._group, group))
         self._wait = np.concatenate((self._wait, wait_ns))
         self._count = np.concatenate((self._count, count))
         for one in np.unique(group).tolist():
             largest = int(wait_ns[group == one].max())
             self._largest[one] = max(largest, self._largest.get(one, largest))
+            if waiting:
+                more = int(count[group == one].sum())
+                self._waiting[one] = self._waiting.get(one, 0) + more
         if len(self._wait) > ENTRIES_MAX:
             self._shrink()
 
@@ -71,4 +75,7 @@ class Spread:
             p999=at(0.999),
             max=round(max(largest) / 1e6, 6),
             count=total,
+            waiting=sum(
+                number for one, number in self._waiting.items() if groups is None or one in groups
+            ),
         )

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from harness.checkers.duplicated import doubled
+from harness.checkers.extent import Extent
 from harness.checkers.facts import Facts
 from harness.checkers.fifo import reordered
 from harness.checkers.intervals import (
@@ -22,6 +23,7 @@ from harness.checkers.intervals import (
 )
 from harness.checkers.spread import Spread
 from harness.checkers.stored import StoredTable
+from harness.checkers.vanished import gone
 from harness.systems.promises import Promise
 
 MS_NS = 1_000_000
@@ -34,6 +36,9 @@ class Totals:
     """Sums over all parts taken so far.
 
     Attributes:
+        vanished, passed_by: Messages that are gone from the log, and that a reader left out.
+        reused: Messages whose position was given to another one.
+        gone: How far lost and vanished messages reach, together.
         prefix, suffix: Lost messages by their place among what their sender had delivered.
         ack, delivery: Waits from when a message was due to its ok and to its first delivery.
         held: ``inbox << KEY_BITS | position`` of what is known to hold a message; only where
@@ -48,6 +53,8 @@ class Totals:
         self.invoked = self.ok = self.failed = self.unknown = 0
         self.delivered = self.unresolved = self.recovered = 0
         self.lost = self.prefix = self.suffix = self.doubled = self.reordered = 0
+        self.vanished = self.passed_by = self.reused = 0
+        self.gone = Extent()
         self.unseen = 0
         self.oldest_unseen_ns = NEVER
         self.first_invoked_ns = NEVER
@@ -74,6 +81,7 @@ class Totals:
         self.doubled += doubled(facts).count
         self.reordered += int(reordered(facts)[1].sum())
         self._add_lost(facts)
+        self._add_gone(facts)
         self._add_times(facts)
         self._add_floors(facts)
         self._add_loads(facts)
@@ -99,6 +107,13 @@ class Totals:
             oldest = int(facts.ok_at.at(waiting.begins, NEVER).min())
             self.oldest_unseen_ns = min(self.oldest_unseen_ns, oldest)
 
+    def _add_gone(self, facts: Facts) -> None:
+        found = gone(facts)
+        self.vanished += found.vanished.count
+        self.passed_by += found.passed_by.count
+        self.reused += found.reused
+        self.gone = self.gone.plus(found.extent)
+
     def _add_times(self, facts: Facts) -> None:
         if len(facts.invoked_at.values):
             self.first_invoked_ns = min(self.first_invoked_ns, int(facts.invoked_at.values.min()))
@@ -110,11 +125,14 @@ class Totals:
             (facts.ok_at, self.ack, self.label_ack),
             (facts.first_at, self.delivery, self.label_delivery),
         ):
-            due, wait, count, inbox = _since_due(facts, reached)
-            spread.add(np.zeros(len(wait), dtype=np.int64), wait, count)
-            for label, spans in windows.items():
-                inside = _within(due, spans)
-                labelled.setdefault(label, Spread()).add(inbox[inside], wait[inside], count[inside])
+            for times, waiting in ((reached, False), (_still_waiting(facts, reached), True)):
+                due, wait, count, inbox = _since_due(facts, times)
+                spread.add(np.zeros_like(wait), wait, count, waiting=waiting)
+                for label, spans in windows.items():
+                    inside = _within(due, spans)
+                    labelled.setdefault(label, Spread()).add(
+                        inbox[inside], wait[inside], count[inside], waiting=waiting
+                    )
         for label, spans in windows.items():
             due_at = facts.due_at
             sent = np.unique(facts.inbox_of(due_at.begins[_within(due_at.values, spans)]))
@@ -171,6 +189,12 @@ def _merged(parts: list[tuple[Column, Column, Column]]) -> tuple[Column, Column,
     fresh[1:] = (inbox[1:] != inbox[:-1]) | (t[1:] != t[:-1]) | (coming[1:] != coming[:-1])
     begin = np.flatnonzero(fresh)
     return inbox[begin], t[begin], np.add.reduceat(change, begin) if len(begin) else change
+
+
+def _still_waiting(facts: Facts, reached: Steps) -> Steps:
+    """Return the end of the history for every message that had not got there, nor was refused."""
+    left = facts.invoked.minus(Spans.of(reached.begins, reached.ends)).minus(facts.failed)
+    return Steps(left.begins, left.ends, np.full(len(left.begins), facts.index.last_ns))
 
 
 def _since_due(facts: Facts, reached: Steps) -> tuple[Column, Column, Column, Column]:

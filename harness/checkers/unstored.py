@@ -7,12 +7,15 @@ read once is not asked for again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from harness.checkers import clues
 from harness.checkers.check import Clue, Found, Reach, check
+from harness.checkers.extent import Extent, extent_of
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import Spans, column
+from harness.checkers.intervals import Spans, Steps, column
 from harness.checkers.resume import attempted
 from harness.checkers.stored import why_unknown
 from harness.systems.promises import Promise
@@ -32,17 +35,48 @@ def unstored(facts: Facts) -> Found:
     was tried before the inspection ended is looked for. Instances are messages, once per inspection
     that lacks them.
     """
+    examined = instances = told = 0
+    found: list[Clue] = []
+    extent = Extent()
+    for expected, asked_ns, _, missing in missing_in_store(facts):
+        told += 1
+        examined += expected
+        instances += missing.count
+        found += clues.of_spans(
+            facts, missing, lambda _key: "was in the log and is not found in the store"
+        )
+        if missing:
+            seen = Steps.of(missing.begins, missing.ends, np.full(len(missing.begins), asked_ns))
+            extent = extent.plus(extent_of(facts, missing, seen, gone=True))
+    unknown = why_unknown(facts.index, trims=facts.run.trims)
+    if not unknown and not told:
+        unknown = "no inspection says when it began"
+    dropped_all = not unknown and not examined
+    return Found(
+        examined=examined,
+        instances=instances,
+        clues=found,
+        extent=extent,
+        unknown=unknown,
+        not_applicable="the store may have dropped all that the log has" if dropped_all else "",
+    )
+
+
+def missing_in_store(facts: Facts) -> Iterator[tuple[int, int, int, Spans]]:
+    """Yield (messages expected, when it was asked for, its number, what it lacks) per inspection.
+
+    Only complete inspections that say when they were asked for.
+    """
     snapshots = facts.index.inspections.snapshots
+    if not snapshots or not facts.promised(Promise.BUCKETS):
+        return
     found_keys = {table.inspection: table.key for table in facts.stored}
     pieces = facts.pieces
     lines = pieces.lines
     cursors = attempted(facts) if facts.run.trims else None
-    examined = instances = told = 0
-    found: list[Clue] = []
     for number, snapshot in enumerate(snapshots):
         if not snapshot.complete or snapshot.asked_ns < 0:
             continue
-        told += 1
         inbox = facts.index.inboxes[snapshot.inbox]
         settled = (lines.inbox == snapshot.inbox) & (pieces.until < snapshot.asked_ns)
         begin, end, pos = lines.key[settled], lines.end[settled], lines.pos[settled]
@@ -54,19 +88,4 @@ def unstored(facts: Facts) -> Found:
         expected = Spans.of(begin, end)
         keys = found_keys.get(number, column([]))
         missing = expected.minus(Spans.of(keys, keys + 1))
-        examined += expected.count
-        instances += missing.count
-        found += clues.of_spans(
-            facts, missing, lambda _key: "was in the log and is not found in the store"
-        )
-    unknown = why_unknown(facts.index, trims=facts.run.trims)
-    if not unknown and not told:
-        unknown = "no inspection says when it began"
-    dropped_all = not unknown and not examined
-    return Found(
-        examined=examined,
-        instances=instances,
-        clues=found,
-        unknown=unknown,
-        not_applicable="the store may have dropped all that the log has" if dropped_all else "",
-    )
+        yield expected.count, snapshot.asked_ns, number, missing

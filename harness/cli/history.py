@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +15,10 @@ from harness.errors import DamagedHistory, UsageError
 from harness.history.index import INDEX_NAME, SEGMENT_GLOB
 from harness.history.reader import Placed, read_folder_placed, read_placed
 from harness.report.neighbours import AROUND_MAX, Neighbour, around
-from harness.report.story import Story, find_at, parse_message, tell
+from harness.report.story import Asked, Story, parse_message, stories
 from harness.report.witness import message_name
+from harness.report.words import named
+from harness.report.writer import RESULT_NAME
 
 HISTORY_FOLDER = "history"
 
@@ -25,7 +27,10 @@ def history(
     result: Annotated[Path, typer.Argument(help="A run folder, or its result.json.")],
     message: Annotated[
         str,
-        typer.Option(help="Its id as reports print it, or inbox@position.", metavar="P/INBOX/N"),
+        typer.Option(
+            help="Its name as reports print it (sender-3/bob/12), or inbox@position.",
+            metavar="P/INBOX/N",
+        ),
     ],
     around_: Annotated[
         int, typer.Option("--around", help="Tell this many neighbours too.", metavar="N")
@@ -34,6 +39,8 @@ def history(
 ) -> None:
     """Tell all records of one message in time order, with the faults that held meanwhile.
 
+    Where other messages were seen at its position, theirs too.
+
     Nothing is judged: it shows what a verdict rests on.
     """
     if not 0 <= around_ <= AROUND_MAX:
@@ -41,10 +48,9 @@ def history(
     folder = run_folder(result) / HISTORY_FOLDER
     if not folder.is_dir():
         raise UsageError(f"{folder.parent}: its history was not kept")
-    asked = parse_message(message)
-    if asked.pos >= 0:
-        asked = find_at(read_placed_folder(folder), asked)
-    story = tell(read_placed_folder(folder), asked)
+    senders = read_senders(folder.parent)
+    asked = parse_message(message, senders)
+    (story,) = stories(lambda: read_placed_folder(folder), [asked], senders)
     if not story.events:
         raise UsageError(f"no record of {asked} in {folder}{_hint(story)}")
     near = []
@@ -53,10 +59,19 @@ def history(
     if as_json:
         typer.echo(json.dumps(_plain(story, near), indent=2))
         return
-    for line in _lines(story, near):
+    for line in _lines(story, near, senders):
         typer.echo(line)
     if around_ and not story.positions:
         typer.echo("No record tells its position, so it has no neighbours.")
+
+
+def read_senders(run_dir: Path) -> dict[str, str]:
+    """Return the name of each sender by its producer; {} where no result tells."""
+    try:
+        found = json.loads((run_dir / RESULT_NAME).read_bytes()).get("senders", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return {str(producer): str(name) for producer, name in found.items()}
 
 
 def read_placed_folder(folder: Path) -> Iterator[Placed]:
@@ -83,10 +98,15 @@ def _hint(story: Story) -> str:
     return f"; to {asked.inbox} sent: {', '.join(map(str, story.producers))}, …"
 
 
-def _lines(story: Story, near: list[Neighbour]) -> Iterator[str]:
+def _lines(story: Story, near: list[Neighbour], senders: Mapping[str, str]) -> Iterator[str]:
     asked = story.asked
-    if asked.producer >= 0:
-        yield f"message {asked.n} of producer {asked.producer} to {asked.inbox}"
+    if len(story.together) > 1:
+        at = ", ".join(map(str, story.positions))
+        where = f"position {at}" if len(story.positions) == 1 else f"positions {at}"
+        yield f"{len(story.together)} messages were seen at {where} of {asked.inbox}:"
+        yield from (f"  {_message(other, senders)}" for other in story.together)
+    elif asked.producer >= 0:
+        yield _message(asked, senders)
     else:
         yield f"position {asked.pos} of {asked.inbox}, of which no record names the message"
     for event in story.events:
@@ -97,12 +117,21 @@ def _lines(story: Story, near: list[Neighbour]) -> Iterator[str]:
         yield ""
         yield f"around position {story.positions[0]} of {asked.inbox}:"
     for one in near:
+        name = named(message_name(one.producer, asked.inbox, one.n), senders)
         mark = ">" if (one.producer, one.n) == (asked.producer, asked.n) else " "
         yield (
-            f"{mark} {one.pos:>9}  {message_name(one.producer, asked.inbox, one.n)}: "
+            f"{mark} {one.pos:>9}  {name}: "
             f"{_when('acknowledged', one.acknowledged_ns)}, {_when('delivered', one.delivered_ns)}"
             + (f", {one.seen} times" if one.seen > 1 else "")
         )
+
+
+def _message(asked: Asked, senders: Mapping[str, str]) -> str:
+    name = senders.get(str(asked.producer))
+    sender = f"producer {asked.producer}"
+    if name is not None:
+        sender = f"{name} ({sender})"
+    return f"message {asked.n} of {sender} to {asked.inbox}"
 
 
 def _when(word: str, t_ns: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,8 @@ from harness.report.html import REPORT_NAME, Page, require_plotly, run_report, s
 from harness.report.html_parts import told_messages
 from harness.report.result import Result
 from harness.report.series import Series, read_series, series_of
-from harness.report.story import Story, parse_message, tell_all
+from harness.report.story import Story, parse_message, stories
+from harness.report.terminal import make_console, print_result, print_suite
 from harness.report.writer import RESULT_NAME, SUITE_NAME, write_atomically
 
 HISTORY_FOLDER = "history"
@@ -28,12 +30,34 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help=f"Instead of {REPORT_NAME} in its folder.", metavar="FILE")
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print all that a run found, as text; make no page.")
+    ] = False,
 ) -> None:
     """Make one self-contained HTML page of a run or a suite; it fetches nothing."""
-    require_plotly()
     folder = result.parent if result.name in (RESULT_NAME, SUITE_NAME) else result
+    if everything:
+        _print_all(folder)
+        return
+    require_plotly()
     path = write_report(folder, out)
     typer.echo(str(path))
+
+
+def _print_all(folder: Path) -> None:
+    """Print a run, or each run of a suite, with the witnesses of every check that failed."""
+    console = make_console(sys.stdout)
+    if (folder / SUITE_NAME).is_file():
+        suite = load_suite(folder / SUITE_NAME)
+        for one in suite.scenarios:
+            place = folder / one.result
+            if place.is_file():
+                print_result(console, load_result(place), place.parent, everything=True)
+        print_suite(console, suite, folder)
+    elif (folder / RESULT_NAME).is_file():
+        print_result(console, load_result(folder / RESULT_NAME), folder, everything=True)
+    else:
+        raise UsageError(f"{folder}: no {RESULT_NAME} or {SUITE_NAME} there")
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
@@ -74,11 +98,11 @@ def _page(label: str, path: Path) -> Page:
 
 def _stories(run_dir: Path, result: Result) -> dict[str, Story]:
     """Return the ways of the messages of the witnesses that are shown, as far as they are known."""
-    names = [name for name in told_messages(result) if "/" in name]
+    names = told_messages(result)
     if not names or not (run_dir / HISTORY_FOLDER / INDEX_NAME).is_file():
         return {}
     asked = [parse_message(name) for name in names]
-    told = tell_all(read_folder_placed(run_dir / HISTORY_FOLDER), asked)
+    told = stories(lambda: read_folder_placed(run_dir / HISTORY_FOLDER), asked, result.senders)
     return dict(zip(names, told, strict=True))
 
 

@@ -297,10 +297,11 @@ class Nemesis:
 
 
 def describe(strike: _Strike, state: str) -> str:
-    """Return one line for people."""
+    """Return one line for people; it names when the fault was asked for, which may be long ago."""
     seen = ", ".join(f"{name} {value:g}" for name, value in strike.effect.items())
     without = "" if strike.effective else ", WITHOUT EFFECT"
-    return f"{strike} {state}{f' ({seen})' if seen else ''}{without}"
+    asked = f", asked for at {strike.requested_ns / 1e9:.1f} s"
+    return f"{strike} {state}{asked}{f' ({seen})' if seen else ''}{without}"
 
 
 async def _within(strike: _Strike, work: Awaitable[Effect]) -> Effect:

@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from harness.cli.carry_out import (
     mark_interrupted,
 )
 from harness.errors import HarnessError, UsageError
+from harness.report import words
 from harness.report.live import watching
 from harness.report.result import Limits, Result, Status
 from harness.report.terminal import make_console, print_result
@@ -101,7 +102,7 @@ class Runs:
         asked = {text.split()[0] for text in request.limits}
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:
-            pytest.fail(_told(result, request, self.test), pytrace=False)
+            pytest.fail(_told(result, request, self.test, asked), pytrace=False)
         if result.not_tried:
             told = "; ".join(lines(result.not_tried))
             left = beside(count_of(result.not_tried))
@@ -201,7 +202,24 @@ def _in_event_loop() -> bool:
     return True
 
 
-def _told(result: Result, request: RunRequest, test: str) -> str:
+def first_line(result: Result, asked: Collection[str] = ()) -> str:
+    """Return what a test failed for in one line, which is all that pytest's summary shows.
+
+    Args:
+        result: The run.
+        asked: The metrics whose limits fail a test.
+    """
+    verdict = result.verdict
+    if result.diagnosis is not None:
+        return result.diagnosis.text
+    if verdict.status is Status.PASS:
+        missed = [one for one in result.limits if not one.met and one.metric in asked]
+        return f"limit missed: {'; '.join(words.limit(one) for one in missed)}"
+    return f"{verdict.reason} ({verdict.status.value})"
+
+
+def _told(result: Result, request: RunRequest, test: str, asked: Collection[str]) -> str:
     out = io.StringIO()
     print_result(make_console(out), result, request.run_dir)
-    return f"{out.getvalue()}  same seed   pytest {test!r} --tallystick-seed {request.seed}"
+    same = f"  same seed   pytest {test!r} --tallystick-seed {request.seed}"
+    return f"{first_line(result, asked)}\n\n{out.getvalue()}{same}"

@@ -292,13 +292,16 @@ _OTHERS = (
     Entry(
         id="limits", name="MET, MISSED or NONE",
         meaning="Thresholds on speed and liveness, such as `ack_p99_ms <= 500`. They stand beside "
-        "the verdict and never change it: a slow machine is MISSED (exit code 4), not a loss.",
+        "the verdict and never change it: a slow machine is MISSED (exit code 4), not a loss. "
+        "Latencies count what still waits at the end, with its age; over nothing that was measured "
+        "a limit is MISSED.",
     ),
     Entry(
         id="bound", name="zero of n",
         meaning="No loss in n independent trials excludes, at 95 %, loss rates above "
         "1 - 0.05^(1/n), about 3/n. Losses come by batch and by crash, so the bound is given per "
-        "message, per commit and per kill. It holds under this workload and these faults.",
+        "message, per commit and per kill. It holds under this workload and these faults, and is "
+        "given of a PASS alone, where nothing is lost, gone from the log or passed by.",
     ),
     Entry(
         id="not-tried", name="beside a verdict",

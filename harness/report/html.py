@@ -161,6 +161,17 @@ def _run(page: Page, number: int) -> Iterator[str]:
     result = page.result
     yield from failures(result, page.run_dir, page.stories)
     yield from counts_tiles(result)
+    if not words.nothing_happened(result):
+        yield from _figures(page, number)
+    yield "<h2>Repeat and look</h2>"
+    yield f"<pre>{escape(result.run.repeat_command)}</pre>"
+    yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"
+    yield from facts_lists(result)
+
+
+def _figures(page: Page, number: int) -> Iterator[str]:
+    """Yield what was measured, and the checks."""
+    result = page.result
     yield from limits_table(result.limits)
     yield "<h2>Over time</h2>"
     if page.series is None:
@@ -170,7 +181,8 @@ def _run(page: Page, number: int) -> Iterator[str]:
             yield _chart(number, chart)
         yield (
             f'<p class="legend-note">In bins of {page.series.bin_ms} ms. Latency counts from when '
-            "a message was due, to within 3 %. Shaded: a fault held; dotted: a single blow. "
+            "a message was due, to within 3 %. Shaded: from when a fault was "
+            "asked for until it was undone; dotted: a single blow. "
             f"{escape(_fault_names(result.faults))}</p>"
             "<noscript>The charts need scripts; all other figures stand in the tables.</noscript>"
         )
@@ -189,10 +201,6 @@ def _run(page: Page, number: int) -> Iterator[str]:
             yield f'<p class="chart-name">{escape(bucket["title"])}</p>'
             yield _chart(number, "bucket", small=True, index=index)
     yield from checks_table(result.checks)
-    yield "<h2>Repeat and look</h2>"
-    yield f"<pre>{escape(result.run.repeat_command)}</pre>"
-    yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"
-    yield from facts_lists(result)
 
 
 def _chart(number: int, kind: str, *, small: bool = False, index: int = -1) -> str:
@@ -248,11 +256,14 @@ def _data(page: Page) -> dict[str, Any]:
 
 
 def _bands(faults: Sequence[Fault], end_s: float) -> list[dict[str, Any]]:
-    """Return when each fault held; what one did to several links at a time is one band."""
+    """Return from when each fault was asked for until it was undone.
+
+    What one did to several links at a time is one band. It may have bitten before it was confirmed.
+    """
     begins: dict[str, float] = {}
     ends: dict[str, float] = {}
-    for one in faults:
-        begin_s = (one.confirmed_ns or one.requested_ns) / 1e9
+    for one in words.in_request_order(faults):
+        begin_s = one.requested_ns / 1e9
         healed_s = end_s if one.healed_ns is None else one.healed_ns / 1e9
         begins[one.id] = min(begin_s, begins.get(one.id, begin_s))
         ends[one.id] = max(healed_s, ends.get(one.id, healed_s))

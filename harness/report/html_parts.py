@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from harness.checkers.trust import in_trust_order
 from harness.report import words
 from harness.report.result import (
     Check,
@@ -22,7 +23,7 @@ from harness.report.result import (
 from harness.report.space_time import of_records, of_story
 from harness.report.story import Story
 from harness.run.bound import in_words
-from harness.run.verdict import failed_in_order, in_trust_order
+from harness.run.verdict import failed_in_order
 
 WITNESSES_MAX = 8
 """Witnesses drawn per check; the result file holds more."""
@@ -36,59 +37,63 @@ WITNESSES_TOLD = 3
 
 def told_messages(result: Result) -> list[str]:
     """Return the messages whose whole way should be drawn."""
-    explained, _ = failed_in_order(result.checks)
-    return [
-        witness.message
-        for check in explained
-        for witness in check.witnesses[:WITNESSES_TOLD]
-        if witness.message
-    ]
+    root, _ = failed_in_order(result.checks, result.diagnosis)
+    if root is None:
+        return []
+    return [witness.message for witness in root.witnesses[:WITNESSES_TOLD] if witness.message]
 
 
 def failures(result: Result, run_dir: str, stories: Mapping[str, Story]) -> Iterator[str]:
-    """Yield each failed check with its witnesses as diagrams; without one, what is not proven.
+    """Yield what failed first, with its witnesses as diagrams, and name what else did.
+
+    Where nothing failed and the run did not pass: what is not proven.
 
     Args:
         result: The run.
         run_dir: Stands in commands.
         stories: The ways of messages, by name; a witness without one shows its own records.
     """
-    explained, doubtful = failed_in_order(result.checks)
-    for check in explained:
+    check, others = failed_in_order(result.checks, result.diagnosis)
+    if check is not None:
         yield f'<section class="box broken"><h2>{escape(check.id)} {escape(check.name)}</h2>'
         yield f"<p>{escape(words.meaning(check))}</p>"
         yield f'<p class="dim">{escape(words.instances(check))}</p>'
         for witness in check.witnesses[:WITNESSES_OPEN]:
-            yield from _witness(witness, run_dir, stories)
+            yield from _witness(witness, result, run_dir, stories)
         more = check.witnesses[WITNESSES_OPEN:WITNESSES_MAX]
         if more:
             yield f"<details><summary>{len(more)} more</summary>"
             for witness in more:
-                yield from _witness(witness, run_dir, stories)
+                yield from _witness(witness, result, run_dir, stories)
             yield "</details>"
         left = check.instances - min(len(check.witnesses), WITNESSES_MAX)
         if left > 0:
             yield f'<p class="dim">and {words.counted(left, "more instance")}; see result.json</p>'
         yield "</section>"
-    if doubtful:
-        ids = ", ".join(f"{check.id} {check.name}" for check in doubtful)
-        yield f"<p>Not explained, since wrong identities make false ones: {escape(ids)}</p>"
-    if not explained and result.verdict.status is not Status.PASS:
+    if others:
+        yield f"<p>Also failed: {escape(words.also_failed(others))}</p>"
+    if check is None and result.verdict.status is not Status.PASS:
         yield from _unproven(result)
 
 
-def _witness(witness: Witness, run_dir: str, stories: Mapping[str, Story]) -> Iterator[str]:
+def _witness(
+    witness: Witness, result: Result, run_dir: str, stories: Mapping[str, Story]
+) -> Iterator[str]:
     yield f"<h3>{escape(witness.summary)}</h3>"
     story = stories.get(witness.message)
-    diagram = of_story(story) if story and story.events else of_records(witness.records)
+    if story is not None and story.events:
+        diagram = of_story(story)
+    else:
+        diagram = of_records(witness.records, result.senders)
     if diagram:
         yield f'<div class="scroll">{diagram}</div>'
     if witness.records:
         yield f"<details><summary>records {escape(witness.history_ref)}</summary><pre>"
-        yield escape("\n".join(words.record(record) for record in witness.records))
+        yield escape("\n".join(words.record(record, result.senders) for record in witness.records))
         yield "</pre></details>"
     if witness.message:
-        yield f"<pre>{escape(words.history_command(run_dir, witness.message))}</pre>"
+        name = words.named(witness.message, result.senders)
+        yield f"<pre>{escape(words.history_command(run_dir, name))}</pre>"
 
 
 def _unproven(result: Result) -> Iterator[str]:
@@ -96,7 +101,8 @@ def _unproven(result: Result) -> Iterator[str]:
     lines = [
         (check.status.value, f"{check.id} {check.name}: {check.reason}")
         for check in result.checks
-        if check.status in unsure
+        # Of a run that broke before anything was sent no check has anything to say.
+        if check.status in unsure and not words.nothing_happened(result)
     ]
     lines += [(trouble.status.value, trouble.reason) for trouble in result.findings]
     for status, text in lines:
@@ -107,11 +113,16 @@ def _unproven(result: Result) -> Iterator[str]:
 
 def counts_tiles(result: Result) -> Iterator[str]:
     """Yield what became of the messages, then latency and rates in words."""
+    if words.nothing_happened(result):
+        yield '<p class="dim">It broke before anything was sent: there are no figures.</p>'
+        return
     counts = result.counts
     tiles = [
         ("acknowledged", counts.sends.ok, False),
         ("delivered", counts.delivered, False),
         ("lost", counts.lost.total, True),
+        ("gone from the log", counts.vanished, True),
+        ("passed by", counts.passed_by, True),
         ("duplicated", counts.duplicated, True),
         ("reordered", counts.reordered, True),
         ("refused", counts.sends.fail, False),
@@ -165,12 +176,12 @@ def faults_table(faults: Sequence[Fault]) -> Iterator[str]:
                 escape(one.id),
                 escape(one.kind),
                 escape(one.target),
-                _span(one),
+                words.held(one, digits=2),
                 escape(_plain(one.effect))
                 if one.effective
                 else status_word("UNKNOWN", "no effect"),
             ]
-            for one in faults
+            for one in words.in_request_order(faults)
         ],
     )
     yield "</details>"

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from harness.report import untried, words
 from harness.report.result import Check, CheckStatus, Limit, NotTried, Result, Status, Verdict
 from harness.report.writer import write_atomically
+from harness.run.verdict import failed_in_order
 
 JUNIT_NAME = "junit.xml"
 
@@ -52,7 +53,8 @@ def junit_document(cases: Sequence[Case]) -> bytes:
 
     FAIL is a failure, ERROR and UNKNOWN are errors (a promise that was not judged is no success),
     NOT_APPLICABLE is skipped, as is a run that did not take place, and whatever of the plan was
-    optional and not tried; a missed limit is a failure of its own case.
+    optional and not tried; a missed limit is a failure of its own case. Of a run that broke before
+    anything was sent there is the verdict alone.
     """
     root = ET.Element("testsuites")
     for case in cases:
@@ -64,9 +66,10 @@ def junit_document(cases: Sequence[Case]) -> bytes:
 
 def _result_suite(case: Case, result: Result) -> ET.Element:
     tests = [_verdict_case(result)]
-    tests += [_check_case(result, check, case.run_dir) for check in result.checks]
-    tests += [_limit_case(result, limit) for limit in result.limits]
-    tests += [_untried_case(result, one) for one in result.not_tried]
+    if not words.nothing_happened(result):
+        tests += [_check_case(result, check, case.run_dir) for check in result.checks]
+        tests += [_limit_case(result, limit) for limit in result.limits]
+        tests += [_untried_case(result, one) for one in result.not_tried]
     suite = _counted(case.label, tests, result.run.duration_s)
     suite.set("timestamp", result.run.started_at)
     properties = ET.Element("properties")
@@ -125,8 +128,15 @@ def _verdict_case(result: Result) -> ET.Element:
     kind = {Status.PASS: None, Status.FAIL: "failure"}.get(verdict.status, "error")
     if kind is not None:
         told = ET.SubElement(case, kind, type=verdict.reason_code, message=_clean(verdict.reason))
-        told.text = _clean(f"{result.run.claim}\nrepeat: {result.run.repeat_command}")
+        told.text = _clean(
+            f"{result.run.claim}\n{_others(result)}repeat: {result.run.repeat_command}"
+        )
     return case
+
+
+def _others(result: Result) -> str:
+    _, others = failed_in_order(result.checks, result.diagnosis)
+    return f"also failed: {words.also_failed(others)}\n" if others else ""
 
 
 def _check_case(result: Result, check: Check, run_dir: str) -> ET.Element:
@@ -137,15 +147,17 @@ def _check_case(result: Result, check: Check, run_dir: str) -> ET.Element:
         case CheckStatus.NOT_APPLICABLE:
             ET.SubElement(case, "skipped", message=_clean(check.reason))
         case CheckStatus.FAIL:
-            told = ET.SubElement(
-                case, "failure", type=check.name, message=_clean(words.anomaly(check))
-            )
-            lines = []
+            diagnosis = result.diagnosis
+            is_root = diagnosis is not None and diagnosis.check == check.id
+            message = diagnosis.text if diagnosis and is_root else words.anomaly(check)
+            told = ET.SubElement(case, "failure", type=check.name, message=_clean(message))
+            lines = [words.anomaly(check)] if is_root else []
             for witness in check.witnesses:
                 lines.append(f"{witness.summary} [{witness.history_ref}]")
-                lines += [f"  {words.record(record)}" for record in witness.records]
+                lines += [f"  {words.record(record, result.senders)}" for record in witness.records]
                 if witness.message:
-                    lines.append(words.history_command(run_dir or "RESULT", witness.message))
+                    name = words.named(witness.message, result.senders)
+                    lines.append(words.history_command(run_dir or "RESULT", name))
             told.text = _clean("\n".join(lines))
         case CheckStatus.UNKNOWN | CheckStatus.ERROR:
             ET.SubElement(case, "error", type=check.status.value, message=_clean(check.reason))

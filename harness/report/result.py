@@ -59,11 +59,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS. Limits
             do not change it.
         reason_code: One word for programs, stable. Of a run: "all_checks_passed"; the name of the
-            deciding check in small letters ("lost", "dup_log", "vacuous"; docs/invariants.md has
-            them all); the code of the deciding finding, as in `findings`; "no_applicable_check";
-            "harness", it broke; "interrupted", by a signal; "incomplete", it is under way or was
-            cut off. Of a suite: "all_scenarios_passed", "no_applicable_scenario", "interrupted",
-            "incomplete", or that of the first run with the deciding status.
+            deciding check, of a FAIL that which `diagnosis` names, in small letters ("lost",
+            "dup_log", "vacuous"; docs/invariants.md has them all); the code of the deciding
+            finding, as in `findings`; "no_applicable_check"; "harness", it broke; "interrupted",
+            by a signal; "incomplete", it is under way or was cut off. Of a suite:
+            "all_scenarios_passed", "no_applicable_scenario", "interrupted", "incomplete", or that
+            of the first run with the deciding status.
         reason: One sentence for people.
         limits: Whether the thresholds on speed and liveness were met; NONE: there were none, or
             they were not judged, as after an interruption.
@@ -250,11 +251,17 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         redelivered: Deliveries beyond the first of each position to the same receiver. Rightly so
             after a reconnect: no loss and no duplicate by themselves.
         lost: Acknowledged and never delivered (A1).
-        duplicated: Messages that stand at two or more positions of their inbox, as A7 counts them;
-            counted also where the system does not promise A7. Redeliveries are not among them (A8
-            and A9 judge those).
+        vanished: Delivered, or acknowledged in an inbox that was not read to its end, and no longer
+            in the log: another message was seen at its position later and it is at no other one
+            (A6), or a complete inspection of the store lacks it (C8). None of these is in `lost`.
+        passed_by: Neither lost nor vanished, and left out by a reader (A2, B3, A11, A12): the
+            largest number that one of these finds.
+        duplicated: Messages that stand at two or more positions of their inbox, as A7 counts them,
+            also where the system does not promise A7; or what A8, A9 or C2 find, if that is more.
+            Redeliveries that are allowed are not among them.
         reordered: Messages with a later one of the same sender and inbox at a lower position, as B2
-            counts them; counted also where the system does not promise B2.
+            counts them, also where the system does not promise B2; or what another check of order
+            finds (A10, B1, B4, B6, B7, C3), if that is more.
         unresolved: Messages whose send ended info and that were never delivered (D1).
         recovered: Messages whose send ended info and that were delivered.
         reconnects: How often clients came back.
@@ -264,6 +271,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     delivered: Count = 0
     redelivered: Count = 0
     lost: Lost = Lost()
+    vanished: Count = 0
+    passed_by: Count = 0
     duplicated: Count = 0
     reordered: Count = 0
     unresolved: Count = 0
@@ -304,7 +313,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A latency distribution over messages, in ms, from when each was due.
 
     That is the time of the schedule, or of the send where there is none (closed loop). Exact up to
-    400,000 different waits, beyond that at most 0.05 % too low.
+    400,000 different waits, beyond that at most 0.05 % too low. What was still waited for at the
+    end of the run is among them, with its age: a message that never came makes no figure better.
 
     Attributes:
         p50: Median, in ms.
@@ -312,7 +322,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         p99: 99 % of the messages took no longer, in ms.
         p999: 99.9 % of the messages took no longer, in ms.
         max: The longest, in ms.
-        count: Messages that were measured.
+        count: Messages that were measured, those that still waited included.
+        waiting: How many of them were still waited for at the end, neither answered nor refused.
     """
 
     p50: float
@@ -321,6 +332,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     p999: float
     max: float
     count: Count
+    waiting: Count = 0
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -426,6 +438,35 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     instances: Count = 0
     witnesses: list[Witness] = []
     witnesses_truncated: bool = False
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a run that failed: what happened, in one paragraph, from the facts of its history.
+
+    Attributes:
+        text: The paragraph: what is wrong with how many messages, of which inboxes, between which
+            moments, and behind which fault. The same in every report.
+        check: The check that names the root, e.g. "A1"; the first to believe where several do.
+        messages: How many messages (of some checks: positions, sessions or readings) it concerns.
+        inboxes: Whose they are, those with the most first; of some checks only those of the
+            witnesses are known.
+        first_ns: The earliest moment at which one of them was acknowledged, or sent where it never
+            was, in ns from the start of the run; null where that is not known.
+        last_ns: The latest.
+        faults: The ids of the faults that may explain it, the one with the most messages first. One
+            that was asked for after the damage was seen is never among them.
+        also_failed: The other checks that failed, as "A2 MISSING-MIDDLE"; most follow from the
+            root.
+    """
+
+    text: str
+    check: str
+    messages: Count
+    inboxes: list[str] = []
+    first_ns: int | None = None
+    last_ns: int | None = None
+    faults: list[str] = []
+    also_failed: list[str] = []
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -651,12 +692,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         complete: All that was recorded was judged; false while the run is under way, and of one
             that was cut off.
         verdict: What it all amounts to.
+        diagnosis: What happened, of a run that failed; null of every other one.
         run: Which run this was and how to repeat it.
         system: What was tested.
         environment: The machine, and what judged.
+        senders: The name of each sender by its producer, a 64-bit id as text.
         counts: Messages, by what became of them.
-        bound: What it proves that nothing was lost; null unless A1 passed and something was
-            acknowledged, and of a run that was cut off.
+        bound: What it proves that nothing was lost; null unless the verdict is PASS, nothing is
+            counted as lost, vanished or passed by, and something was acknowledged.
         latency_ms: How long acknowledgements and deliveries took, in ms.
         load_latency_ms: The same of quiet users by labelled load, the baseline first; empty where
             no load is labelled.
@@ -690,6 +733,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     run: RunInfo
     system: SystemInfo
     environment: Environment
+    diagnosis: Diagnosis | None = None
+    senders: dict[str, str] = {}
     counts: Counts = Counts()
     bound: Bound | None = None
     latency_ms: Latencies = Latencies()

@@ -50,9 +50,12 @@ class _Event:
     ids: tuple[tuple[str, str, int, int], ...] = ()
 
 
-def of_records(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the diagram of a witness' records, or "" if there are none."""
-    return _drawn(sorted((_event(record) for record in records), key=lambda event: event.t_ns))
+def of_records(
+    records: Sequence[Mapping[str, Any]], senders: Mapping[str, str] | None = None
+) -> str:
+    """Return the diagram of a witness' records, or "" if there are none; senders by name."""
+    events = (_event(record, senders or {}) for record in records)
+    return _drawn(sorted(events, key=lambda event: event.t_ns))
 
 
 def of_story(story: Story) -> str:
@@ -170,13 +173,13 @@ def _short(name: str) -> str:
     return f"{name[:half]}…{name[-half:]}"
 
 
-def _event(record: Mapping[str, Any]) -> _Event:
+def _event(record: Mapping[str, Any], senders: Mapping[str, str]) -> _Event:
     tag = str(record.get("record", ""))
     t_ns = int(record.get("t_ns", 0))
     inbox = str(record.get("inbox", ""))
     match tag:
         case "invoked" | "completed":
-            return _send(record, tag, t_ns, inbox)
+            return _send(record, tag, t_ns, inbox, senders)
         case "delivered":
             runs = record.get("runs") or []
             count = sum(int(run["count"]) for run in runs)
@@ -221,7 +224,9 @@ def _places(runs: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(told)
 
 
-def _send(record: Mapping[str, Any], tag: str, t_ns: int, inbox: str) -> _Event:
+def _send(
+    record: Mapping[str, Any], tag: str, t_ns: int, inbox: str, senders: Mapping[str, str]
+) -> _Event:
     producer, first = str(record.get("producer", "")), int(record.get("n_first", 0))
     last = first + int(record.get("count", 1)) - 1
     which = f"n {first}" if last == first else f"n {first} to {last}"
@@ -233,7 +238,9 @@ def _send(record: Mapping[str, Any], tag: str, t_ns: int, inbox: str) -> _Event:
         where = f" at position {pos}" if pos >= 0 else ""
         text = f"{which}: {outcome}{where} {record.get('error') or ''}".rstrip()
     ids = ((producer, inbox, first, last + 1),)
-    return _Event(t_ns=t_ns, lane=f"sender {producer}", text=text, kind=kind, ids=ids)
+    return _Event(
+        t_ns=t_ns, lane=senders.get(producer, f"sender {producer}"), text=text, kind=kind, ids=ids
+    )
 
 
 def _reader(record: Mapping[str, Any]) -> str:

@@ -1,13 +1,16 @@
 """One message's way through a run: every record that concerns it, by time, in words.
 
+Where other messages were seen at its position, their ways stand among its own, with the faults that
+held meanwhile: that is what explains a position which was given out twice.
+
 It walks a history as a stream and keeps only what concerns the message, so its memory does not grow
 with the run. Nothing is judged here: the words say what each record says, and where it lies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,10 +18,13 @@ from harness.errors import UsageError
 from harness.history import records as h
 from harness.history.reader import Placed
 from harness.report.witness import message_name, place_name
-from harness.report.words import counted
+from harness.report.words import counted, named
 
 EVENTS_MAX = 2_000
 """Records told of one message; one that was redelivered more often is cut off, and says so."""
+
+TOGETHER_MAX = 8
+"""Messages whose ways are told together."""
 
 _U64_MAX = 2**64 - 1
 
@@ -63,6 +69,7 @@ class Story:
         positions: Every position at which it was seen.
         truncated: There were more than `EVENTS_MAX`.
         producers: Who sent to the inbox at all, for hints; the first few.
+        together: The messages whose ways are told, where there are several.
     """
 
     asked: Asked
@@ -70,16 +77,23 @@ class Story:
     positions: list[int] = field(default_factory=list)
     truncated: bool = False
     producers: list[int] = field(default_factory=list)
+    together: list[Asked] = field(default_factory=list)
 
 
-def parse_message(text: str) -> Asked:
-    """Return what ``producer/inbox/n`` or ``inbox@position`` asks for.
+def parse_message(text: str, senders: Mapping[str, str] | None = None) -> Asked:
+    """Return what ``producer/inbox/n``, ``sender-3/inbox/n`` or ``inbox@position`` asks for.
+
+    Args:
+        text: What was typed.
+        senders: The name of each sender by its producer as text, as a result has them.
 
     Raises:
         UsageError: It is neither.
     """
     producer, slash, rest = text.partition("/")
     inbox, second, n = rest.rpartition("/")
+    by_name = {name: known for known, name in (senders or {}).items()}
+    producer = by_name.get(producer, producer)
     if slash and second and inbox and producer.isdecimal() and n.isdecimal():
         if int(producer) > _U64_MAX:
             raise UsageError(f"--message {text!r}: a producer is a 64-bit number")
@@ -88,27 +102,120 @@ def parse_message(text: str) -> Asked:
     if at and inbox and pos.isdecimal():
         return Asked(inbox=inbox, pos=int(pos))
     raise UsageError(
-        f"--message {text!r}: write producer/inbox/n, as witnesses do, or inbox@position"
+        f"--message {text!r}: write producer/inbox/n or the sender's name in its place, as "
+        f"reports do, or inbox@position{_known_names(senders)}"
     )
 
 
-def find_at(placed: Iterable[Placed], asked: Asked) -> Asked:
-    """Return the id of the message that lies at a position, or `asked` if no record tells.
+def _known_names(senders: Mapping[str, str] | None) -> str:
+    names = list(dict.fromkeys((senders or {}).values()))
+    return f"; senders: {', '.join(names[:3])}, …" if names else ""
 
-    Of several that were seen there, the one with the earliest record.
+
+def find_all_at(
+    placed: Iterable[Placed], places: Mapping[str, Collection[int]]
+) -> dict[tuple[str, int], list[Asked]]:
+    """Return by (inbox, position) every message that was ever seen there, the first seen first.
+
+    Args:
+        placed: The history in the order of time.
+        places: The positions by inbox.
     """
+    found: dict[tuple[str, int], dict[Asked, None]] = {}
+
+    def note(inbox: str, first: int, producer: int, n_first: int, count: int) -> None:
+        for pos in places[inbox]:
+            if first <= pos < first + count:
+                one = Asked(inbox=inbox, producer=producer, n=n_first + pos - first)
+                found.setdefault((inbox, pos), {}).setdefault(one)
+
     for _, record in placed:
+        inbox = getattr(record, "inbox", "")
+        if inbox not in places:
+            continue
         match record:
-            case h.Delivered() if record.inbox == asked.inbox:
+            case h.Delivered():
                 for pos, run in _runs(record):
-                    if pos <= asked.pos < pos + run.count:
-                        n = run.n_first + asked.pos - pos
-                        return Asked(inbox=asked.inbox, producer=run.producer, n=n)
-            case h.Completed() if record.inbox == asked.inbox and record.pos_first >= 0:
-                if record.pos_first <= asked.pos < record.pos_first + record.count:
-                    n = record.n_first + asked.pos - record.pos_first
-                    return Asked(inbox=asked.inbox, producer=record.producer, n=n)
-    return asked
+                    note(inbox, pos, run.producer, run.n_first, run.count)
+            case h.Completed() if record.outcome == h.OK and record.pos_first >= 0:
+                note(inbox, record.pos_first, record.producer, record.n_first, record.count)
+            case h.Stored():
+                positions = np.frombuffer(record.positions, "<u8")
+                here = np.flatnonzero(np.isin(positions, list(places[inbox])))
+                columns = (record.positions, record.producers, record.ns)
+                rows = (np.frombuffer(column, "<u8")[here].tolist() for column in columns)
+                for pos, producer, n in zip(*rows, strict=True):
+                    note(inbox, pos, producer, n, 1)
+            case _:
+                pass
+    return {place: list(seen)[:TOGETHER_MAX] for place, seen in found.items()}
+
+
+def stories(
+    walk: Callable[[], Iterable[Placed]],
+    asked: Sequence[Asked],
+    senders: Mapping[str, str] | None = None,
+) -> list[Story]:
+    """Return the story of each message, or of all messages that were seen at its position.
+
+    Args:
+        walk: Begins a walk over the history in the order of time; there are up to three.
+        asked: Messages, or positions.
+        senders: The name of each sender by its producer as text.
+    """
+    names = senders or {}
+    alone = dict(zip(asked, tell_all(walk(), asked, names), strict=True)) if asked else {}
+    places: dict[str, set[int]] = {}
+    for one in asked:
+        places.setdefault(one.inbox, set()).update(alone[one].positions)
+    held = find_all_at(walk(), places) if any(places.values()) else {}
+    groups = {}
+    for one in asked:
+        here = [held.get((one.inbox, pos), []) for pos in alone[one].positions]
+        own = [one] if one.pos < 0 else []
+        together = list(dict.fromkeys([*own, *(other for seen in here for other in seen)]))
+        if together and together != [one]:
+            groups[one] = together[:TOGETHER_MAX]
+    if groups:
+        flat = [other for group in groups.values() for other in group]
+        tellers = _walked(walk(), flat, names)
+        for one, group in groups.items():
+            mine, tellers = tellers[: len(group)], tellers[len(group) :]
+            alone[one] = _together(one, mine, names)
+    return [alone[one] for one in asked]
+
+
+def _together(asked: Asked, tellers: Sequence[_Teller], names: Mapping[str, str]) -> Story:
+    """Return the ways of several messages as one, with what happened to the system meanwhile."""
+    if len(tellers) == 1:
+        # A position stands for the one message that lies there.
+        return tellers[0].finish()
+    told = [teller.finish(with_faults=False) for teller in tellers]
+    events: dict[tuple[str, str], Event] = {}
+    for story in told:
+        name = called(story.asked, names)
+        for event in story.events:
+            own = event.kind.split(" ")[0] in ("invoked", "completed", "delivered", "stored")
+            text = f"{name}: {event.text}" if own else event.text
+            events.setdefault((event.place, text), replace(event, text=text))
+    lives = [teller.life() for teller in tellers if teller.has_events]
+    if lives:
+        begin, end = min(first for first, _ in lives), max(last for _, last in lives)
+        for event in tellers[0].faults_between(begin, end):
+            events.setdefault((event.place, event.text), event)
+    return Story(
+        asked=asked,
+        events=sorted(events.values(), key=lambda event: event.t_ns),
+        positions=sorted({pos for story in told for pos in story.positions}),
+        truncated=any(story.truncated for story in told),
+        producers=told[0].producers,
+        together=[story.asked for story in told],
+    )
+
+
+def called(asked: Asked, names: Mapping[str, str]) -> str:
+    """Return a message's name with its sender as people call it."""
+    return named(str(asked), names)
 
 
 def tell(placed: Iterable[Placed], asked: Asked) -> Story:
@@ -121,9 +228,17 @@ def tell(placed: Iterable[Placed], asked: Asked) -> Story:
     return tell_all(placed, [asked])[0]
 
 
-def tell_all(placed: Iterable[Placed], asked: Sequence[Asked]) -> list[Story]:
+def tell_all(
+    placed: Iterable[Placed], asked: Sequence[Asked], senders: Mapping[str, str] | None = None
+) -> list[Story]:
     """Return the stories of several messages, in one walk."""
-    tellers = [_Teller(one) for one in asked]
+    return [teller.finish() for teller in _walked(placed, asked, senders or {})]
+
+
+def _walked(
+    placed: Iterable[Placed], asked: Sequence[Asked], names: Mapping[str, str]
+) -> list[_Teller]:
+    tellers = [_Teller(one, names) for one in asked]
     by_inbox: dict[str, list[_Teller]] = {}
     for teller, one in zip(tellers, asked, strict=True):
         by_inbox.setdefault(one.inbox, []).append(teller)
@@ -135,7 +250,7 @@ def tell_all(placed: Iterable[Placed], asked: Sequence[Asked]) -> list[Story]:
         )
         for teller in concerned:
             teller.see(place, record)
-    return [teller.finish() for teller in tellers]
+    return tellers
 
 
 def _runs(record: h.Delivered) -> Iterator[tuple[int, h.DeliveredRun]]:
@@ -157,9 +272,12 @@ def _s(t_ns: int) -> str:
 class _Teller:
     """Collects events; faults and sessions are told only where the message is concerned."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, names: Mapping[str, str]) -> None:
         self._asked = asked
-        self._sender = f"sender {asked.producer}"
+        producer = str(asked.producer)
+        self._sender = names.get(producer, f"sender {producer}")
+        self._in_store = False
+        self._missed_ns = -1
         self._story = Story(asked=asked)
         self._positions: set[int] = set() if asked.pos < 0 else {asked.pos}
         self._producers: dict[int, None] = {}
@@ -197,6 +315,8 @@ class _Teller:
                 self._see_end(place, record)
             case h.Stored():
                 self._see_stored(place, record)
+            case h.StoredEnd():
+                self._see_stored_end(place, record)
             case _:
                 pass
 
@@ -319,6 +439,7 @@ class _Teller:
             if self._asked.producer >= 0
             else np.flatnonzero(positions == self._asked.pos)
         )
+        self._in_store |= bool(len(mine))
         for index in mine.tolist():
             pos = int(positions[index])
             self._positions.add(pos)
@@ -331,27 +452,42 @@ class _Teller:
                 "stored",
             )
 
+    def _see_stored_end(self, place: str, record: h.StoredEnd) -> None:
+        known = self._acknowledged or self._delivered_ns >= 0
+        if known and not self._in_store:
+            text = "an inspection of the store did not find it"
+            self._add(record.t_ns, text, place, "store", "stored")
+            self._missed_ns = record.t_ns
+        self._in_store = False
+
     def _inside(self, producer: int, n_first: int, count: int) -> bool:
         asked = self._asked
         return producer == asked.producer and n_first <= asked.n < n_first + count
 
-    def finish(self) -> Story:
+    @property
+    def has_events(self) -> bool:
+        return bool(self._story.events)
+
+    def finish(self, *, with_faults: bool = True) -> Story:
         story = self._story
-        if story.events:
-            story.events += self._faults_between(*self._life())
+        if story.events and with_faults:
+            story.events += self.faults_between(*self.life())
         story.events.sort(key=lambda event: event.t_ns)
         story.positions = sorted(self._positions)
         story.producers = list(self._producers)[:5]
         return story
 
-    def _life(self) -> tuple[int, int]:
-        """Return the time in which a fault could matter: until both fates, if both are known."""
+    def life(self) -> tuple[int, int]:
+        """Return the time in which a fault could matter: until both fates, if both are known.
+
+        If an inspection of the store lacked it afterwards, until then.
+        """
         times = [event.t_ns for event in self._story.events]
         begin = self._sent_ns if self._sent_ns >= 0 else min(times)
         fates = (self._completed_ns, self._delivered_ns)
-        return begin, max(fates) if min(fates) >= 0 else max(times)
+        return begin, max(*fates, self._missed_ns) if min(fates) >= 0 else max(times)
 
-    def _faults_between(self, begin_ns: int, end_ns: int) -> Iterator[Event]:
+    def faults_between(self, begin_ns: int, end_ns: int) -> Iterator[Event]:
         """Yield the marks of every fault that held at some time of the message's life."""
         for marks in self._faults.values():
             first, last = marks[0][1], marks[-1][1]

@@ -88,29 +88,30 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
         yield "**Incomplete: the run was cut off.**\n"
     yield f"Claim: {escape(run.claim)}\n"
     yield f"{escape(verdict.reason)}\n"
-    explained, doubtful = failed_in_order(result.checks)
-    for check in explained:
-        yield from _anomaly(check, run_dir)
-    if doubtful:
-        ids = ", ".join(f"{check.id} {check.name}" for check in doubtful)
-        yield f"Not explained, since wrong identities make false ones: {ids}\n"
-    yield from _figures(result)
-    yield from _checks(result.checks)
+    root, others = failed_in_order(result.checks, result.diagnosis)
+    if others:
+        yield f"Also failed: {escape(words.also_failed(others))}\n"
+    if root is not None:
+        yield from _anomaly(root, result, run_dir)
+    if not words.nothing_happened(result):
+        yield from _figures(result)
+        yield from _checks(result.checks)
     yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
 
 
-def _anomaly(check: Check, run_dir: str) -> Iterator[str]:
+def _anomaly(check: Check, result: Result, run_dir: str) -> Iterator[str]:
     yield f"## {escape(words.anomaly(check))}\n"
     shown = check.witnesses[: words.WITNESSES_SHOWN_MAX]
     for witness in shown:
         where = f" `{witness.history_ref}`" if witness.history_ref else ""
         yield f"- {escape(witness.summary)}{where}"
         for record in witness.records[: words.RECORDS_SHOWN_MAX]:
-            yield f"  - `{words.record(record)}`"
+            yield f"  - `{words.record(record, result.senders)}`"
         if (more := len(witness.records) - words.RECORDS_SHOWN_MAX) > 0:
             yield f"  - and {words.counted(more, 'more record')}"
         if witness.message:
-            yield f"  - `{words.history_command(run_dir, witness.message)}`"
+            name = words.named(witness.message, result.senders)
+            yield f"  - `{words.history_command(run_dir, name)}`"
     if len(check.witnesses) > len(shown):
         yield f"- more witnesses: {len(check.witnesses)} in `result.json`"
     yield ""

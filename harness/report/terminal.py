@@ -1,11 +1,13 @@
 """The final report on stdout: one block per scenario, readable at a glance in 80 columns.
 
-A failure is told in this order: the claim that broke, the anomaly in one sentence, its witness,
-where the records lie, the command that repeats it.
+A failure is told in this order: what happened, the claim that it broke, what else failed, one
+witness with the command that tells its story, the one that repeats the run, then the figures that
+matter. It fits `FAIL_LINES_MAX` lines; the command that it names tells all.
 """
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,9 @@ from harness.run.verdict import failed_in_order
 
 WIDTH = 80
 """Columns used where the output is no terminal, and at most on one."""
+
+FAIL_LINES_MAX = 40
+"""A failure takes no more lines of 80 columns; each part of it has its share."""
 
 _LABEL = 13
 """Columns before the text: two of margin, the label, one between."""
@@ -67,22 +72,84 @@ def _even_if_nobody_reads(console: Console) -> Iterator[None]:
         console.quiet = True
 
 
-def print_result(console: Console, result: Result, run_dir: Path) -> None:
-    """Print the block of one scenario. A closed pipe ends the printing and nothing else."""
+def print_result(
+    console: Console, result: Result, run_dir: Path, *, everything: bool = False
+) -> None:
+    """Print the block of one scenario. A closed pipe ends the printing and nothing else.
+
+    Args:
+        console: Where to.
+        result: The run.
+        run_dir: Stands in commands.
+        everything: Print a failure whole too, with the witnesses of every check.
+    """
     with _even_if_nobody_reads(console):
-        _print_result(console, result, run_dir)
+        if result.verdict.status is Status.FAIL and not everything:
+            _print_failure(console, result, run_dir)
+        else:
+            _print_result(console, result, run_dir)
+
+
+def _print_failure(console: Console, result: Result, run_dir: Path) -> None:
+    sheet = _Sheet(console)
+    _head(sheet, result)
+    root, others = failed_in_order(result.checks, result.diagnosis)
+    sheet.row("what", _what(result, root), _STYLES["FAIL"], lines_max=6)
+    sheet.row("broken", result.run.claim, lines_max=3)
+    if root is not None:
+        found = f"{root.id} {root.name}, {words.instances(root)}"
+        also = f"; also failed: {words.also_failed(others)}" if others else ""
+        sheet.row("anomaly", found + also, lines_max=4)
+    if root is not None and root.witnesses:
+        witness = root.witnesses[0]
+        sheet.row("witness", witness.summary, lines_max=4)
+        for record in witness.records[:2]:
+            sheet.row("", f"- {words.record(record, result.senders)}", lines_max=2)
+        if witness.message:
+            name = words.named(witness.message, result.senders)
+            sheet.verbatim("look", words.history_command(str(run_dir), name))
+    sheet.verbatim("repeat", result.run.repeat_command, style="bold")
+    for index, line in enumerate(words.fate(result.counts)):
+        sheet.row("" if index else "messages", line, lines_max=2)
+    missed = [words.limit(one) for one in result.limits if not one.met]
+    if missed:
+        sheet.row("limits", f"MISSED: {'; '.join(missed)}", _STYLES["MISSED"], lines_max=2)
+    if faults := words.faults_together(result.faults, several=2):
+        sheet.row("faults", "; ".join(faults), lines_max=3)
+    unproven = [
+        f"{one.status.value} {one.id} {one.name}"
+        for one in result.checks
+        if one.status in (CheckStatus.ERROR, CheckStatus.UNKNOWN)
+    ]
+    unproven += [one.reason for one in result.findings]
+    if unproven:
+        sheet.row("unproven", "; ".join(unproven), lines_max=2)
+    passed = sum(one.status is CheckStatus.PASS for one in result.checks)
+    sheet.row("checks", f"{len(others) + 1} failed, {passed} passed")
+    sheet.verbatim("results", f"{run_dir}")
+    sheet.verbatim("all of it", shlex.join(["tallystick", "report", str(run_dir), "--all"]))
+    console.print()
+
+
+def _what(result: Result, root: Check | None) -> str:
+    if result.diagnosis is not None:
+        return result.diagnosis.text
+    return result.verdict.reason if root is None else words.anomaly(root)
 
 
 def _print_result(console: Console, result: Result, run_dir: Path) -> None:
     sheet = _Sheet(console)
     _head(sheet, result)
+    nothing = words.nothing_happened(result)
     if result.verdict.status is Status.PASS:
         sheet.row("claim", result.run.claim)
     else:
         _broken(sheet, result, run_dir)
-    if result.checks:
+    if nothing:
+        sheet.row("checks", "nothing was sent, so there is nothing to judge and no figure")
+    elif result.checks:
         _measured(sheet, result)
-        _checks(sheet, result.checks, nothing_happened=_nothing_happened(result))
+        _checks(sheet, result.checks)
     else:
         sheet.row("checks", "none was made")
     for line in _oddities(result):
@@ -149,10 +216,18 @@ class _Sheet:
         for line in more:
             self._line(Text(" " * _LABEL + line, style="bold"))
 
-    def row(self, label: str, body: str, style: str = "") -> None:
+    def row(self, label: str, body: str, style: str = "", lines_max: int | None = None) -> None:
+        """Print a wrapped text; what is more than `lines_max` lines is cut off, and ends in ….
+
+        Words that are longer than a line are broken.
+        """
         wrapped = textwrap.wrap(
-            body, self._console.width - _LABEL, break_on_hyphens=False
-        ) or [""]  # fmt: skip
+            body,
+            self._console.width - _LABEL,
+            break_on_hyphens=False,
+            max_lines=lines_max,
+            placeholder=" …" if self.unicode else " ...",
+        ) or [""]
         for index, line in enumerate(wrapped):
             self.verbatim(label if index == 0 else "", line, style)
 
@@ -191,25 +266,25 @@ def _head(sheet: _Sheet, result: Result) -> None:
 
 
 def _broken(sheet: _Sheet, result: Result, run_dir: Path) -> None:
-    explained, doubtful = failed_in_order(result.checks)
-    sheet.row("broken" if explained else "claim", result.run.claim)
-    if not explained:
+    root, others = failed_in_order(result.checks, result.diagnosis)
+    if root is None:
         sheet.row("reason", f"{result.verdict.reason} ({result.verdict.reason_code})")
-    for check in explained:
-        _anomaly(sheet, check, run_dir)
-    if doubtful:
-        ids = ", ".join(f"{check.id} {check.name} ({check.instances:,})" for check in doubtful)
-        sheet.row("also", f"{ids}: not explained, since wrong identities make false ones")
+        sheet.row("claim", result.run.claim)
+    else:
+        sheet.row("what", _what(result, root), _STYLES["FAIL"])
+        sheet.row("broken", result.run.claim)
+        for check in (root, *others):
+            _anomaly(sheet, check, result, run_dir)
     sheet.verbatim("repeat", result.run.repeat_command, style="bold")
 
 
-def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
+def _anomaly(sheet: _Sheet, check: Check, result: Result, run_dir: Path) -> None:
     sheet.row("anomaly", words.anomaly(check), style="red")
     shown = check.witnesses[: words.WITNESSES_SHOWN_MAX]
     for witness in shown:
         sheet.row("witness", witness.summary)
         for record in witness.records[: words.RECORDS_SHOWN_MAX]:
-            sheet.row("", f"- {words.record(record)}")
+            sheet.row("", f"- {words.record(record, result.senders)}")
         if len(witness.records) > words.RECORDS_SHOWN_MAX:
             more = len(witness.records) - words.RECORDS_SHOWN_MAX
             sheet.row("", f"- and {words.counted(more, 'more record')}")
@@ -222,7 +297,8 @@ def _anomaly(sheet: _Sheet, check: Check, run_dir: Path) -> None:
             sheet.verbatim("", f"{run_dir / other}")
     named = next((witness.message for witness in shown if witness.message), "")
     if named:
-        sheet.verbatim("look", words.history_command(str(run_dir), named))
+        name = words.named(named, result.senders)
+        sheet.verbatim("look", words.history_command(str(run_dir), name))
 
 
 def _measured(sheet: _Sheet, result: Result) -> None:
@@ -254,28 +330,16 @@ def _measured(sheet: _Sheet, result: Result) -> None:
             sheet.verbatim(label, line)
 
 
-def _nothing_happened(result: Result) -> bool:
-    """Say whether a run broke before anything was sent; then no check has anything to say."""
-    sends = result.counts.sends
-    offered = sends.ok + sends.fail + sends.info
-    return result.verdict.status is Status.ERROR and not (offered or result.counts.delivered)
-
-
-def _checks(sheet: _Sheet, checks: Sequence[Check], *, nothing_happened: bool) -> None:
+def _checks(sheet: _Sheet, checks: Sequence[Check]) -> None:
     groups = words.by_status(checks)
     passed = groups[CheckStatus.PASS]
     ids = " ".join(check.id for check in passed)
     sheet.row("checks", f"{len(passed)} passed: {ids}" if passed else "none passed")
-    statuses = [CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN]
-    if nothing_happened:
-        sheet.row("", f"{len(groups[statuses.pop()])} not judged: nothing was recorded")
-    for status in statuses:
+    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN):
         for check in groups[status]:
             told = words.instances(check) if status is CheckStatus.FAIL else check.reason
             line = f"{status.value} {check.id} {check.name}: {told or 'not judged'}"
             sheet.row("", line, style=_STYLES[status.value])
-    if nothing_happened:
-        return
     skipped = groups[CheckStatus.NOT_APPLICABLE]
     if skipped:
         ids = " ".join(check.id for check in skipped)

@@ -18,6 +18,8 @@ from harness.report.result import (
     Latency,
     Limit,
     Process,
+    Result,
+    Status,
     Throughput,
 )
 
@@ -25,6 +27,13 @@ from harness.report.result import (
 def counted(number: int, noun: str) -> str:
     """Return how many there are: "1 restart", "2 restarts"; for nouns that take an s."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def nothing_happened(result: Result) -> bool:
+    """Say whether a run broke before anything was sent; then there are no figures to tell."""
+    sends = result.counts.sends
+    offered = sends.ok + sends.fail + sends.info
+    return result.verdict.status is Status.ERROR and not (offered or result.counts.delivered)
 
 
 def fate(counts: Counts) -> Iterator[str]:
@@ -40,6 +49,10 @@ def fate(counts: Counts) -> Iterator[str]:
             f" ({counts.lost.prefix:,} first, {counts.lost.middle:,} in between, "
             f"{counts.lost.suffix:,} last)"
         )
+    if counts.vanished:
+        lost += f", gone from the log {counts.vanished:,}"
+    if counts.passed_by:
+        lost += f", passed by {counts.passed_by:,}"
     yield (
         f"{lost}, duplicated {counts.duplicated:,}, reordered {counts.reordered:,}, "
         f"unresolved {counts.unresolved:,}"
@@ -54,10 +67,14 @@ def latency(name: str, measured: Latency | None) -> str | None:
     """Return one line of a latency distribution; None if nothing was measured."""
     if measured is None or not measured.count:
         return None
-    return (
+    told = (
         f"{name} p50 {_ms(measured.p50)}, p90 {_ms(measured.p90)}, p99 {_ms(measured.p99)}, "
         f"p99.9 {_ms(measured.p999)}, max {_ms(measured.max)} ms"
     )
+    if measured.waiting:
+        waits = "waits" if measured.waiting == 1 else "wait"
+        told += f"; {measured.waiting:,} of {measured.count:,} still {waits}, counted by age"
+    return told
 
 
 def _ms(value: float) -> str:
@@ -105,18 +122,35 @@ def limit(one: Limit) -> str:
 
 
 def fault(one: Fault) -> str:
-    """Return a fault with the time it held and its observed effect."""
-    begin_s = (one.requested_ns if one.confirmed_ns is None else one.confirmed_ns) / 1e9
-    end = "" if one.healed_ns is None else f" to {one.healed_ns / 1e9:.1f}"
-    when = f"at {begin_s:.1f}{end} s"
-    if one.confirmed_ns is None:
-        when = f"asked for {when}, never confirmed"
+    """Return a fault with when it was asked for, how long it held, and its observed effect."""
+    when = held(one)
     effect = ", ".join(f"{name} {value:,.6g}" for name, value in one.effect.items())
     return f"{one.kind} {one.target} {when}: {effect if one.effective else 'NO EFFECT'}"
 
 
+def held(one: Fault, digits: int = 1) -> str:
+    """Return when a fault was asked for and how long it held; the first comes before all damage."""
+
+    def seconds(t_ns: int) -> str:
+        return f"{t_ns / 1e9:.{digits}f}"
+
+    asked = f"asked for at {seconds(one.requested_ns)} s"
+    if one.confirmed_ns is None:
+        healed = "" if one.healed_ns is None else f", undone at {seconds(one.healed_ns)} s"
+        return f"{asked}, never confirmed{healed}"
+    if one.healed_ns is None:
+        return f"{asked}, held from {seconds(one.confirmed_ns)} s to the end"
+    return f"{asked}, held {seconds(one.confirmed_ns)} to {seconds(one.healed_ns)} s"
+
+
+def in_request_order(faults: Sequence[Fault]) -> list[Fault]:
+    """Return the faults as they were asked for, whenever each was confirmed."""
+    return sorted(faults, key=lambda one: one.requested_ns)
+
+
 def faults_together(faults: Sequence[Fault], several: int = 6) -> list[str]:
     """Return one line per fault, or per kind and target where there are more than `several`."""
+    faults = in_request_order(faults)
     if len(faults) <= several:
         return [fault(one) for one in faults]
     groups: dict[str, list[Fault]] = defaultdict(list)
@@ -185,6 +219,12 @@ def _cpu(group: Sequence[Process]) -> str:
     return f"{sum(per_message):.2f} µs per message" if per_message else f"{cpu_s:.1f} s of CPU"
 
 
+def named(message: str, senders: Mapping[str, str]) -> str:
+    """Return a message's name with its sender as people call it, as in ``sender-3/bob/12``."""
+    producer, slash, rest = message.partition("/")
+    return f"{senders.get(producer, producer)}{slash}{rest}"
+
+
 def by_status(checks: Sequence[Check]) -> dict[CheckStatus, list[Check]]:
     """Return the checks grouped, every status present."""
     groups: dict[CheckStatus, list[Check]] = {status: [] for status in CheckStatus}
@@ -193,8 +233,9 @@ def by_status(checks: Sequence[Check]) -> dict[CheckStatus, list[Check]]:
     return groups
 
 
-def record(shown: Mapping[str, Any]) -> str:
-    """Return a witness record on one line: when, what, and its fields."""
+def record(shown: Mapping[str, Any], senders: Mapping[str, str] | None = None) -> str:
+    """Return a witness record on one line: when, what, and its fields; senders by name."""
+    names = senders or {}
     told = [str(shown.get("record", "record"))]
     if "t_ns" in shown:
         told.insert(0, f"{shown['t_ns'] / 1e9:.6f} s")
@@ -204,14 +245,30 @@ def record(shown: Mapping[str, Any]) -> str:
         if key.endswith("_ns") and isinstance(value, int) and value >= 0:
             told.append(f"{key.removesuffix('_ns')}={value / 1e9:.6f} s")
         elif key == "runs":
-            told += [f"({_run(run)})" for run in value]
+            told += [f"({_run(run, names)})" for run in value]
+        elif key == "producer":
+            told.append(_producer(value, names))
         else:
             told.append(f"{key}={value}")
     return " ".join(told)
 
 
-def _run(shown: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in shown.items() if key != "digest")
+def _run(shown: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    return " ".join(
+        _producer(value, names) if key == "producer" else f"{key}={value}"
+        for key, value in shown.items()
+        if key != "digest"
+    )
+
+
+def _producer(producer: object, names: Mapping[str, str]) -> str:
+    name = names.get(str(producer))
+    return f"producer={producer}" if name is None else f"{name} (producer={producer})"
+
+
+def also_failed(checks: Sequence[Check]) -> str:
+    """Return which other checks failed, and how often."""
+    return ", ".join(f"{check.id} {check.name} ({check.instances:,})" for check in checks)
 
 
 def history_command(run_dir: str, message: str) -> str:

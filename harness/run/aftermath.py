@@ -23,6 +23,7 @@ class Aftermath:
         config: The settings of the system that were in force.
         commits: Durable commits that the system reported; 0 if it does not tell.
         client_errors: What clients were told by the system, by kind.
+        senders: The name of each sender, by its producer as text.
         killed_segments: Names of recorders whose process was killed by a fault.
     """
 
@@ -34,6 +35,7 @@ class Aftermath:
     config: dict[str, Any] = field(default_factory=dict)
     commits: int = 0
     client_errors: list[ClientError] = field(default_factory=list)
+    senders: dict[str, str] = field(default_factory=dict)
     killed_segments: list[str] = field(default_factory=list)
 
     def add_traffic(self, link: str, connections: int, bytes_read: int) -> None:

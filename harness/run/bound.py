@@ -19,6 +19,9 @@ UNDER = "under this workload and these faults"
 FEW_RATE_MIN = 0.1
 """A bound above it is told in percent."""
 
+LITTLE_RATE_MIN = 0.25
+"""A bound above it, of fewer than 11 trials, says so little that no share is told."""
+
 
 def rate_max_95(trials: int) -> float | None:
     """Return the largest rate that zero of `trials` leaves possible at 95 % (None of none)."""
@@ -58,21 +61,27 @@ def zero_of_n(*, messages: int, commits: int, kills: int) -> Bound | None:
 
 
 def in_words(bound: Bound) -> str:
-    """Return the bound as one sentence for people; what is rounded is rounded to be weaker."""
-    parts = ["fewer than " + _one_in(bound.loss_rate_max_95).format("messages")]
-    if bound.commit_loss_rate_max_95 is not None:
-        rate = bound.commit_loss_rate_max_95
-        few = rate > FEW_RATE_MIN
-        told = _percent(rate, bound.commits) if few else _one_in(rate)
-        parts.append(told.format("commits"))
-    if bound.kill_loss_rate_max_95 is not None:
-        parts.append(_percent(bound.kill_loss_rate_max_95, bound.kills).format("kills"))
-    return f"at 95 % {', '.join(parts)} lost, {bound.under}"
+    """Return the bound as one sentence for people; what is rounded is rounded to be weaker.
 
-
-def _one_in(rate: float) -> str:
-    return f"1 in {math.floor(1 / rate):,} {{}}"
-
-
-def _percent(rate: float, count: int) -> str:
-    return f"{math.ceil(rate * 100)} % of {{}} (0 of {count:,})"
+    Of few trials no share is told: "at most 95 % of kills" reads as if most had lost something.
+    """
+    trials = [
+        ("message", bound.messages, bound.loss_rate_max_95),
+        ("commit", bound.commits, bound.commit_loss_rate_max_95),
+        ("kill", bound.kills, bound.kill_loss_rate_max_95),
+    ]
+    known = [(noun, count, rate) for noun, count, rate in trials if rate is not None]
+    parts = [
+        f"1 in {math.floor(1 / rate):,} {noun}s"
+        if rate <= FEW_RATE_MIN
+        else f"{math.ceil(rate * 100)} % of {noun}s (0 of {count:,})"
+        for noun, count, rate in known
+        if rate <= LITTLE_RATE_MIN
+    ]
+    few = [
+        f"0 of {count:,} {noun}s {'lost' if noun == 'message' else 'lost anything'} (says little)"
+        for noun, count, rate in known
+        if rate > LITTLE_RATE_MIN
+    ]
+    told = [f"at 95 % fewer than {', '.join(parts)} lost, {bound.under}"] if parts else []
+    return "; ".join([*told, *few])

@@ -18,7 +18,16 @@ from harness.errors import DamagedHistory, UsageError
 from harness.history.index import SEGMENT_GLOB, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
-from harness.report.result import Bound, CheckStatus, Process, Result, Status, Trouble
+from harness.report.result import (
+    Bound,
+    CheckStatus,
+    Counts,
+    Limits,
+    Process,
+    Result,
+    Status,
+    Trouble,
+)
 from harness.run import limits, outage
 from harness.run.aftermath import Aftermath
 from harness.run.bound import zero_of_n
@@ -99,11 +108,24 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
             duration_s=ended.run.duration_s,
         ),
     )
+    verdict = decide(
+        judgement.checks,
+        compared,
+        findings,
+        diagnosis=judgement.diagnosis,
+        not_tried=brief.not_tried,
+    )
+    if _nothing_happened(counts) and verdict.status is Status.ERROR:
+        # It broke before anything was sent: there was nothing that a limit could be about.
+        compared = []
+        verdict = msgspec.structs.replace(verdict, limits=Limits.NONE)
     return msgspec.structs.replace(
         ended,
-        verdict=decide(judgement.checks, compared, findings, not_tried=brief.not_tried),
+        verdict=verdict,
+        diagnosis=judgement.diagnosis,
+        senders=dict(aftermath.senders),
         counts=counts,
-        bound=_bound(judgement, aftermath),
+        bound=_bound(judgement, aftermath) if verdict.status is Status.PASS else None,
         latency_ms=judgement.latency_ms,
         load_latency_ms=judgement.load_latency_ms,
         throughput_per_s=judgement.throughput_per_s,
@@ -177,6 +199,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         ),
         torn=torn,
         trims=brief.trims,
+        senders={int(producer): name for producer, name in aftermath.senders.items()},
     )
 
 
@@ -187,10 +210,18 @@ def _per_message(process: Process, delivered: int) -> Process:
     return msgspec.structs.replace(process, cpu_us_per_message=per_message)
 
 
+def _nothing_happened(counts: Counts) -> bool:
+    sends = counts.sends
+    return not (sends.ok or sends.fail or sends.info or counts.delivered)
+
+
 def _bound(judgement: Judgement, aftermath: Aftermath) -> Bound | None:
     """Return what zero losses support; None unless it was proven that nothing was lost."""
     status = {check.id: check.status for check in judgement.checks}
+    counts = judgement.counts
     if status.get("A1") is not CheckStatus.PASS:
+        return None
+    if counts.lost.total or counts.vanished or counts.passed_by:
         return None
     commits = aftermath.commits if judgement.commits is None else judgement.commits
     return zero_of_n(

@@ -133,6 +133,10 @@ def measure(
     load_latency_ms: Sequence[LoadLatency] = (),
 ) -> dict[str, float]:
     """Return every metric that was measured; one without a measurement is absent."""
+    sends = counts.sends
+    if not (sends.ok or sends.fail or sends.info or counts.delivered or throughput_per_s.offered):
+        # Nothing was sent, so nothing was measured: "0 redelivered" would meet any limit.
+        return {}
     measured: dict[str, float] = {
         "offered_per_s": throughput_per_s.offered,
         "acknowledged_per_s": throughput_per_s.acknowledged,

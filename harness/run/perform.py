@@ -278,6 +278,7 @@ async def _begin_senders(
         stage.sender_serial,
     )
     stage.sender_serial += sum(map(len, seats))
+    stage.senders.update((str(seat.producer), seat.name) for mine in seats for seat in mine)
     plan = None
     if churn is not None and churn.sender_up_s:
         plan = msgspec.to_builtins(ChurnPlan(up_s=churn.sender_up_s, down_s=churn.down_s))

@@ -29,7 +29,8 @@ from harness.run.judge import CLAIM_UNCHECKED, HISTORY_FOLDER, judge
 from harness.run.verdict import Finding
 
 RECOMPUTED = (
-    "counts", "bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets", "limits"
+    "diagnosis", "counts", "bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets",
+    "limits",
 )  # fmt: skip
 """Parts of a result that follow from the history and the schedule, beside verdict and checks."""
 
@@ -47,6 +48,8 @@ LOAD_TARGETS = "load:"
 
 COVERAGE_IN_HISTORY_SINCE = 4
 """Minor version of the result's schema since which the runner writes coverage into its history."""
+RECOMPUTED_BEFORE_1_4 = ("throughput_per_s", "buckets")
+"""The same of results before 1.4, whose counts and latencies left out what 1.4 counts."""
 
 SHOWN_CHARS_MAX = 60
 """How much of a value is told."""
@@ -67,6 +70,7 @@ def judge_again(run_dir: Path, stored: Result) -> Result:
         processes=list(stored.processes),
         coverage=list(stored.coverage),
         config=dict(stored.system.config),
+        senders=dict(stored.senders),
         commits=0 if stored.bound is None else stored.bound.commits,
     )
     bare = Result(
@@ -145,7 +149,8 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
         for result in (stored, again)
     )
     yield from _differ("findings", says, given, "the history")
-    for name in RECOMPUTED:
+    older = tuple(map(int, stored.schema.rpartition("/")[2].split("."))) < (1, 4)
+    for name in RECOMPUTED_BEFORE_1_4 if older else RECOMPUTED:
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
         yield from _differ(name, says, given, "the history")
     before, after = ({one.id: one for one in result.checks} for result in (stored, again))

@@ -125,6 +125,7 @@ async def on_stage(
                 observer=observer,
                 rng=random.Random(f"{request.seed}/runner"),
                 errors=administrator,
+                senders=aftermath.senders,
             )
             tasks.start_soon(_watch, stage, links, run_dir / "logs")
             tasks.start_soon(_sample_gauges, stage)

@@ -10,8 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.checkers.trust import in_trust_order
 from harness.report import untried
-from harness.report.result import Check, CheckStatus, Limit, Limits, NotTried, Status, Verdict
+from harness.report.result import (
+    Check,
+    CheckStatus,
+    Diagnosis,
+    Limit,
+    Limits,
+    NotTried,
+    Status,
+    Verdict,
+)
 
 EXIT_PASS = 0
 EXIT_FAIL = 1
@@ -27,20 +37,6 @@ EXIT_SIGTERM = 143
 INTERRUPTED_CODE = "interrupted"
 
 _RANK = {Status.PASS: 0, Status.UNKNOWN: 1, Status.ERROR: 2, Status.FAIL: 3}
-
-TRUST_ORDER = (
-    "D5", "D4",
-    "A3", "A4", "A5", "A6",
-    "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16",
-    "B1", "B2", "B3", "B4", "B5", "B6", "B7",
-    "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9",
-    "D1", "D2", "D3", "D6", "D7", "E1", "E2",
-)  # fmt: skip
-"""The order in which to believe results (docs/invariants.md): was anything tested, does the harness
-count itself correctly, identity and content, loss and duplicates, order, the rest."""
-
-_TRUST = {check_id: place for place, check_id in enumerate(TRUST_ORDER)}
-_IDENTITY_CHECKS = frozenset({"A3", "A4", "A5", "A6"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,22 +90,18 @@ def exit_code(status: Status, limits: Limits) -> int:
             return EXIT_LIMITS_MISSED if limits is Limits.MISSED else EXIT_PASS
 
 
-def in_trust_order(checks: Iterable[Check]) -> list[Check]:
-    """Return the checks, the most trustworthy first; unknown ids last, by id."""
-    return sorted(checks, key=lambda check: (_TRUST.get(check.id, len(_TRUST)), check.id))
+def failed_in_order(
+    checks: Iterable[Check], diagnosis: Diagnosis | None = None
+) -> tuple[Check | None, list[Check]]:
+    """Return the failed check to explain, and the others that failed, the first to believe first.
 
-
-def failed_in_order(checks: Iterable[Check]) -> tuple[list[Check], list[Check]]:
-    """Return the failed checks to explain, and those whose witnesses an earlier one makes doubtful.
-
-    A wrong identity or content makes false losses and false order errors, so behind a failed
-    A3-A6 the other rows are named and not explained.
+    What is explained is the root that the diagnosis names; without one, the first to believe.
     """
     failed = [c for c in in_trust_order(checks) if c.status is CheckStatus.FAIL]
-    identity = [c for c in failed if c.id in _IDENTITY_CHECKS]
-    if not identity:
-        return failed, []
-    return identity, [c for c in failed if c.id not in _IDENTITY_CHECKS]
+    if not failed:
+        return None, []
+    root = next((c for c in failed if diagnosis is not None and c.id == diagnosis.check), failed[0])
+    return root, [c for c in failed if c is not root]
 
 
 def decide(
@@ -117,6 +109,7 @@ def decide(
     limits: Sequence[Limit] = (),
     findings: Sequence[Finding] = (),
     *,
+    diagnosis: Diagnosis | None = None,
     not_tried: Sequence[NotTried] = (),
 ) -> Verdict:
     """Return the verdict of a run.
@@ -126,6 +119,7 @@ def decide(
         limits: Thresholds, already compared.
         findings: What else happened. Of several with the deciding status the first is the reason,
             and findings come before checks.
+        diagnosis: What happened, where a check failed; then it is the reason.
         not_tried: What was optional and left out; a pass says that there was such.
     """
     applicable = [c for c in checks if c.status is not CheckStatus.NOT_APPLICABLE]
@@ -142,7 +136,11 @@ def decide(
         [*(Status(c.status.value) for c in applicable), *(f.status for f in all_findings)]
     )
     reached = judge_limits(limits)
-    code, reason = _explain(status, applicable, limits, all_findings)
+    if status is Status.FAIL and diagnosis is not None:
+        root = next(check for check in applicable if check.id == diagnosis.check)
+        code, reason = reason_code_of(root), diagnosis.text
+    else:
+        code, reason = _explain(status, applicable, limits, all_findings)
     if status is Status.PASS and not_tried:
         reason = f"{reason}; {untried.beside(untried.count_of(not_tried))}"
     return Verdict(

@@ -200,9 +200,21 @@ def failed() -> r.Result:
         witnesses=[r.Witness(summary="position 9 before position 8")],
     )
     checks = [{"A1": lost, "B4": reordered}.get(c.id, c) for c in base.checks]
+    diagnosis = r.Diagnosis(
+        text="3 acknowledged messages were lost when edge-core eu-west was reset at 5.00 s: inbox "
+        "vip_user, acknowledged at 7.21 s. Nobody got them, though their inboxes were read to the "
+        "end.",
+        check="A1",
+        messages=3,
+        inboxes=["vip_user"],
+        first_ns=7_210_000_000,
+        last_ns=7_210_000_000,
+        faults=["f1"],
+        also_failed=["B4 REALTIME"],
+    )
     return msgspec.structs.replace(
         base,
-        verdict=verdict.decide(checks, base.limits),
+        verdict=verdict.decide(checks, base.limits, diagnosis=diagnosis),
         counts=r.Counts(
             sends=r.Sends(ok=517_000),
             delivered=516_997,
@@ -211,6 +223,8 @@ def failed() -> r.Result:
         ),
         bound=None,
         checks=checks,
+        diagnosis=diagnosis,
+        senders={"17279655951921914625": "sender-3"},
     )
 
 

@@ -19,6 +19,7 @@ from harness.history.records import Completed, Delivered, FaultMarked, Invoked, 
 from harness.report.codec import decode_result
 from harness.report.result import (
     RESULT_SCHEMA,
+    Diagnosis,
     Fault,
     InboxBuckets,
     Latencies,
@@ -29,6 +30,7 @@ from harness.report.result import (
 )
 from harness.report.writer import write_result
 from harness.run.aftermath import Aftermath
+from harness.run.bound import zero_of_n
 from harness.run.recheck import RECOMPUTED
 from harness.testing.oracle import in_order
 from harness.testing.stored_runs import (
@@ -104,7 +106,8 @@ def altered(result: Result, name: str) -> Result:
     changes = {
         "counts": msgspec.structs.replace(result.counts, delivered=result.counts.delivered + 1),
         "limits": [msgspec.structs.replace(result.limits[0], measured=9e9)],
-        "bound": None,
+        "bound": zero_of_n(messages=9, commits=0, kills=0),
+        "diagnosis": Diagnosis(text="All is well.", check="A1", messages=1),
         "latency_ms": Latencies(),
         "load_latency_ms": [LoadLatency(label="quiet")],
         "throughput_per_s": msgspec.structs.replace(result.throughput_per_s, acknowledged=9e9),

@@ -115,6 +115,70 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_was_written(run_dir: Path, 
     )
 
 
+def reused() -> list[h.Record]:
+    """A log that was empty again behind a kill: position 0 was given out twice."""
+    other = h.DeliveredRun(PRODUCER, 1, 1, 0, 1, 99)
+    kill = ("f1", "process_kill", "core")
+    return [
+        h.Invoked(10, 1, PRODUCER, BOX, 0, 1, 8),
+        h.Completed(12, 1, PRODUCER, BOX, 0, 1, "ok", 0, 0, 1, ""),
+        h.FaultMarked(20, *kill, "requested", False, {}),
+        h.FaultMarked(21, *kill, "confirmed", True, {"gone": 1.0}),
+        h.FaultMarked(22, *kill, "healed", True, {"gone": 1.0}),
+        h.Invoked(30, 1, PRODUCER, BOX, 1, 1, 29),
+        h.Opened(31, 30, "reader", BOX, 1, -1, 0, "east"),
+        h.Delivered(32, "reader", BOX, 1, 0, False, (other,)),
+        h.Completed(33, 1, PRODUCER, BOX, 1, 1, "ok", 0, 0, 1, ""),
+        h.FaultMarked(90, "f2", "process_kill", "core", "requested", False, {}),
+        h.FaultMarked(91, "f2", "process_kill", "core", "healed", True, {}),
+    ]
+
+
+@pytest.mark.parametrize("message", [f"{BOX}@0", f"sender-3/{BOX}/0", f"{PRODUCER}/{BOX}/0"])
+def test_a_position_given_out_twice_tells_both_messages_and_the_fault_between(
+    message: str, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({"senders": {str(PRODUCER): "sender-3"}}))
+    write_history(tmp_path / "history", reused())
+    lines = told(capsys, str(tmp_path), "--message", message)
+    assert lines[0] == f"2 messages were seen at position 0 of {BOX}:"
+    assert lines[1:3] == [
+        f"  message {n} of sender-3 (producer {PRODUCER}) to {BOX}" for n in (0, 1)
+    ]
+    begins = [
+        f"sender-3/{BOX}/0: send invoked",
+        f"sender-3/{BOX}/0: acknowledged at position 0",
+        "fault f1: process_kill on core requested",
+        "fault f1: process_kill on core confirmed (gone 1)",
+        "fault f1: process_kill on core healed (gone 1)",
+        f"sender-3/{BOX}/1: send invoked",
+        "session 1 of reader opened at east",
+        f"sender-3/{BOX}/1: delivered to reader",
+        f"sender-3/{BOX}/1: acknowledged at position 0",
+    ]
+    texts = [line.split(" s  ", 1)[1] for line in lines[3:]]
+    assert len(texts) == len(begins)
+    assert all(text.startswith(begin) for text, begin in zip(texts, begins, strict=True))
+
+
+def test_an_inspection_that_lacks_a_message_is_part_of_its_way(tmp_path: Path, capsys) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    run = h.DeliveredRun(PRODUCER, 0, 1, 0, 1, 99)
+    kill = ("f1", "process_kill", "core")
+    records = [
+        h.Invoked(10, 1, PRODUCER, BOX, 0, 1, 8),
+        h.Completed(12, 1, PRODUCER, BOX, 0, 1, "ok", 0, 0, 1, ""),
+        h.Delivered(13, "reader", BOX, 1, 0, False, (run,)),
+        h.FaultMarked(20, *kill, "requested", False, {}),
+        h.FaultMarked(22, *kill, "healed", True, {}),
+        h.StoredEnd(40, BOX, 0, -1, 39),
+    ]
+    write_history(tmp_path / "history", records)
+    text = "\n".join(told(capsys, str(tmp_path), "--message", f"{PRODUCER}/{BOX}/0"))
+    assert "an inspection of the store did not find it" in text
+    assert "fault f1: process_kill on core requested" in text
+
+
 @pytest.mark.parametrize(
     ("message", "word"),
     [

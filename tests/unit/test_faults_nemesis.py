@@ -190,7 +190,7 @@ async def test_a_fault_is_requested_confirmed_and_healed_on_every_target_of_a_pa
     assert [entry.effective for entry in nemesis.journal()] == [True, True]
     assert nemesis.journal()[0].effect == {"struck": 1.0, "healed": 1.0}
     assert nemesis.journal()[0].parameters["struck"] == 1.0
-    assert "scripted on a confirmed (struck 1)" in lines
+    assert "scripted on a confirmed, asked for at 0.0 s (struck 1)" in lines
     assert nemesis.active == ()
 
 
@@ -199,7 +199,7 @@ async def test_a_fault_without_effect_says_so() -> None:
     nemesis, _, lines = make(things)
     await nemesis.run([at(0, Scripted(struck=0.0), on="a")])
     assert [entry.effective for entry in nemesis.journal()] == [False]
-    assert lines[0] == "scripted on a confirmed (struck 0), WITHOUT EFFECT"
+    assert lines[0] == "scripted on a confirmed, asked for at 0.0 s (struck 0), WITHOUT EFFECT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

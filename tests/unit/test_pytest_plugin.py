@@ -111,6 +111,8 @@ def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     done.assert_outcomes(failed=5)
     text = "\n".join(done.outlines)
     assert "FAIL         hotkey_bucketing" in text
+    summary = [line for line in done.outlines if line.startswith("FAILED ")]
+    assert "::test_loses - Failed: 3 acknowledged messages" in summary[0]
     assert "A1 LOST, 3 in 517,000 examined" in text
     assert "witness    producer 17279655951921914625" in text
     assert "same seed   pytest 'test_it.py::test_loses' --tallystick-seed 5" in text

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.checkers.check import all_checks
+from harness.checkers.trust import TRUST_ORDER
 from harness.errors import UsageError
 from harness.report.explain import ANOMALY_IDS, find
-from harness.run.verdict import TRUST_ORDER
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "invariants.md"
 CATALOGUE = re.findall(r"^\| ([A-E]\d+) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
 from rich.text import Text
 
 from harness.report import bars, words
+from harness.report.html import Page, run_report
+from harness.report.junit import junit
 from harness.report.result import CheckStatus, EpochLoads, InboxBuckets, Sends, Status
+from harness.report.summary import result_markdown
 from harness.report.terminal import (
     make_console,
     make_table,
@@ -63,13 +67,14 @@ def test_a_failure_is_told_in_its_order() -> None:
     text = " ".join(report(examples.failed()).split())
     told = [
         "FAIL global_fan_in",
+        "what 3 acknowledged messages were lost",
         "broken Nothing acknowledged is lost",
-        "anomaly A1 LOST, 3 in 517,000 examined: A message was acknowledged and never came",
+        "anomaly A1 LOST, 3 in 517,000 examined; also failed: B4 REALTIME (1)",
         "witness producer 17279655951921914625 to vip_user",
         "- 7.210000 s completed",
-        f"records {FOLDER}/history/0003.msgpack#17",
         "repeat tallystick run global_fan_in --seed 4711 --profile standard",
         "messages 517,000 acknowledged",
+        f"all of it tallystick report {FOLDER} --all",
     ]
     places = [text.index(part) for part in told]
     assert places == sorted(places)
@@ -84,10 +89,10 @@ def test_later_rows_are_not_explained_behind_a_wrong_identity() -> None:
         else c
         for c in failed.checks
     ]
-    text = " ".join(report(msgspec.structs.replace(failed, checks=checks)).split())
-    assert "anomaly A5 CORRUPT, 1 in 517,000 examined: A message was delivered with" in text
-    assert "anomaly A1" not in text
-    assert "also A1 LOST (3), B4 REALTIME (1): not explained" in text
+    spoiled = msgspec.structs.replace(failed, checks=checks, diagnosis=None)
+    text = " ".join(report(spoiled).split())
+    assert "what A5 CORRUPT, 1 in 517,000 examined: A message was delivered with" in text
+    assert "also failed: A1 LOST (3), B4 REALTIME (1)" in text
 
 
 def test_a_pass_shows_its_bound_checks_faults_limits_and_cost() -> None:
@@ -96,7 +101,7 @@ def test_a_pass_shows_its_bound_checks_faults_limits_and_cost() -> None:
         "PASS global_fan_in, standard, seed 4711 42.3 s",
         "at 95 % fewer than 1 in 172,579 messages",
         "ack p50 12.1, p90 40, p99 212, p99.9 1,210, max 2,503 ms",
-        "reset_peer edge-core eu-west at 5.0 to 6.1 s: connections_reset 3",
+        "reset_peer edge-core eu-west asked for at 5.0 s, held 5.0 to 6.1 s: connections_reset 3",
         "MET ack_p99_ms <= 500: 212.4, met",
         "all together 3.10 µs per message",
         "11 passed: A1 A3 A4 A5 A6 A7 A10 A11 B4 D4 D5",
@@ -107,7 +112,7 @@ def test_a_pass_shows_its_bound_checks_faults_limits_and_cost() -> None:
 
 def test_what_makes_a_run_doubtful_stands_in_its_report() -> None:
     text = " ".join(report(examples.unknown()).split())
-    assert "reset_peer edge-core eu-west at 5.0 to 6.1 s: NO EFFECT" in text
+    assert "eu-west asked for at 5.0 s, held 5.0 to 6.1 s: NO EFFECT" in text
     assert "UNKNOWN D5 VACUOUS: fault f1" in text
     assert "results lie on tmpfs" in text
     assert "INCOMPLETE the run was cut off" in " ".join(report(examples.interrupted()).split())
@@ -127,11 +132,22 @@ def test_a_run_that_broke_before_anything_was_sent_lists_no_checks() -> None:
     counts = msgspec.structs.replace(broken.counts, sends=Sends(), delivered=0)
     broken = msgspec.structs.replace(broken, verdict=verdict, counts=counts)
     text = report(broken)
-    unknown = sum(check.status is CheckStatus.UNKNOWN for check in broken.checks)
-    assert unknown
-    assert f"{unknown} not judged: nothing was recorded" in text
     assert "nothing to connect to" in text
-    assert "UNKNOWN" not in text
+    assert "nothing was sent, so there is nothing to judge" in text
+    for figure in ("UNKNOWN", " acknowledged, ", "bound", "latency", "MET", "per second"):
+        assert figure not in text
+    assert len(text.splitlines()) < 15
+    suite = ElementTree.fromstring(junit(broken))
+    assert [case.get("name") for case in suite.iter("testcase")] == ["verdict"]
+    html = run_report(Page(label="x", result=broken, series=None, run_dir="x"))
+    assert "nothing to connect to" in html
+    assert "broke before anything was sent" in html
+    for figure in ("<h2>Checks</h2>", "<h2>Limits</h2>", "<h2>Faults</h2>", 'class="tile'):
+        assert figure not in html
+    page = result_markdown(broken)
+    assert "nothing to connect to" in page
+    assert " acknowledged, " not in page
+    assert "| check |" not in page
 
 
 def test_a_terminal_that_knows_only_ascii_gets_ascii() -> None:
@@ -211,7 +227,7 @@ def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None
         "reset_peer 10 times (edge-core apac, edge-core eu-west): connections_reset 27;"
         " 1 without effect"
     )
-    assert lines[1] == "reset_peer edge-core apac at 5.0 to 6.1 s: NO EFFECT"
+    assert lines[1] == "reset_peer edge-core apac asked for at 5.0 s, held 5.0 to 6.1 s: NO EFFECT"
     assert len(lines) == 2
     beside = msgspec.structs.replace(idle, id=one.id)
     assert len(words.faults_together([one] * 9 + [beside])) == 2

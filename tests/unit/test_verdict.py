@@ -8,7 +8,15 @@ import math
 import pytest
 
 from harness.errors import UsageError
-from harness.report.result import Check, CheckStatus, Limit, Limits, Status, Verdict
+from harness.report.result import (
+    Check,
+    CheckStatus,
+    Diagnosis,
+    Limit,
+    Limits,
+    Status,
+    Verdict,
+)
 from harness.run import bound, limits, verdict
 from harness.testing import example_results as examples
 
@@ -89,11 +97,16 @@ def test_the_most_trustworthy_failure_is_the_reason_and_voids_later_rows() -> No
     decided = verdict.decide(checks)
     assert decided.reason_code == "corrupt"
     assert decided.reason == "A5 CORRUPT: 1 altered (and 2 more checks)"
-    explained, doubtful = verdict.failed_in_order(checks)
-    assert [c.id for c in explained] == ["A5"]
-    assert [c.id for c in doubtful] == ["A1", "B4"]
-    explained, doubtful = verdict.failed_in_order(checks[:2])
-    assert ([c.id for c in explained], doubtful) == (["A1", "B4"], [])
+    root, others = verdict.failed_in_order(checks)
+    assert root is checks[2]
+    assert [c.id for c in others] == ["A1", "B4"]
+    diagnosis = Diagnosis(text="3 messages vanished.", check="A1", messages=3)
+    root, others = verdict.failed_in_order(checks, diagnosis)
+    assert root is checks[0]
+    assert [c.id for c in others] == ["A5", "B4"]
+    told = verdict.decide(checks, diagnosis=diagnosis)
+    assert (told.reason_code, told.reason) == ("lost", "3 messages vanished.")
+    assert verdict.failed_in_order([]) == (None, [])
 
 
 @pytest.mark.parametrize("code", [verdict.EXIT_SIGINT, verdict.EXIT_SIGTERM])
@@ -116,7 +129,7 @@ def test_a_suite_is_as_good_as_its_worst_scenario() -> None:
     unknown = examples.unknown().verdict
     merged = verdict.merge_runs([("a", good), ("b", unknown), ("c", bad), ("d", bad)])
     assert (merged.status, merged.exit_code) == (Status.FAIL, 1)
-    assert merged.reason.startswith("c: A1 LOST")
+    assert merged.reason.startswith("c: 3 acknowledged messages were lost")
     assert verdict.merge_runs([("a", good), ("b", unknown)]).exit_code == 3
     slow = Verdict(
         status=Status.PASS, reason_code="x", reason="y", limits=Limits.MISSED, exit_code=4
@@ -153,7 +166,12 @@ def test_the_bound_in_words_is_never_stronger_than_the_bound() -> None:
     assert made.loss_rate_max_95 <= 1 / 172_579
     few = bound.zero_of_n(messages=8_000, commits=3, kills=0)
     assert few is not None
-    assert "64 % of commits (0 of 3) lost" in bound.in_words(few)
+    assert bound.in_words(few).endswith("faults; 0 of 3 commits lost anything (says little)")
+    fewest = bound.zero_of_n(messages=1, commits=0, kills=1)
+    assert fewest is not None
+    assert bound.in_words(fewest) == (
+        "0 of 1 messages lost (says little); 0 of 1 kills lost anything (says little)"
+    )
     assert bound.zero_of_n(messages=0, commits=5, kills=0) is None
 
 

@@ -1,0 +1,152 @@
+"""How far an anomaly reaches: which inboxes, between which moments, behind which faults. Pure.
+
+A fault explains damage to a message only if it was asked for before the damage was first seen, and
+held at the message's time or struck afterwards. Of several the nearest is taken; what takes a
+process or its store away comes before what touches a link only, where messages are gone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.checkers.facts import Facts
+from harness.checkers.intervals import NEVER, Column, Spans, Steps, marks, split
+from harness.history.records import FaultMarked
+
+_LINK = "link_"
+"""How the kinds of faults begin that touch links only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What is known of the messages that one anomaly concerns; a sum over parts.
+
+    Attributes:
+        inboxes: How many messages of each inbox.
+        acknowledged: How many of them were acknowledged.
+        first_ns, last_ns: The earliest and the latest moment that belongs to them: when each was
+            acknowledged, or sent where it never was. `NEVER` and -1 where there is none.
+        faults: How many of them each fault may explain, by its id; "" for those that none does.
+    """
+
+    inboxes: Mapping[str, int] = field(default_factory=dict)
+    acknowledged: int = 0
+    first_ns: int = NEVER
+    last_ns: int = -1
+    faults: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """All messages."""
+        return sum(self.inboxes.values())
+
+    def plus(self, other: Extent) -> Extent:
+        """Return both together."""
+        return Extent(
+            inboxes=Counter(self.inboxes) + Counter(other.inboxes),
+            acknowledged=self.acknowledged + other.acknowledged,
+            first_ns=min(self.first_ns, other.first_ns),
+            last_ns=max(self.last_ns, other.last_ns),
+            faults=Counter(self.faults) + Counter(other.faults),
+        )
+
+
+def extent_of(
+    facts: Facts, messages: Spans, seen: Steps | None = None, *, gone: bool = False
+) -> Extent:
+    """Return how far an anomaly of these messages reaches.
+
+    Args:
+        facts: Of the part that holds them.
+        messages: The messages.
+        seen: When the damage to each was first seen; None: when it was delivered first, or else at
+            the end.
+        gone: They are gone, which a fault of a link explains only where no other fault does.
+    """
+    if not messages:
+        return Extent()
+    cuts = [facts.invoked_at.cuts, facts.ok_at.cuts, facts.first_at.cuts]
+    _, begins, ends = split(
+        messages.begins, messages.ends, marks(*cuts, *([seen.cuts] if seen else []))
+    )
+    count = ends - begins
+    ok = facts.ok_at.at(begins, NEVER)
+    sent = facts.invoked_at.at(begins, NEVER)
+    moment = np.where(ok < NEVER, ok, sent)
+    known = moment < NEVER
+    default = facts.index.last_ns
+    until = facts.first_at.at(begins, default) if seen is None else seen.at(begins, default)
+    if seen is None:
+        until = np.maximum(until, np.where(ok < NEVER, ok, until))
+    inboxes: Counter[str] = Counter()
+    for inbox, messages_of in zip(facts.inbox_of(begins).tolist(), count.tolist(), strict=True):
+        inboxes[facts.index.inboxes[inbox]] += messages_of
+    return Extent(
+        inboxes=inboxes,
+        acknowledged=int(count[ok < NEVER].sum()),
+        first_ns=int(moment[known].min()) if known.any() else NEVER,
+        last_ns=int(moment[known].max()) if known.any() else -1,
+        faults=_blamed(facts.index.faults, sent, moment, until, count, gone=gone),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """One fault as its marks in the history tell it."""
+
+    id: str
+    kind: str
+    targets: tuple[str, ...]
+    requested_ns: int
+    healed_ns: int
+
+
+def struck(faults: Sequence[FaultMarked]) -> list[Struck]:
+    """Return the faults that had an effect, in the order in which they were asked for."""
+    by_id: dict[str, list[FaultMarked]] = {}
+    for mark in faults:
+        by_id.setdefault(mark.fault, []).append(mark)
+    found = [
+        Struck(
+            id=name,
+            kind=marked[0].kind,
+            targets=tuple(dict.fromkeys(m.target for m in marked if m.effective)),
+            requested_ns=marked[0].t_ns,
+            healed_ns=marked[-1].t_ns if marked[-1].state == "healed" else NEVER,
+        )
+        for name, marked in by_id.items()
+        if any(mark.effective for mark in marked)
+    ]
+    return sorted(found, key=lambda one: one.requested_ns)
+
+
+def _blamed(
+    faults: Sequence[FaultMarked],
+    sent: Column,
+    moment: Column,
+    until: Column,
+    count: Column,
+    *,
+    gone: bool,
+) -> Counter[str]:
+    """Return how many messages each fault may explain."""
+    best = np.full(len(count), NEVER, dtype=np.int64)
+    which = np.full(len(count), -1, dtype=np.int64)
+    found = struck(faults)
+    for number, fault in enumerate(found):
+        may = (fault.requested_ns <= until) & (fault.healed_ns >= np.minimum(sent, moment))
+        apart = np.clip(fault.requested_ns - moment, 0, NEVER >> 2)
+        if gone and fault.kind.startswith(_LINK):
+            apart = apart + (NEVER >> 2)
+        # Of two that are equally near the later one is.
+        nearer = may & (apart <= best)
+        best = np.where(nearer, apart, best)
+        which = np.where(nearer, number, which)
+    blamed: Counter[str] = Counter()
+    for number, messages in zip(which.tolist(), count.tolist(), strict=True):
+        blamed[found[number].id if number >= 0 else ""] += messages
+    return blamed
