@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio
 import msgspec
 
+from harness.errors import HarnessError
 from harness.faults.fault import Target
 from harness.faults.process_kill import ProcessKill
 from harness.faults.process_terminate import ProcessTerminate
@@ -33,11 +34,13 @@ from harness.scenario.phases import (
     CatchUp,
     Churn,
     Drain,
+    Hands,
     Inspect,
     Kill,
     Load,
     Login,
     Logout,
+    OwnPhase,
     Phase,
     Promote,
     Read,
@@ -54,6 +57,7 @@ from harness.systems.port import (
     as_resizable,
     as_restartable,
 )
+from harness.user_code import told, where
 
 LOAD = "load"
 """The phase mark of a load; one with a label is "load:" and the label."""
@@ -136,7 +140,18 @@ async def perform(stage: Stage, phase: Phase) -> None:
             await drain(stage, phase)
         case _:
             with stage.phase(phase.name):
-                await phase.carry_out(_Hands(stage))
+                await _carry_out(phase, _Hands(stage))
+
+
+async def _carry_out(phase: OwnPhase, hands: Hands) -> None:
+    try:
+        await phase.carry_out(hands)
+    except HarnessError:
+        raise
+    except Exception as error:
+        # Whoever wrote the phase looks for the mistake in a file of his own.
+        trouble = told(error, where(phase.carry_out))
+        raise HarnessError(f"phase {phase.name}: {trouble}") from error
 
 
 @dataclass(frozen=True, slots=True)

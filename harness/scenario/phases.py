@@ -10,10 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from harness.definitions import (
+    at_least,
+    check_fields,
+    name,
+    names,
+    not_negative,
+    one_of,
+    positive,
+    refusal,
+)
 from harness.faults.schedule import Planned
 
 DEVICE = "reader"
 """The receiver of an inbox that phases speak of when they name no other."""
+
+CORE, EDGE = "core", "edge"
+"""The roles of nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,12 @@ class Stream:
     count: int = 0
     batch_count: int = 1
 
+    def __post_init__(self) -> None:
+        check_fields(
+            self, to=names, producers=at_least(1), rate_per_s=not_negative, count=not_negative,
+            batch_count=at_least(1),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Churn:
@@ -51,6 +70,11 @@ class Churn:
     receiver_up_s: float = 0.0
     down_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        check_fields(
+            self, sender_up_s=not_negative, receiver_up_s=not_negative, down_s=not_negative
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
@@ -66,6 +90,9 @@ class Promote:
     inbox: str
     bucket_count: int
 
+    def __post_init__(self) -> None:
+        check_fields(self, inbox=name, bucket_count=at_least(1))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
@@ -76,6 +103,9 @@ class Storm:
     """
 
     down_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(self, down_s=not_negative)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +120,11 @@ class Send:
 
     stream: Stream
     within_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, within_s=positive)
+        if self.stream.count < 1:
+            raise refusal(self, "stream", "its count is 1 or more: how many each producer sends")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +149,17 @@ class Load:
     during: tuple[tuple[float, Promote | Storm], ...] = ()
     presence_every_s: float = 0.0
     label: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self, duration_s=positive, presence_every_s=not_negative)
+        for after_s, event in self.during:
+            if not 0 <= after_s <= self.duration_s:
+                what = f"{type(event).__name__} at {after_s:g} s of a load of {self.duration_s:g} s"
+                raise refusal(self, "during", what)
+        for planned in self.faults:
+            if planned.at_s > self.duration_s:
+                what = f"{planned.fault.kind} on {planned.on} at {planned.at_s:g} s"
+                raise refusal(self, "faults", f"{what} of a load of {self.duration_s:g} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +187,9 @@ class Login:
     reads: bool = True
     within_s: float = 20.0
 
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name, within_s=positive)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
@@ -153,6 +202,9 @@ class Read:
 
     inboxes: tuple[str, ...]
     device: str = DEVICE
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +221,9 @@ class CatchUp:
     device: str = DEVICE
     within_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name, within_s=positive)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logout:
@@ -179,6 +234,9 @@ class Logout:
     """
 
     inboxes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +253,9 @@ class Restart:
     index: int = 0
     kill: bool = False
 
+    def __post_init__(self) -> None:
+        _check_node(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
@@ -207,6 +268,9 @@ class Kill:
 
     role: str
     index: int = 0
+
+    def __post_init__(self) -> None:
+        _check_node(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +285,9 @@ class Start:
     role: str
     index: int = 0
 
+    def __post_init__(self) -> None:
+        _check_node(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskPresence:
@@ -232,6 +299,9 @@ class AskPresence:
 
     users: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        check_fields(self, users=names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspect:
@@ -242,6 +312,9 @@ class Inspect:
     """
 
     inboxes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +332,15 @@ class Drain:
     stuck_after_s: float = 15.0
     reread: bool = True
     inspect: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self, within_s=positive, stuck_after_s=positive)
+
+
+def _check_node(phase: Restart | Kill | Start) -> None:
+    check_fields(phase, role=one_of(CORE, EDGE), index=not_negative)
+    if phase.role == CORE and phase.index:
+        raise refusal(phase, "index", "0, for there is one core")
 
 
 class Hands(Protocol):
