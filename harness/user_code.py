@@ -28,7 +28,14 @@ _OURS = ("harness", "tallystick", "reference")
 _LANGUAGE = ("harness.scenario.", "harness.faults.", "harness.systems.topology")
 """Modules through which what a user makes comes: the next frame outside says whose it is."""
 
-_MECHANISM = ("harness.definitions", __name__, "dataclasses", "functools", "contextlib")
+_MECHANISM = (
+    "harness.definitions",
+    "harness.declared",
+    __name__,
+    "dataclasses",
+    "functools",
+    "contextlib",
+)
 
 _ROOT = str(Path(__file__).resolve().parents[1])
 _STDLIB = sysconfig.get_path("stdlib")

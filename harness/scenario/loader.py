@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from harness.definitions import short
+from harness.declared import short
 from harness.errors import UsageError
 from harness.nearest import did_you_mean, nearest
 from harness.scenario.scenario import Scenario

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from harness.definitions import NUMBER_MAX, check_fields, refusal
+from harness.declared import NUMBER_MAX
+from harness.definitions import check_fields, refusal
 from harness.errors import UsageError
 from harness.nearest import did_you_mean
 

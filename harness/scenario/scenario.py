@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
+from harness.declared import short
 from harness.definitions import (
     at_least,
     between,
@@ -15,7 +16,6 @@ from harness.definitions import (
     one_of,
     refusal,
     refuse,
-    short,
     word,
 )
 from harness.errors import DefinitionError
