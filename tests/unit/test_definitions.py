@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tallystick
 from harness.definitions import NAME_BYTES_MAX
-from harness.errors import DefinitionError, UsageError
+from harness.errors import DefinitionError
 from harness.faults.registry import faults
 from harness.load.payloads import SIZE_BYTES_MAX, PayloadKind
 from harness.scenario.loader import load_file
@@ -232,12 +232,15 @@ def test_the_line_is_that_of_the_call_also_in_a_function_and_over_several_lines(
 
 def test_what_we_make_ourselves_names_no_file_of_ours() -> None:
     from harness.faults.registry import from_json
+    from harness.run.replay import with_schedules
 
     stored = {"at_s": -1.0, "kind": "link_cut", "on": "x", "parameters": {}}
-    with pytest.raises(UsageError) as refusal:
-        from_json([stored])
     # This test is the user here; the registry on the way is not.
-    assert str(refusal.value).startswith("tests/unit/test_definitions.py:")
+    with pytest.raises(DefinitionError, match=r"^tests/unit/test_definitions\.py:\d+: Planned: "):
+        from_json([stored])
+    plan = Plan(topology=TOPOLOGY, phases=(Load(duration_s=1, streams=()),))
+    with pytest.raises(DefinitionError, match=r"^Load: faults="):
+        with_schedules(plan, ((at(9, LinkCut(), on="*"),),))
 
 
 def test_a_list_is_a_tuple_a_set_a_frozenset_and_a_mapping_a_copy() -> None:
