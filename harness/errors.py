@@ -11,6 +11,10 @@ class UsageError(Exception):
     """Raised for wrong arguments or parameters; one line says what is allowed (exit code 2)."""
 
 
+class DefinitionError(UsageError):
+    """Raised for what cannot be in a user's own file; begins with its name and line if known."""
+
+
 class DamagedHistory(HarnessError):
     """Raised when a history's files are not what its recorders wrote."""
 

@@ -32,14 +32,17 @@ def plan(p: Parameters) -> Plan:
     everybody = (*users, *spiked)
     quiet = Stream(to=users, producers=p.users, rate_per_s=p.quiet_rate_per_s)
 
-    def load(label: str, celebrity: str = "") -> tuple[Phase, ...]:
-        spike = Stream(
-            to=(celebrity,),
-            producers=4,
-            rate_per_s=p.spike_rate_per_s,
-            batch_count=p.batch_count,
+    def load(label: str, *celebrities: str) -> tuple[Phase, ...]:
+        spikes = (
+            Stream(
+                to=(celebrity,),
+                producers=4,
+                rate_per_s=p.spike_rate_per_s,
+                batch_count=p.batch_count,
+            )
+            for celebrity in celebrities
         )
-        streams = (quiet, spike) if celebrity else (quiet,)
+        streams = (quiet, *spikes)
         # Nothing of one load may wait into the next.
         return (
             Load(duration_s=p.load_s, streams=streams, label=label),

@@ -24,6 +24,7 @@ from harness.history.records import Record
 from harness.report.result import Check as CheckResult
 from harness.report.result import CheckStatus
 from harness.systems.promises import Promise
+from harness.user_code import told
 
 ENTRY_POINT_GROUP = "tallystick.checks"
 
@@ -243,7 +244,7 @@ def _together(one: Extent | None, other: Extent | None) -> Extent | None:
 
 def broken(spec: Spec, error: Exception) -> CheckResult:
     """Return the result of a check that raised."""
-    return _result(spec, CheckStatus.ERROR, f"the check broke: {type(error).__name__}: {error}")
+    return _result(spec, CheckStatus.ERROR, f"the check broke: {told(error)}")
 
 
 def _status(spec: Spec, found: Found) -> tuple[CheckStatus, str]:

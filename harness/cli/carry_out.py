@@ -21,6 +21,7 @@ import anyio.abc
 import msgspec
 
 from harness.errors import DamagedHistory, HarnessError, UsageError
+from harness.nearest import did_you_mean
 from harness.report.codec import decode_result
 from harness.report.junit import write_junit
 from harness.report.result import INTEGER_LIMIT, Result, Verdict
@@ -33,6 +34,7 @@ from harness.run.observer import Observer
 from harness.run.request import RunOutcome, RunRequest
 from harness.scenario.loader import LoadedScenario, load_file
 from harness.scenario.parameters import Parameters, resolve
+from harness.user_code import told, where
 
 SIGNALS_MAX = 3
 """This many signals end the process at once, without waiting for the clean-up."""
@@ -158,7 +160,11 @@ def checked_parameters(
     parameters = resolve(loaded.scenario.parameters, profile, assignments, seed)
     plan = loaded.scenario.plan_for(parameters)
     for text in (*plan.limits, *plan.optional_limits):
-        parse_limit(text)
+        try:
+            parse_limit(text)
+        except UsageError as error:
+            place = where(loaded.scenario.plan) or loaded.source
+            raise UsageError(f"{place}: {error}") from None
     return parameters
 
 
@@ -223,7 +229,8 @@ def check_keep_history(word: str) -> str:
         UsageError: It is none of `KEEP_HISTORY`.
     """
     if word not in KEEP_HISTORY:
-        raise UsageError(f"--keep-history {word!r}: one of {', '.join(KEEP_HISTORY)}")
+        hint = did_you_mean(word, KEEP_HISTORY)
+        raise UsageError(f"--keep-history {word!r}: one of {', '.join(KEEP_HISTORY)}{hint}")
     return word
 
 
@@ -245,17 +252,16 @@ async def carry_out(request: RunRequest, observer: Observer) -> RunOutcome:
         log = request.run_dir / "logs" / "harness.log"
         log.parent.mkdir(exist_ok=True)
         log.write_text(traceback.format_exc())
-        told = f"{_cause(error)}; the traceback lies in {log}"
-        _mark_broken(request.run_dir, told)
-        raise HarnessError(told) from error
+        reason = f"{_cause(error)}; the traceback lies in {log}"
+        _mark_broken(request.run_dir, reason)
+        raise HarnessError(reason) from error
 
 
 def _cause(error: BaseException) -> str:
     """Return the first trouble of a group, or the one there is, in a line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    told = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {told[0]}" if told else type(error).__name__
+    return told(error)
 
 
 def mark_interrupted(run_dir: Path, code: int) -> Result | None:

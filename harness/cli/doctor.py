@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.provision.doctor import Finding, State, can_run, examine
+from harness.systems.programs import examine_brokers
 
 _STYLES = {State.OK: "green", State.ODD: "yellow", State.ABSENT: "dim", State.MISSING: "bold red"}
 
@@ -25,7 +26,7 @@ def doctor(
 
     Ends with 0 when runs can start, with 70 when something is missing that every run needs.
     """
-    findings = examine(out)
+    findings = [*examine(out), *examine_brokers()]
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     else:

@@ -41,7 +41,7 @@ VERBS = (
     Verb(
         name="list",
         place="harness.cli.scenarios:list_scenarios",
-        help="List the scenarios, or with --faults what can be broken.",
+        help="List the scenarios; --faults: what can be broken, --systems: under test.",
     ),
     Verb(
         name="show",
@@ -240,6 +240,8 @@ def _usage_line(error: Any, arguments: Sequence[str]) -> str:
     asked = next((word for word in arguments if not word.startswith("-")), "")
     if asked and asked not in names:
         return f"no verb {asked!r}{did_you_mean(asked, names)} (all: {', '.join(names)})"
+    if asked == "verify" and (place := next((w for w in arguments if w.endswith(".py")), "")):
+        return f"did you mean `tallystick run {place}`? (or `verify --only {place}`)"
     return f"{told} (`tallystick {f'{asked} ' if asked else ''}--help` says what is allowed)"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.paragraph import paragraph
+from harness.errors import UsageError
 from harness.report.explain import ENTRIES
 from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
@@ -20,8 +21,19 @@ def list_scenarios(
     faults: Annotated[
         bool, typer.Option("--faults", help="List the faults instead, with their parameters.")
     ] = False,
+    systems: Annotated[
+        bool,
+        typer.Option("--systems", help="List the systems instead, and what each lacks to run."),
+    ] = False,
 ) -> None:
-    """List the scenarios (or faults) that come with Tallystick or with installed packages."""
+    """List the scenarios, faults or systems of Tallystick and of installed packages."""
+    if faults and systems:
+        raise UsageError("--faults and --systems: one list at a time")
+    if systems:
+        from harness.cli.system_list import print_systems
+
+        print_systems(as_json=as_json)
+        return
     if faults:
         from harness.cli.fault_list import print_faults
 

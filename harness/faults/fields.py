@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any
 
+from harness.definitions import between, check_fields
 from harness.errors import UsageError
 
 SECONDS_MAX = 86_400.0
 """No fault holds, and none waits for its target, longer than a day."""
-
-_IN_WORDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
 
 
 def at_least(least: float, **values: float) -> None:
@@ -30,24 +26,13 @@ def at_most(most: float, **values: float) -> None:
             raise UsageError(f"{name}={value!r}: at most {most:g}")
 
 
-def check_fields(made: Any) -> None:
+def check_types(made: Any) -> None:
     """See that every field of a fault holds what it is declared to, and every time is one.
 
     Raises:
-        UsageError: One does not; says what is allowed.
+        DefinitionError: One does not; says where it was made, and what is allowed.
     """
-    kinds: Mapping[str, Any] = get_type_hints(type(made))
-    for field in fields(made):
-        kind, value = kinds[field.name], getattr(made, field.name)
-        if kind in _IN_WORDS and not _is(kind, value):
-            raise UsageError(f"{made.kind}: {field.name}={value!r}: {_IN_WORDS[kind]}")
-        if field.name in ("duration_s", "wait_s") and not 0 <= value <= SECONDS_MAX:
-            raise UsageError(f"{made.kind}: {field.name}={value!r}: from 0 up to {SECONDS_MAX:g}")
+    check_fields(made, duration_s=_TIME, wait_s=_TIME)
 
 
-def _is(kind: Any, value: object) -> bool:
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if kind is float:
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    return isinstance(value, kind)
+_TIME = between(0, SECONDS_MAX)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from harness.errors import UsageError
+from harness.definitions import check_type, refuse
 from harness.faults.fault import LINK, TOXIPROXY, Fault, takes_target
-from harness.faults.schedule import Planned, at, in_order
+from harness.faults.schedule import PLANNED_MAX, Planned, at, in_order
 
 
 def random_mix(
@@ -28,11 +27,18 @@ def random_mix(
     out if none fits.
 
     Raises:
-        UsageError: There is nothing to choose from, the span is empty, or the count negative.
+        DefinitionError: An argument is of a wrong type, there is nothing to choose from, the span
+            is empty, or the count negative or beyond `PLANNED_MAX`.
     """
-    # The comparison is written so that NaN is refused.
-    if not choices or not begin_s < end_s or math.isinf(end_s - begin_s) or count < 0:
-        raise UsageError("a random mix needs faults to choose from, a span of time and a count")
+    check_type(rng, random.Random, "random_mix: rng")
+    check_type(count, int, "random_mix: count")
+    for name, value in (("begin_s", begin_s), ("end_s", end_s)):
+        check_type(value, float, f"random_mix: {name}")
+    choices = check_type(choices, tuple[tuple[Fault, str], ...], "random_mix: choices")
+    if not choices or not begin_s < end_s or count < 0:
+        raise refuse("a random mix needs faults to choose from, a span of time and a count")
+    if count > PLANNED_MAX:
+        raise refuse(f"random_mix: count={count}: {PLANNED_MAX} at most")
     planned: list[Planned] = []
     for _ in range(count):
         fault, on = choices[rng.randrange(len(choices))]

@@ -11,10 +11,12 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
 import harness.faults
-from harness.errors import UsageError
+from harness.definitions import refuse
+from harness.errors import DefinitionError, UsageError
 from harness.faults.fault import Fault
-from harness.faults.fields import check_fields
+from harness.faults.fields import check_types
 from harness.faults.schedule import Planned, at
+from harness.nearest import did_you_mean
 
 ENTRY_POINTS = "tallystick.faults"
 """Entry-point group in which other packages name modules of faults."""
@@ -56,10 +58,14 @@ def _check_when_made(cls: Any) -> None:
     def checked(self: Any, *arguments: Any, **named: Any) -> None:
         try:
             make_it(self, *arguments, **named)
-        finally:
-            # What a fault's own checks say of a wrong type is a TypeError, which helps nobody.
+        except Exception as error:
+            # What a fault's own checks say of a wrong type helps nobody: the type comes first.
             if all(hasattr(self, field.name) for field in fields(cls)):
-                check_fields(self)
+                check_types(self)
+            if isinstance(error, UsageError) and not isinstance(error, DefinitionError):
+                raise refuse(f"{cls.__name__}: {error}") from None
+            raise
+        check_types(self)
 
     cls.__init__ = checked
 
@@ -86,7 +92,8 @@ def make(kind: str, parameters: Mapping[str, Any]) -> Fault:
     """
     known = faults()
     if kind not in known:
-        raise UsageError(f"no fault {kind!r}; there are: {', '.join(known)}")
+        hint = did_you_mean(str(kind), known)
+        raise UsageError(f"no fault {kind!r}{hint}; there are: {', '.join(known)}")
     try:
         return cast("Fault", known[kind](**parameters))
     except (TypeError, ValueError) as error:

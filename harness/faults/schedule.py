@@ -5,12 +5,11 @@ Pure. What is drawn at random is drawn in `harness.faults.mix`, from the run's s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.errors import UsageError
+from harness.definitions import check_fields, check_type, not_blank, refuse
 from harness.faults.fault import SWITCHED, Fault
 
 PLANNED_MAX = 100_000
@@ -48,6 +47,9 @@ class Planned:
     on: str
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self, at_s=_after_the_begin, on=not_blank)
+
     def __str__(self) -> str:
         parameters = ", ".join(f"{name}={value}" for name, value in _parameters(self).items())
         mark = " (optional)" if self.optional else ""
@@ -63,12 +65,8 @@ def at(at_s: float, fault: Fault, *, on: str, optional: bool = False) -> Planned
     """Plan a fault at a time; `optional`: a system on which it cannot be done is tried without.
 
     Raises:
-        UsageError: The time is negative or no number, or the target no text.
+        DefinitionError: The time is negative or no number, the fault none, or the target no text.
     """
-    if not _is_time(at_s) or at_s < 0:
-        raise UsageError(f"a fault at {at_s} s: times count from the begin of the phase")
-    if not isinstance(on, str):
-        raise UsageError(f"a fault on {on!r}: the name of a target, or a pattern")
     return Planned(at_s=at_s, fault=fault, on=on, optional=optional)
 
 
@@ -84,15 +82,17 @@ def every(
     """Plan a fault at begin_s, begin_s + period_s, … before `end_s`; `optional` as of `at`.
 
     Raises:
-        UsageError: The period is not positive, the span is none, or there would be more than
-            `PLANNED_MAX`.
+        DefinitionError: The period is not positive, the span is none, there would be more than
+            `PLANNED_MAX`, or `at` would raise it.
     """
-    if not (_is_time(begin_s) and _is_time(end_s) and begin_s <= end_s):
-        raise UsageError(f"a fault every {period_s} s from {begin_s} to {end_s} s: no span")
-    if not _is_time(period_s) or period_s <= 0:
-        raise UsageError(f"a fault every {period_s} s: the period is more than 0")
+    for name, value in (("period_s", period_s), ("begin_s", begin_s), ("end_s", end_s)):
+        check_type(value, float, f"every: {name}")
+    if begin_s > end_s:
+        raise refuse(f"every: begin_s={begin_s:g}, end_s={end_s:g}: no span of time")
+    if period_s <= 0:
+        raise refuse(f"every: period_s={period_s:g}: more than 0")
     if (end_s - begin_s) / period_s > PLANNED_MAX:
-        raise UsageError(f"a fault every {period_s} s until {end_s} s: more than {PLANNED_MAX}")
+        raise refuse(f"every: period_s={period_s:g}: more than {PLANNED_MAX} until {end_s:g} s")
     planned: list[Planned] = []
     # Multiplied, not added up, so that the last one does not depend on rounding on the way.
     while (at_s := begin_s + len(planned) * period_s) < end_s:
@@ -100,9 +100,8 @@ def every(
     return tuple(planned)
 
 
-def _is_time(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+def _after_the_begin(at_s: float) -> str:
+    return "" if at_s >= 0 else "0 or more, for times count from the begin of the phase"
 
 
 def in_order(planned: Iterable[Planned]) -> tuple[Planned, ...]:

@@ -58,6 +58,7 @@ from harness.systems.port import (
     as_resizable,
     as_restartable,
 )
+from harness.user_code import told, where
 
 LOAD = "load"
 """The phase mark of a load; one with a label is "load:" and the label."""
@@ -149,12 +150,20 @@ async def perform(stage: Stage, phase: Phase) -> None:
 async def _carry_out(stage: Stage, phase: OwnPhase) -> None:
     """Carry out a phase of the author's own, and see that it performs what it declares."""
     hands = _Hands(stage, phase)
-    await phase.carry_out(hands)
+    try:
+        await phase.carry_out(hands)
+    except HarnessError:
+        raise
+    except Exception as error:
+        # Whoever wrote the phase looks for the mistake in a file of his own.
+        own = phase.own if isinstance(phase, Performed) else phase
+        trouble = told(error, where(own.carry_out))
+        raise HarnessError(f"phase {phase.name}: {trouble}") from error
     for declared in phase.declared if isinstance(phase, Performed) else ():
         if declared not in hands.performed:
-            told = type(declared).__name__
+            kind = type(declared).__name__
             stage.trouble.append(
-                ("not_performed", f"the own phase {phase.name} declares a {told} and never did it")
+                ("not_performed", f"the own phase {phase.name} declares a {kind} and never did it")
             )
 
 

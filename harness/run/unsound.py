@@ -1,5 +1,8 @@
 """What a plan must not be, said before anything is started. Pure.
 
+What one definition alone shows is refused when it is made (`harness.definitions`); here is what
+shows only beside a system: links, processes, checks.
+
 A mistake that only shows while a run is under way costs the whole run, or, where a check that a
 claim rests on is not there at all, makes a PASS that says nothing.
 """
@@ -7,8 +10,6 @@ claim rests on is not there at all, makes a PASS that says nothing.
 from __future__ import annotations
 
 import difflib
-import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -18,35 +19,14 @@ from harness.errors import UsageError
 from harness.faults.fault import LINK
 from harness.faults.schedule import Planned
 from harness.load.groups import groups_of
-from harness.nearest import did_you_mean
 from harness.scenario.performed import Performed, phases_of
-from harness.scenario.phases import (
-    AskPresence,
-    CatchUp,
-    Drain,
-    Inspect,
-    Kill,
-    Load,
-    Login,
-    Logout,
-    Phase,
-    Promote,
-    Read,
-    Restart,
-    Send,
-    Start,
-    Storm,
-    Stream,
-)
+from harness.scenario.phases import Load, Phase
 from harness.scenario.scenario import Plan, Scenario
 from harness.systems.port import System, promises_in
 from harness.systems.topology import CLIENT_LINKS, client_links
 
 CORE_LINKS = "edge-core:"
 EDGES = "edge:"
-
-_NAME = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
-"""A name becomes a folder, and a word on a command line."""
 
 
 def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
@@ -60,24 +40,11 @@ def refuse_unsound(scenario: Scenario, plan: Plan, system: System) -> None:
     Raises:
         UsageError: Something cannot be; names it, and what can.
     """
-    if not _NAME.fullmatch(scenario.name):
-        raise UsageError(
-            f"a scenario named {scenario.name!r}: words of letters and digits, joined by _"
-        )
     _refuse_checks(scenario, plan, system)
-    edges = plan.topology.edges
-    if not edges:
-        raise UsageError(f"{scenario.name}: its topology names no edge")
-    if strange := sorted(set(plan.topology.latency_ms) - set(edges)):
-        raise UsageError(
-            f"{scenario.name}: its topology has a latency for {strange[0]!r}, which is no edge of"
-            f" it{did_you_mean(strange[0], edges)}"
-        )
     links = _links(plan, system)
     for number, phase in enumerate(plan.phases, start=1):
         for each in phases_of((phase,)):
-            wrong = (*_wrong_in(each), *_wrong_place(each, plan), *_wrong_faults(each, plan, links))
-            for trouble in wrong:
+            for trouble in _wrong_faults(each, plan, links):
                 place = f"phase {number} ({_kind(phase, each)})"
                 raise UsageError(f"{scenario.name}, {place}: {trouble}")
 
@@ -116,107 +83,6 @@ def _refuse_checks(scenario: Scenario, plan: Plan, system: System) -> None:
         raise UsageError(
             f"{scenario.name}: no check of its claim applies to {system.name}: {', '.join(wanted)}"
         )
-
-
-def _wrong_in(phase: Phase) -> Iterator[str]:
-    match phase:
-        case Load():
-            yield from _not_positive(duration_s=phase.duration_s)
-            for stream in phase.streams:
-                yield from _wrong_stream(stream)
-            churn = phase.churn
-            yield from _negative(
-                sender_up_s=churn.sender_up_s,
-                receiver_up_s=churn.receiver_up_s,
-                down_s=churn.down_s,
-                presence_every_s=phase.presence_every_s,
-            )
-            for after_s, event in phase.during:
-                if not 0 <= after_s <= phase.duration_s:
-                    yield f"{event} at {after_s:g} s of a load of {phase.duration_s:g} s"
-                if isinstance(event, Storm):
-                    yield from _negative(down_s=event.down_s)
-                else:
-                    yield from _wrong_promotion(event)
-            for planned in phase.faults:
-                if not 0 <= planned.at_s <= phase.duration_s:
-                    yield (
-                        f"{planned.fault.kind} on {planned.on} at {planned.at_s:g} s of a load of"
-                        f" {phase.duration_s:g} s"
-                    )
-        case Send():
-            yield from _wrong_stream(phase.stream)
-            if phase.stream.count < 1:
-                yield f"count={phase.stream.count}: how many messages each producer sends"
-            yield from _not_positive(within_s=phase.within_s)
-        case Promote():
-            yield from _wrong_promotion(phase)
-        case Login() | CatchUp():
-            yield from _nobody(phase.inboxes)
-            yield from _not_positive(within_s=phase.within_s)
-        case Read() | Inspect() | Logout():
-            yield from _nobody(phase.inboxes)
-        case AskPresence():
-            yield from _nobody(phase.users)
-        case Drain():
-            yield from _not_positive(within_s=phase.within_s, stuck_after_s=phase.stuck_after_s)
-        case _:
-            return
-
-
-def _wrong_place(phase: Phase, plan: Plan) -> Iterator[str]:
-    """Yield the nodes and edges that a phase names and that are not there."""
-    edges = plan.topology.edges
-    match phase:
-        case Login(edge=edge) if edge and edge not in edges:
-            yield f"edge={edge!r}: there is no such edge; there are: {', '.join(edges)}"
-        case Restart() | Kill() | Start():
-            count = {"core": 1, "edge": len(edges)}.get(phase.role, 0)
-            if not count:
-                yield f'role={phase.role!r}: "core" or "edge"'
-            elif not 0 <= phase.index < count:
-                yield f"index={phase.index}: from 0 up to {count - 1} for role={phase.role!r}"
-        case _:
-            return
-
-
-def _wrong_stream(stream: Stream) -> Iterator[str]:
-    if not stream.to:
-        yield "to=(): a stream needs an inbox to write to"
-    inboxes = len(set(stream.to))
-    if 1 <= stream.producers < inboxes:
-        yield (
-            f"producers={stream.producers} for {inboxes} inboxes: each producer writes to one of"
-            f" them, so {inboxes - stream.producers} would get nothing; at least {inboxes}"
-        )
-    if stream.producers < 1 or stream.batch_count < 1 or stream.count < 0:
-        yield (
-            f"producers={stream.producers}, batch_count={stream.batch_count}, count={stream.count}:"
-            " at least 1, 1 and 0"
-        )
-    yield from _negative(rate_per_s=stream.rate_per_s)
-
-
-def _wrong_promotion(promote: Promote) -> Iterator[str]:
-    if promote.bucket_count < 1:
-        yield f"bucket_count={promote.bucket_count}: at least 1"
-
-
-def _nobody(names: Sequence[str]) -> Iterator[str]:
-    if not names:
-        yield "it names nobody"
-
-
-def _not_positive(**fields: float) -> Iterator[str]:
-    for name, value in fields.items():
-        if not (value > 0 and math.isfinite(value)):
-            yield f"{name}={value!r}: more than 0"
-
-
-def _negative(**fields: float) -> Iterator[str]:
-    for name, value in fields.items():
-        if not (value >= 0 and math.isfinite(value)):
-            yield f"{name}={value!r}: 0 or more"
 
 
 def _wrong_faults(phase: Phase, plan: Plan, links: Sequence[str]) -> Iterator[str]:

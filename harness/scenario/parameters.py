@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from harness.declared import NUMBER_MAX
+from harness.definitions import check_fields, refusal
 from harness.errors import UsageError
+from harness.nearest import did_you_mean
 
 Value: TypeAlias = int | float | str | bool
 
 PROFILES = ("smoke", "standard", "nightly")
 """smoke: seconds, per change; standard: the claims as stated; nightly: as long as it takes."""
-
-NUMBER_MAX = 10**12
-"""No parameter is larger, whatever it is of; infinity is refused with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,20 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[Value, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self, name=_attribute)
+        if not (self.minimum is None or self.maximum is None or self.minimum <= self.maximum):
+            raise refusal(self, "maximum", f"minimum={self.minimum:g} or more")
+        for field in ("default", *(word for word in PROFILES if word != "standard")):
+            value = getattr(self, field)
+            if value is None:
+                continue
+            if not _same_kind(value, self.default):
+                kind = type(self.default).__name__
+                raise refusal(self, field, f"of the default's type, {kind}")
+            if self._is_outside(value):
+                raise refusal(self, field, self.describe_allowed())
 
     def value_for(self, profile: str) -> Value:
         """Return the default of a profile."""
@@ -72,14 +87,17 @@ class Parameter:
 
     def check(self, value: Value) -> None:
         """Raise `UsageError` unless the value is allowed."""
-        outside = self.choices and value not in self.choices
+        if self._is_outside(value):
+            raise UsageError(f"{self.name}={value!r}: {self.describe_allowed()}")
+
+    def _is_outside(self, value: Value) -> bool:
+        outside = bool(self.choices) and value not in self.choices
         if isinstance(value, (int, float)):
             # The comparisons are written so that NaN is outside of every range.
             outside = outside or not abs(value) <= NUMBER_MAX
             outside = outside or not (self.minimum is None or value >= self.minimum)
             outside = outside or not (self.maximum is None or value <= self.maximum)
-        if outside:
-            raise UsageError(f"{self.name}={value!r}: {self.describe_allowed()}")
+        return outside
 
     def describe_allowed(self) -> str:
         """Return in words which values are allowed."""
@@ -94,6 +112,20 @@ class Parameter:
         high = "" if maximum is None else f" up to {maximum:g}"
         unit = f" ({self.unit})" if self.unit else ""
         return f"{kind}{low}{high}{unit}"
+
+
+def _attribute(value: str) -> str:
+    if not value.isidentifier() or keyword.iskeyword(value) or value.startswith("_"):
+        return "a name that Python can read as an attribute: letters, digits and _"
+    return (
+        f"another name; Parameters.{value} is there already" if hasattr(Parameters, value) else ""
+    )
+
+
+def _same_kind(value: Value, default: Value) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 class Parameters:
@@ -129,12 +161,14 @@ def resolve(
         UsageError: An unknown profile or parameter, or a value that is not allowed.
     """
     if profile not in PROFILES:
-        raise UsageError(f"profile {profile!r}: one of {', '.join(PROFILES)}")
+        hint = did_you_mean(profile, PROFILES)
+        raise UsageError(f"profile {profile!r}: one of {', '.join(PROFILES)}{hint}")
     by_name = {parameter.name: parameter for parameter in declared}
     unknown = sorted(set(assignments) - set(by_name))
     if unknown:
         allowed = ", ".join(by_name) or "none"
-        raise UsageError(f"no parameter {unknown[0]!r}; this scenario has: {allowed}")
+        hint = did_you_mean(unknown[0], by_name)
+        raise UsageError(f"no parameter {unknown[0]!r}{hint}; this scenario has: {allowed}")
     return Parameters(
         {
             name: parameter.parse(assignments[name])

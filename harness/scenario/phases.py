@@ -10,10 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from harness.definitions import (
+    at_least,
+    check_fields,
+    name,
+    names,
+    not_negative,
+    one_of,
+    positive,
+    refusal,
+)
 from harness.faults.schedule import Planned
 
 DEVICE = "reader"
 """The receiver of an inbox that phases speak of when they name no other."""
+
+CORE, EDGE = "core", "edge"
+"""The roles of nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,18 @@ class Stream:
     count: int = 0
     batch_count: int = 1
 
+    def __post_init__(self) -> None:
+        check_fields(
+            self, to=names, producers=at_least(1), rate_per_s=not_negative, count=not_negative,
+            batch_count=at_least(1),
+        )  # fmt: skip
+        if self.producers < len(self.to):
+            raise refusal(
+                self, "producers",
+                f"{len(self.to)} or more: each writes to one of {len(self.to)} inboxes, so"
+                f" {len(self.to) - self.producers} would get nothing",
+            )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Churn:
@@ -50,6 +75,11 @@ class Churn:
     sender_up_s: float = 0.0
     receiver_up_s: float = 0.0
     down_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, sender_up_s=not_negative, receiver_up_s=not_negative, down_s=not_negative
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +98,9 @@ class Promote:
     bucket_count: int
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self, inbox=name, bucket_count=at_least(1))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
@@ -78,6 +111,9 @@ class Storm:
     """
 
     down_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(self, down_s=not_negative)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +128,11 @@ class Send:
 
     stream: Stream
     within_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, within_s=positive)
+        if self.stream.count < 1:
+            raise refusal(self, "stream", "its count is 1 or more: how many each producer sends")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +165,17 @@ class Load:
     waits_for_restarts: bool = False
     label: str = ""
 
+    def __post_init__(self) -> None:
+        check_fields(self, duration_s=positive, presence_every_s=not_negative)
+        for after_s, event in self.during:
+            if not 0 <= after_s <= self.duration_s:
+                what = f"{type(event).__name__} at {after_s:g} s of a load of {self.duration_s:g} s"
+                raise refusal(self, "during", what)
+        for planned in self.faults:
+            if planned.at_s > self.duration_s:
+                what = f"{planned.fault.kind} on {planned.on} at {planned.at_s:g} s"
+                raise refusal(self, "faults", f"{what} of a load of {self.duration_s:g} s")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
@@ -150,6 +202,9 @@ class Login:
     reads: bool = True
     within_s: float = 20.0
 
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name, within_s=positive)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
@@ -162,6 +217,9 @@ class Read:
 
     inboxes: tuple[str, ...]
     device: str = DEVICE
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +236,9 @@ class CatchUp:
     device: str = DEVICE
     within_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names, device=name, within_s=positive)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logout:
@@ -188,6 +249,9 @@ class Logout:
     """
 
     inboxes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +270,9 @@ class Restart:
     kill: bool = False
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        _check_node(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
@@ -220,6 +287,9 @@ class Kill:
     role: str
     index: int = 0
     optional: bool = False
+
+    def __post_init__(self) -> None:
+        _check_node(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +306,9 @@ class Start:
     index: int = 0
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        _check_node(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskPresence:
@@ -249,6 +322,9 @@ class AskPresence:
     users: tuple[str, ...]
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self, users=names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspect:
@@ -261,6 +337,9 @@ class Inspect:
 
     inboxes: tuple[str, ...]
     optional: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +358,15 @@ class Drain:
     stuck_after_s: float = 15.0
     reread: bool = True
     inspect: bool | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, within_s=positive, stuck_after_s=positive)
+
+
+def _check_node(phase: Restart | Kill | Start) -> None:
+    check_fields(phase, role=one_of(CORE, EDGE), index=not_negative)
+    if phase.role == CORE and phase.index:
+        raise refusal(phase, "index", "0, for there is one core")
 
 
 class Hands(Protocol):

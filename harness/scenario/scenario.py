@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+from harness.declared import short
+from harness.definitions import (
+    at_least,
+    between,
+    check_fields,
+    not_blank,
+    not_negative,
+    one_of,
+    refusal,
+    refuse,
+    word,
+)
+from harness.errors import DefinitionError
+from harness.nearest import did_you_mean
 from harness.scenario.parameters import Parameter, Parameters
-from harness.scenario.phases import Phase
+from harness.scenario.performed import phases_of
+from harness.scenario.phases import EDGE, Kill, Login, Phase, Restart, Start
 from harness.systems.promises import Ability
 from harness.systems.topology import Topology
+from harness.user_code import blaming, where
+
+PAYLOAD_BYTES_MAX = 1 << 20
+"""Largest body of a message, in bytes."""
+
+_SIZE = between(1, PAYLOAD_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +66,9 @@ class Requires:
     resent: int = 0
     backlog: int = 0
 
+    def __post_init__(self) -> None:
+        check_fields(self, **{one.name: not_negative for one in fields(self) if one.type == "int"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadSpec:
@@ -59,6 +84,13 @@ class PayloadSpec:
     kind: str = "random"
     size_bytes_min: int = 100
     size_bytes_max: int = 100
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, kind=one_of("random", "numbered"), size_bytes_min=_SIZE, size_bytes_max=_SIZE
+        )
+        if self.size_bytes_min > self.size_bytes_max:
+            raise refusal(self, "size_bytes_max", f"size_bytes_min={self.size_bytes_min} or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +116,14 @@ class Plan:
     optional_limits: tuple[str, ...] = ()
     payload: PayloadSpec = PayloadSpec()
     load_processes: int = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self, load_processes=at_least(1))
+        edges = self.topology.edges
+        for number, phase in enumerate(self.phases, start=1):
+            for each in phases_of((phase,)):
+                if trouble := _wrong_place(each, edges):
+                    raise refuse(f"Plan: phase {number} ({type(each).__name__}): {trouble}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +153,47 @@ class Scenario:
     optional_checks: tuple[str, ...] = ()
     smoke: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self, name=word, claim=not_blank)
+        for what, given in (
+            ("parameters", [one.name for one in self.parameters]), ("checks", [*self.checks, *self.optional_checks]),
+        ):  # fmt: skip
+            if twice := sorted({one for one in given if given.count(one) > 1}):
+                raise refusal(self, what, f"each once, and {twice[0]!r} is there twice")
+
     def plan_for(self, parameters: Parameters) -> Plan:
-        """Return the plan for these parameters."""
-        return self.plan(parameters) if callable(self.plan) else self.plan
+        """Return the plan for these parameters.
+
+        Raises:
+            DefinitionError: The function that makes it raised, or made no plan; says where.
+        """
+        if isinstance(self.plan, Plan):
+            return self.plan
+        with blaming(f"the plan of {self.name}{_with(parameters)}"):
+            made = self.plan(parameters)
+        if isinstance(made, Plan):
+            return made
+        if inspect.iscoroutine(made):
+            made.close()
+        place = f"{where(self.plan)}: " if where(self.plan) else ""
+        raise DefinitionError(
+            f"{place}the plan of {self.name} is a function that returns a Plan; it returned"
+            f" {short(made)}{'; is a return missing?' if made is None else ''}"
+        )
+
+
+def _with(parameters: Parameters) -> str:
+    values = ", ".join(f"{name}={value}" for name, value in parameters.as_dict().items())
+    return f" with {values}" if values else ""
+
+
+def _wrong_place(phase: Phase, edges: tuple[str, ...]) -> str:
+    """Return why a phase cannot be at the place that it names, "" if it can."""
+    match phase:
+        case Restart() | Kill() | Start() if phase.role == EDGE and phase.index >= len(edges):
+            return f"index={phase.index}: the topology has {len(edges)} edge(s), from 0"
+        case Login() if phase.edge and phase.edge not in edges:
+            hint = did_you_mean(phase.edge, edges)
+            return f"edge={phase.edge!r}: the topology has {', '.join(edges)}{hint}"
+        case _:
+            return ""

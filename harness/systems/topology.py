@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.definitions import check_fields, names, refusal, regions
+from harness.nearest import did_you_mean
+
+LATENCY_MS_MAX = 10_000
+"""Most that a link is slower at rest: no client waits for longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
@@ -30,6 +36,16 @@ class Topology:
     switched: tuple[str, ...] = ()
     retention: Literal["run", "ack"] = "run"
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self, edges=regions, client_groups=names)
+        for edge, latency_ms in self.latency_ms.items():
+            if edge not in self.edges:
+                known = ", ".join(self.edges)
+                hint = did_you_mean(edge, self.edges)
+                raise refusal(self, "latency_ms", f"{edge!r} is no edge; there are: {known}{hint}")
+            if not 0 <= latency_ms <= LATENCY_MS_MAX:
+                raise refusal(self, "latency_ms", f"from 0 up to {LATENCY_MS_MAX} ms")
 
 
 CLIENT_LINKS = "client-edge:"

@@ -50,15 +50,18 @@ def test_every_field_holds_what_it_is_declared_to(kind: str) -> None:
                 make(kind, {name: value})
 
 
-@pytest.mark.parametrize("jump_s", [1e300, -1e12, 9.0, 0.0])
+@pytest.mark.parametrize("jump_s", [1e11, -1e12, 9.0, 0.0])
 def test_a_clock_jumps_no_further_than_it_can_tell(jump_s: float) -> None:
     with pytest.raises(UsageError, match="either way"):
         ClockJump(jump_s=jump_s)
 
 
-@pytest.mark.parametrize("at_s", [NAN, INF, -1.0, None, "1", True])
-def test_a_fault_is_planned_for_a_time(at_s: Any) -> None:
-    with pytest.raises(UsageError, match="begin of the phase"):
+@pytest.mark.parametrize(
+    ("at_s", "told"),
+    [(-1.0, "begin of the phase"), *((one, "number") for one in (NAN, INF, None, "1", True))],
+)
+def test_a_fault_is_planned_for_a_time(at_s: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=f"at_s={at_s!r}: .*{told}"):
         at(at_s, LinkCut(), on="core")
 
 
@@ -75,7 +78,7 @@ def test_a_period_has_a_span(period_s: float, begin_s: float, end_s: float) -> N
     ("count", "begin_s", "end_s"), [(-1, 0, 1), (1, 0, NAN), (1, NAN, 1), (1, 0, INF), (1, 1, 1)]
 )
 def test_a_mix_has_a_span_and_a_count(count: int, begin_s: float, end_s: float) -> None:
-    with pytest.raises(UsageError, match="a random mix needs"):
+    with pytest.raises(UsageError, match=r"a random mix needs|random_mix: .*_s=.*number"):
         random_mix(random.Random(1), [(LinkCut(), "a")], count=count, begin_s=begin_s, end_s=end_s)
 
 

@@ -16,7 +16,7 @@ def plan(senders: int, load_processes: int = 1) -> Plan:
     return Plan(
         topology=TOPOLOGY,
         phases=(
-            Send(stream=Stream(to=("ann",), producers=1)),
+            Send(stream=Stream(to=("ann",), producers=1, count=1)),
             Login(inboxes=("bob",)),
             Load(
                 duration_s=1.0,

@@ -27,7 +27,7 @@ PLAN = Plan(
     topology=Topology(edges=("eu",)),
     phases=(
         Login(inboxes=("ann",)),
-        Load(duration_s=3, streams=(), faults=NEW),
+        Load(duration_s=10, streams=(), faults=NEW),
         Load(duration_s=1, streams=()),
     ),
 )

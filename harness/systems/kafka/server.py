@@ -58,7 +58,7 @@ def missing() -> str:
     """Return what is missing for a server of our own, in words; "" if nothing is."""
     if shutil.which("java") is None:
         return f"Java {JAVA_MIN} or later is not on PATH"
-    if JARS_VARIABLE in os.environ or _jars_folder().is_dir():
+    if JARS_VARIABLE in os.environ or jars_folder().is_dir():
         return ""
     return "" if shutil.which("mvn") else "Maven (mvn) is not on PATH, which brings Kafka's jars"
 
@@ -73,7 +73,7 @@ def ensure_jars(progress: Progress) -> Path:
         raise SetupError(f"no Kafka server: {lack}")
     if named := os.environ.get(JARS_VARIABLE):
         return Path(named)
-    folder = _jars_folder()
+    folder = jars_folder()
     with exclusive(folder.with_name(f"{folder.name}.lock"), progress) as lock:
         if folder.is_dir():
             return folder
@@ -94,7 +94,8 @@ def ensure_jars(progress: Progress) -> Path:
     return folder
 
 
-def _jars_folder() -> Path:
+def jars_folder() -> Path:
+    """Return where Maven's jars lie, or will."""
     return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
