@@ -156,8 +156,9 @@ class Scenario:
     def __post_init__(self) -> None:
         check_fields(self, name=word, claim=not_blank)
         for what, given in (
-            ("parameters", [one.name for one in self.parameters]), ("checks", [*self.checks, *self.optional_checks]),
-        ):  # fmt: skip
+            ("parameters", [one.name for one in self.parameters]),
+            ("checks", [*self.checks, *self.optional_checks]),
+        ):
             if twice := sorted({one for one in given if given.count(one) > 1}):
                 raise refusal(self, what, f"each once, and {twice[0]!r} is there twice")
 
