@@ -75,8 +75,8 @@ def _configured(system: System, name: str, query: str) -> System:
     for key in chosen:
         if key not in system.options:
             allowed = ", ".join(sorted(system.options))
-            hint = did_you_mean(key, system.options)
-            raise UsageError(f"system {name!r} has no option {key!r}{hint}; it has {allowed}")
+            hint = did_you_mean(key, system.options) or "."
+            raise UsageError(f"system {name!r} has no option {key!r}{hint} It has {allowed}")
     return system.configure(chosen)
 
 

@@ -295,7 +295,7 @@ def as_result(judgement: Judgement) -> Result:
     base = examples.failed()
     return msgspec.structs.replace(
         base,
-        verdict=verdict.decide(judgement.checks, (), (), judgement.diagnosis),
+        verdict=verdict.decide(judgement.checks, (), (), diagnosis=judgement.diagnosis),
         checks=judgement.checks,
         diagnosis=judgement.diagnosis,
         counts=judgement.counts,
