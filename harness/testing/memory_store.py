@@ -62,6 +62,9 @@ class MemoryStore:
         other._next = dict(self._next)
         return other
 
+    def sync(self) -> None:
+        """What was committed is durable. See `Store.sync`."""
+
     def recover(self) -> Recovered:
         """Return what was committed."""
         return Recovered(

@@ -1,7 +1,7 @@
 """What the core needs of a store. Everything here blocks; the driver calls it from threads.
 
 One thread at a time calls `commit`; another one at a time calls `read` and `rows`, also while a
-commit runs. `recover` comes before both.
+commit runs. `take_over` comes before both.
 """
 
 from __future__ import annotations
@@ -37,8 +37,16 @@ class StoreDamaged(Exception):
 class Store(Protocol):
     """A durable log of inboxes in buckets, with the numbers that belong to it."""
 
+    def sync(self) -> None:
+        """Make durable what an earlier process wrote and did not live to sync.
+
+        Raises:
+            StoreBroken: The disk does not do it: nothing may be shown.
+        """
+        ...
+
     def recover(self) -> Recovered:
-        """Return what was durable when the store was opened. Called once, before all else."""
+        """Return what was written when the store was opened. Called once, behind `sync`."""
         ...
 
     def commit(self, writes: Writes) -> None:
@@ -77,3 +85,16 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of the file. The last commit that returned stays durable."""
         ...
+
+
+def take_over(store: Store) -> Recovered:
+    """Return what a store holds, all of it durable: what a core that starts may show at once.
+
+    A process that was killed between the write of a commit and its sync leaves that commit in the
+    page cache. The next one finds it there, and a power loss would still take it away.
+
+    Raises:
+        StoreBroken: What was found cannot be made durable.
+    """
+    store.sync()
+    return store.recover()

@@ -98,6 +98,8 @@ class SqliteStore:
             StoreDamaged: It is no store of this version.
         """
         self._lock = _lock(path)
+        self._path = path
+        self._vfs = vfs
         self._pages = 0
         self._broken = ""
         self._opened_s = time.monotonic()
@@ -117,8 +119,16 @@ class SqliteStore:
             os.close(self._lock)
             raise
 
+    def sync(self) -> None:
+        """Make durable what an earlier process left in the page cache. See `Store.sync`."""
+        try:
+            _sync_wal(self._path, self._vfs)
+        except (apsw.Error, OSError) as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            raise StoreBroken(self._broken) from error
+
     def recover(self) -> Recovered:
-        """Return what was durable, after forgetting producers not seen for the named time."""
+        """Return what is there, after forgetting producers not seen for the named time."""
         db = self._writer
         self._ran_s = db.execute("SELECT coalesce(max(seen_s), 0) FROM producer").get
         db.execute("DELETE FROM producer WHERE seen_s < ?", (self._ran_s - PRODUCER_RECORD_KEPT_S,))
@@ -310,6 +320,28 @@ def _open(path: Path, vfs: str | None) -> apsw.Connection:
     connection.set_busy_timeout(READ_WAIT_MS)
     connection.pragma("cache_size", -(CACHE_BYTES // 1024))
     return connection
+
+
+def _sync_wal(path: Path, vfs: str | None) -> None:
+    """Sync the WAL and the folder that names it.
+
+    The file itself needs none: a checkpoint syncs it before it lets the WAL begin anew, and a WAL
+    is read again from its beginning after whatever ended a checkpoint.
+    """
+    wal = Path(f"{path}-wal")
+    if wal.exists():
+        file = apsw.VFSFile(
+            vfs or "", str(wal), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
+        )
+        try:
+            file.xSync(apsw.SQLITE_SYNC_FULL)
+        finally:
+            file.xClose()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _prepare(db: apsw.Connection) -> int:
