@@ -14,7 +14,7 @@ from reference.outlet import Outlet
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import DETAIL_CHARS_MAX, PROTOCOL_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Dialer:
         """Tell the peer what was wrong and close the connection."""
         if self.state not in (DialState.GREETING, DialState.READY):
             return []
-        self.outlet.offer(m.Error(-1, code, detail[:200]))
+        self.outlet.offer(m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
         return [*self.flush(), *self.drop(f"{code.name}: {detail}")]
 
     def opened(self, conn: int, now_ns: int) -> list[Effect]:

@@ -35,7 +35,7 @@ from reference.events import (
     Writes,
     Written,
 )
-from reference.store.port import ROWS_MAX, Store, StoreFull
+from reference.store.port import Store, StoreFull, page_of
 from reference.wire.messages import Message, StoredRow
 
 
@@ -109,13 +109,12 @@ class MemoryStore:
         self, inbox: str, after_pos: int, after_bucket: int
     ) -> tuple[tuple[StoredRow, ...], bool]:
         """Return bucket rows behind a key. See `Store.rows`."""
-        found = [
+        return page_of(
             row.stored()
             for rows in self.log.get(inbox, [])
             for row in rows
             if (row.pos_first, row.bucket) > (after_pos, after_bucket)
-        ]
-        return tuple(found[:ROWS_MAX]), len(found) > ROWS_MAX
+        )
 
     def gauges(self) -> dict[str, int]:
         """Nothing here has a limit. See `Store.gauges`."""

@@ -11,6 +11,7 @@ from reference.outlet import Outlet
 from reference.pulse import Pulse
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
+from reference.wire.limits import DETAIL_CHARS_MAX
 
 if TYPE_CHECKING:
     from reference.core.delivery import Session
@@ -72,7 +73,7 @@ class Link:
         if not self.failed:
             self.failed = True
             self.failed_ns = now_ns
-            self._error = m.Error(-1, code, detail)
+            self._error = m.Error(-1, code, detail[:DETAIL_CHARS_MAX])
             self._touch(self)
 
     def flush(self) -> list[Effect]:

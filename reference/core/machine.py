@@ -15,7 +15,7 @@ from reference.core import presence
 from reference.core.delivery import Deliverer, Session
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
-from reference.core.settings import NODE_NAME_BYTES_MAX, PRESENCE_USERS_MAX, CoreSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings
 from reference.events import (
     Arriving,
     Closed,
@@ -38,7 +38,7 @@ from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION
+from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX, PROTOCOL_VERSION
 
 T = TypeVar("T")
 

@@ -32,6 +32,7 @@ from reference.wire.limits import (
     BATCH_BYTES_MAX,
     BATCH_COUNT_MAX,
     BUCKET_COUNT_MAX,
+    EPOCHS_MAX,
     INBOX_NAME_BYTES_MAX,
 )
 
@@ -270,19 +271,26 @@ class Sequencer:
             lineage = self.lineages[key] = Lineage(segment.producer, segment.inbox)
         lineage.assign(segment, known, group.commit_no)
         group.lineages[key] = lineage
-        lengths, body = cut(segment, known, segment.count)
         epoch = inbox.epochs[-1]
-        builder = group.last_builder.get(inbox.name)
-        if builder is None or not builder.takes(epoch, segment.count - known, len(body)):
-            builder = _Builder(inbox.name, inbox.pos_next, epoch)
-            group.builders.append(builder)
-            group.last_builder[inbox.name] = builder
-        builder.add(segment.producer, segment.n_first + known, lengths, body)
-        group.size_bytes += len(lengths) + len(body)
         if known:
             group.oks.append((link, _ok(segment, 0, known, -1, -1)))
         group.oks.append((link, _ok(segment, known, segment.count, inbox.pos_next, epoch.epoch)))
-        inbox.pos_next += segment.count - known
+        for start in range(known, segment.count, APPEND_COUNT_MAX):
+            self._build(inbox, segment, start, min(start + APPEND_COUNT_MAX, segment.count))
+
+    def _build(self, inbox: Inbox, segment: m.Segment, start: int, stop: int) -> None:
+        """Give the messages start … stop - 1 of a batch the next positions."""
+        group = self._gathering
+        lengths, body = cut(segment, start, stop)
+        epoch = inbox.epochs[-1]
+        builder = group.last_builder.get(inbox.name)
+        if builder is None or not builder.takes(epoch, stop - start, len(body)):
+            builder = _Builder(inbox.name, inbox.pos_next, epoch)
+            group.builders.append(builder)
+            group.last_builder[inbox.name] = builder
+        builder.add(segment.producer, segment.n_first + start, lengths, body)
+        group.size_bytes += len(lengths) + len(body)
+        inbox.pos_next += stop - start
 
     def open_session(self, link: Link, login: m.Login) -> ErrorCode | None:
         """Take the next session number of an inbox; the group's commit answers the login."""
@@ -325,6 +333,8 @@ class Sequencer:
             # The epoch in force is not durable yet, and the refusal would show it.
             self._gathering.replies.append((link, error))
             return None
+        if inbox is not None and len(inbox.epochs) >= EPOCHS_MAX:
+            return m.Error(request, ErrorCode.QUOTA, f"at most {EPOCHS_MAX} epochs")
         inbox = self._dirty(promote.inbox)
         begun = m.EpochEntry(entry.epoch + 1, promote.bucket_count, inbox.pos_next)
         inbox.epochs.append(begun)

@@ -55,17 +55,17 @@ class CoreSettings:
 APPEND_BYTES_MAX = 1024 * 1024
 """About how large one append grows (one batch at least): the piece that rows are split from."""
 
-APPEND_COUNT_MAX = 65_536
-"""Messages in one append, so that it can be delivered whole (wire limit BATCH_COUNT_MAX)."""
+APPEND_COUNT_MAX = 32_768
+"""Messages in one append: its row, of 20 bytes a message, fits the header of INSPECT_OK.
+
+A batch of more is stored as two appends.
+"""
 
 APPEND_RUNS_MAX = 4_096
 """Runs in one append, so that it can be delivered whole (wire limit SEGMENTS_MAX)."""
 
 READ_BYTES_MAX = 1024 * 1024
 """About how much one read from the store brings for a session that lags."""
-
-PRESENCE_USERS_MAX = 4_096
-"""Users that one PRESENCE may name."""
 
 NODE_NAME_BYTES_MAX = 128
 """The name in HELLO."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 import xxhash
 
@@ -42,10 +41,13 @@ from reference.events import (
 from reference.pulse import MS_NS, Pulse, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
-from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION, SEGMENTS_MAX
-
-DETAIL_CHARS_MAX: Final = 200
-"""How much of an explanation an error message carries."""
+from reference.wire.limits import (
+    DETAIL_CHARS_MAX,
+    LOGIN_INBOXES_MAX,
+    PRESENCE_USERS_MAX,
+    PROTOCOL_VERSION,
+    SEGMENTS_MAX,
+)
 
 
 class EdgeMachine:
@@ -288,6 +290,9 @@ class EdgeMachine:
                 number = self._ask(link, line, request)
                 if number >= 0:
                     link.dialer.outlet.offer(m.End(number, inbox))
+            case m.Presence(request=request, users=users) if len(users) > PRESENCE_USERS_MAX:
+                detail = f"at most {PRESENCE_USERS_MAX} users"
+                self._offer(line, m.Error(request, ErrorCode.TOO_LARGE, detail))
             case m.Presence(request=request, users=users):
                 link = self._links[0]
                 number = self._ask(link, line, request)

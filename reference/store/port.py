@@ -6,6 +6,7 @@ commit runs. `take_over` comes before both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from reference.events import LogSlice, Recovered, Writes
@@ -98,3 +99,15 @@ def take_over(store: Store) -> Recovered:
     """
     store.sync()
     return store.recover()
+
+
+def page_of(rows: Iterable[StoredRow]) -> tuple[tuple[StoredRow, ...], bool]:
+    """Return the rows that one inspection reply carries, and whether more remain."""
+    page: list[StoredRow] = []
+    size_bytes = 0
+    for row in rows:
+        size_bytes += len(row.offsets) + len(row.ids)
+        if len(page) == ROWS_MAX or (page and size_bytes > ROWS_BYTES_MAX):
+            return tuple(page), True
+        page.append(row)
+    return tuple(page), False

@@ -24,12 +24,12 @@ from reference.core import buckets
 from reference.core.buckets import BucketRow
 from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
 from reference.store.port import (
-    ROWS_BYTES_MAX,
     ROWS_MAX,
     StoreBroken,
     StoreDamaged,
     StoreFull,
     StoreLocked,
+    page_of,
 )
 from reference.wire.messages import StoredRow
 
@@ -280,20 +280,12 @@ class SqliteStore:
         self, inbox: str, after_pos: int, after_bucket: int
     ) -> tuple[tuple[StoredRow, ...], bool]:
         """Return bucket rows behind a key, and whether more remain. See `Store.rows`."""
-        rows: list[StoredRow] = []
-        size_bytes = 0
         cursor = self._reader.cursor()
         try:
             found = cursor.execute(_ROWS, (inbox, after_pos, after_bucket, ROWS_MAX + 1))
-            for _inbox, *values in found:
-                row = StoredRow(*values)
-                size_bytes += len(row.offsets) + len(row.ids)
-                if len(rows) == ROWS_MAX or (rows and size_bytes > ROWS_BYTES_MAX):
-                    return tuple(rows), True
-                rows.append(row)
+            return page_of(StoredRow(*values) for _inbox, *values in found)
         finally:
             cursor.close(True)
-        return tuple(rows), False
 
     def close(self) -> None:
         """Close the file and let go of its lock."""

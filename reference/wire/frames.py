@@ -32,6 +32,7 @@ from reference.wire.limits import (
     LOGIN_INBOXES_MAX,
     MESSAGE_BYTES_MAX,
     SEGMENTS_MAX,
+    TOKEN_BYTES_MAX,
 )
 from reference.wire.opcodes import Opcode
 
@@ -325,8 +326,27 @@ def decode(buffer: bytes, at: int) -> m.Message:
 
 
 def _checked(message: m.Message) -> m.Message:
-    """Return the message; raise where a name that would be stored has a bad length."""
+    """Return the message; raise where a name has a bad length.
+
+    Whoever is asked repeats names in the answer, so all that is asked is bounded, not only what
+    would be stored.
+    """
     match message:
+        case m.End(inbox=inbox) | m.Inspect(inbox=inbox) | m.Logout(inbox=inbox):
+            _bound_name(inbox)
+        case m.CursorAck(marks=marks):
+            for mark in marks:
+                _bound_name(mark.inbox)
+        case m.Resume(marks=sessions):
+            for session in sessions:
+                _bound_name(session.inbox)
+        case m.Presence(users=users):
+            for user in users:
+                _bound_name(user)
+        case m.Hello(role=role, node=node, token=token):
+            _bound_name(role)
+            _bound_name(node)
+            _bound_name(token, TOKEN_BYTES_MAX)
         case m.Login(inbox=inbox, inboxes=inboxes):
             for name in (inbox, *inboxes) if inbox else inboxes:
                 _check_inbox(name)
@@ -380,6 +400,11 @@ def _deliveries(
         )
         for head, (lengths, body) in zip(heads, columns, strict=True)
     )
+
+
+def _bound_name(name: str, bytes_max: int = INBOX_NAME_BYTES_MAX) -> None:
+    if len(name.encode("utf-8", "surrogatepass")) > bytes_max:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"a name of over {bytes_max} bytes")
 
 
 def _check_inbox(inbox: str) -> None:

@@ -11,7 +11,6 @@ class SimulatedDisk:
     """A `Store` in memory that keeps apart what was written and what was synced.
 
     The driver of a simulated core calls `write` and `sync` one after the other, so that its end can
-    come between them; `commit` is both. A process that ends leaves `written`, the page cache, as it
     come between them; `commit` is both. A process that ends leaves `written`, the page cache, as
     it is: the next one finds it. `lose_power` drops what was not synced. Splitting into buckets and
     """
