@@ -274,3 +274,5 @@ class Recovered:
     inboxes: tuple[InboxMark, ...] = ()
     epochs: tuple[EpochMark, ...] = ()
     """Every epoch that was ever begun, rising within each inbox."""
+    forgotten: frozenset[int] = frozenset()
+    """Producers of which nothing is known but that they were here."""

@@ -16,6 +16,7 @@ from reference.core.links import Link
 from reference.core.sequencing import Inbox
 from reference.core.settings import APPEND_COUNT_MAX, APPEND_RUNS_MAX, READ_BYTES_MAX
 from reference.events import Append, LogSlice, ReadLog
+from reference.window import Window
 from reference.wire import messages as m
 
 Piece: TypeAlias = Append | LogSlice
@@ -26,50 +27,6 @@ WINDOW_SHARE = 4
 
 class LogLost(Exception):
     """Raised when the store does not bring back what was committed: the core cannot go on."""
-
-
-class Window:
-    """What a session was sent and has not acknowledged, in bytes."""
-
-    __slots__ = ("_sent", "in_flight_bytes", "limit_bytes")
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.in_flight_bytes = 0
-        # Per piece: position of its first unacknowledged message, its end, lengths, bytes left.
-        self._sent: deque[tuple[int, int, bytes, int]] = deque()
-
-    @property
-    def room_bytes(self) -> int:
-        """How much more may be sent."""
-        return max(self.limit_bytes - self.in_flight_bytes, 0)
-
-    def sent(self, pos_first: int, lengths: bytes, size_bytes: int) -> None:
-        """Count a piece that was sent; `lengths` is its column."""
-        self._sent.append((pos_first, pos_first + len(lengths) // 4, lengths, size_bytes))
-        self.in_flight_bytes += size_bytes
-
-    def closed_until(self, pos_first: int, pos_upto: int) -> None:
-        """Count as full until `pos_upto` is acknowledged: the sizes are not known any more."""
-        self._sent.append((pos_first, pos_upto + 1, b"", self.limit_bytes))
-        self.in_flight_bytes += self.limit_bytes
-
-    def acknowledged(self, upto: int) -> None:
-        """Give back what lies at or below `upto`, also in the middle of a piece."""
-        while self._sent and self._sent[0][0] <= upto:
-            begin, end, lengths, size_bytes = self._sent.popleft()
-            if end - 1 <= upto:
-                self.in_flight_bytes -= size_bytes
-                continue
-            given = 0
-            if lengths:
-                count = upto + 1 - begin
-                done = np.frombuffer(lengths, dtype="<u4", count=count)
-                given = int(done.sum(dtype=np.int64)) + 4 * count
-                lengths = lengths[4 * count :]
-            self._sent.appendleft((upto + 1, end, lengths, size_bytes - given))
-            self.in_flight_bytes -= given
-            return
 
 
 class Session:

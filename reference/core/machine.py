@@ -473,7 +473,7 @@ class CoreMachine:
                     full,
                     self._sequencer.n_durable(ok.producer, ok.inbox),
                 )
-                for ok in ranges
+                for ok in _whole(ranges)
             ]
             link.offer(m.Refused(tuple(refused)))
         for wait in group.logins:
@@ -484,6 +484,25 @@ class CoreMachine:
         for link, mark in group.cursors:
             self._park(link, mark)
         self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * MS_NS
+
+
+def _whole(ranges: Iterable[m.OkRange]) -> list[m.OkRange]:
+    """Join the known front part of a batch with its rest: a batch is refused as it was sent."""
+    joined: list[m.OkRange] = []
+    for ok in ranges:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.pos_first < 0 <= ok.pos_first
+            and (last.producer, last.inbox) == (ok.producer, ok.inbox)
+            and last.n_first + last.count == ok.n_first
+        ):
+            joined[-1] = m.OkRange(
+                ok.inbox, ok.producer, last.n_first, last.count + ok.count, -1, -1
+            )
+        else:
+            joined.append(ok)
+    return joined
 
 
 def _by_link(pairs: Iterable[tuple[Link, T]]) -> Iterable[tuple[Link, list[T]]]:

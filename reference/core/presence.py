@@ -59,6 +59,6 @@ def resumed(
     received = max(min(mark.received_pos, inbox.pos_end - 1), inbox.floor_durable - 1)
     session = Session(inbox, mark.session, link, received + 1, window_bytes)
     if mark.acked_pos < received:
-        session.window.closed_until(mark.acked_pos + 1, received)
+        session.window.resumed(mark.acked_pos + 1, received, mark.in_flight_bytes)
     deliverer.open(session)
     return session

@@ -197,6 +197,7 @@ class Sequencer:
             inbox = self.inboxes[epoch.inbox]
             inbox.epochs.append(m.EpochEntry(epoch.epoch, epoch.bucket_count, epoch.pos_first))
             inbox.epochs_durable += 1
+        self._forgotten = recovered.forgotten
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
         self.commits = 0
@@ -226,6 +227,8 @@ class Sequencer:
             Otherwise None: its ranges are answered with the group's commit.
         """
         lineage = self.lineages.get((segment.producer, segment.inbox))
+        if lineage is None and segment.producer in self._forgotten:
+            return _refuse(segment, ErrorCode.PRODUCER_REUSED, -1)
         n_assigned = lineage.n_assigned if lineage else 0
         if segment.n_first > n_assigned:
             return _refuse(segment, ErrorCode.GAP, n_assigned)

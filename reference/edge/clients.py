@@ -7,6 +7,7 @@ from enum import StrEnum
 from reference.edge.settings import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN
 from reference.outlet import Outlet
 from reference.pulse import Pulse
+from reference.window import Window
 
 
 class Stage(StrEnum):
@@ -53,11 +54,12 @@ class Session:
     """A receiver's session, as far as the edge must know it to register it on a new link.
 
     `received_pos` is the last position that came from the core, `acked_pos` the last that the
-    client acknowledged, `confirmed_pos` the last that the core confirmed.
+    client acknowledged, `confirmed_pos` the last that the core confirmed. `window` has what came
+    and was not acknowledged.
     """
 
     __slots__ = (
-        "acked_pos", "confirmed_pos", "conn", "inbox", "number", "received_pos", "window_bytes",
+        "acked_pos", "confirmed_pos", "conn", "inbox", "number", "received_pos", "window",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +71,7 @@ class Session:
         self.received_pos = next_pos - 1
         self.acked_pos = next_pos - 1
         self.confirmed_pos = next_pos - 1
-        self.window_bytes = window_bytes
+        self.window = Window(window_bytes)
 
 
 def cut_window(window_bytes: int) -> int:

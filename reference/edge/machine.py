@@ -367,6 +367,7 @@ class EdgeMachine:
                 self._end_session(session, mark, ErrorCode.ACK_BEYOND_DELIVERED)
                 continue
             session.acked_pos = max(session.acked_pos, mark.upto)
+            session.window.acknowledged(mark.upto)
             link = self._link_for(mark.inbox)
             if link.dialer.ready:
                 link.dialer.outlet.offer(m.CursorAck((mark,)))
@@ -530,7 +531,7 @@ class EdgeMachine:
             key = (session.inbox, session.number)
             self._sessions[key] = session
             line.sessions.add(key)
-            line.window_bytes += session.window_bytes
+            line.window_bytes += session.window.limit_bytes
         if question.inbox:
             line.logins -= 1
         self._offer(
@@ -550,6 +551,7 @@ class EdgeMachine:
         if session is None:
             return
         session.received_pos = delivery.pos_first + delivery.count - 1
+        session.window.sent(delivery.pos_first, delivery.lengths, delivery.size_bytes)
         self._offer_to(session.conn, m.Deliver(deliveries=(delivery,)))
 
     def _superseded(self, mark: m.CursorMark, code: ErrorCode) -> None:
@@ -566,7 +568,7 @@ class EdgeMachine:
         line = self._lines.get(session.conn)
         if line is not None and key in line.sessions:
             line.sessions.discard(key)
-            line.window_bytes -= session.window_bytes
+            line.window_bytes -= session.window.limit_bytes
         return line
 
     def _register(self, link: Uplink) -> None:
@@ -575,7 +577,14 @@ class EdgeMachine:
         mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
         for at in range(0, len(mine), SEGMENTS_MAX):
             marks = tuple(
-                m.ResumeMark(s.inbox, s.number, s.received_pos, s.acked_pos, s.window_bytes)
+                m.ResumeMark(
+                    s.inbox,
+                    s.number,
+                    s.received_pos,
+                    s.acked_pos,
+                    s.window.limit_bytes,
+                    s.window.in_flight_bytes,
+                )
                 for s in mine[at : at + SEGMENTS_MAX]
             )
             link.dialer.outlet.offer(m.Resume(marks))

@@ -45,6 +45,11 @@ CREATE TABLE bucket_next (
     bpos_next BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Producers that were not seen for long: nothing is known of them but that they were here.
+CREATE TABLE forgotten (
+    producer INTEGER PRIMARY KEY
+) STRICT;
+
 CREATE TABLE producer (
     producer    INTEGER NOT NULL,
     inbox       TEXT    NOT NULL,

@@ -33,7 +33,7 @@ from reference.store.port import (
 )
 from reference.wire.messages import StoredRow
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 SYNCHRONOUS: Final = "FULL"
 """SQLite's level at which a commit in WAL mode is fsynced before it returns."""
@@ -57,14 +57,17 @@ READ_WAIT_MS: Final = 2_000
 """How long a forced checkpoint waits for the reading connection to finish one read."""
 
 PRODUCER_RECORD_KEPT_S: Final = 7 * 24 * 3600
-"""A (producer, inbox) not seen for so long is forgotten at the next start of the core.
+"""A producer not seen for so long, in any inbox, is forgotten at the next start of the core.
 
 Counted is the time in which a core ran on this file, from the latest stamp in it and by the
 monotonic clock: a wall clock that jumps by a month must not make a core forget whom it knows.
 
-An edge keeps what it could not hand on in memory only, and gives it up with its process; a week is
-far beyond that, and what comes later meets a gap, never a second copy.
+Its id is kept: whatever comes under it later, from n = 0 too, is refused for good (PRODUCER_REUSED)
+and never stored a second time.
 """
+
+FORGOTTEN_MAX: Final = 1_000_000
+"""Producers that are remembered as forgotten; beyond it no more are forgotten."""
 
 _ROW = "inbox, pos_first, bucket, pos_last, epoch, bucket_count, count, bpos_first, offsets, ids"
 _INSERT = f"INSERT INTO offline_msg ({_ROW}, lengths, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -131,7 +134,7 @@ class SqliteStore:
         """Return what is there, after forgetting producers not seen for the named time."""
         db = self._writer
         self._ran_s = db.execute("SELECT coalesce(max(seen_s), 0) FROM producer").get
-        db.execute("DELETE FROM producer WHERE seen_s < ?", (self._ran_s - PRODUCER_RECORD_KEPT_S,))
+        self._forget(self._ran_s - PRODUCER_RECORD_KEPT_S)
         for inbox, epoch, column in db.execute("SELECT inbox, epoch, bpos_next FROM bucket_next"):
             self._next[inbox] = (epoch, np.frombuffer(column, dtype=buckets.U64).tolist())
         producers = db.execute(
@@ -162,7 +165,25 @@ class SqliteStore:
                 EpochMark(inbox=inbox, epoch=epoch, bucket_count=bucket_count, pos_first=pos_first)
                 for inbox, epoch, bucket_count, pos_first in epochs
             ),
+            forgotten=frozenset(
+                _unsigned(producer) for (producer,) in db.execute("SELECT producer FROM forgotten")
+            ),
         )
+
+    def _forget(self, before_s: int) -> None:
+        """Forget the producers that were seen nowhere since, but for their ids."""
+        db = self._writer
+        room = FORGOTTEN_MAX - db.execute("SELECT count(*) FROM forgotten").get
+        gone = list(
+            db.execute(
+                "SELECT producer FROM producer GROUP BY producer HAVING max(seen_s) < ? LIMIT ?",
+                (before_s, max(room, 0)),
+            )
+        )
+        if gone:
+            with db:
+                db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", gone)
+                db.executemany("DELETE FROM producer WHERE producer = ?", gone)
 
     @property
     def wal_bytes(self) -> int:

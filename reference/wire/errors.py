@@ -117,7 +117,10 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
         True, True, Scope.REQUEST, "The edge has no link to the core yet; try again."
     ),
     ErrorCode.PRODUCER_REUSED: _rule(
-        True, False, Scope.LINEAGE, "These ids were stored with other content: take a fresh id."
+        True,
+        False,
+        Scope.LINEAGE,
+        "These ids were stored with other content, or the producer is forgotten: take a fresh id.",
     ),
     ErrorCode.TOO_LARGE: _rule(
         True, False, Scope.LINEAGE, "A message or batch is over its named limit."

@@ -361,13 +361,17 @@ class InspectOk(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ResumeMark(msgspec.Struct, frozen=True, array_like=True):
-    """A session that an edge still holds, and the last position that arrived there for it."""
+    """A session that an edge still holds, and the last position that arrived there for it.
+
+    `in_flight_bytes` is the size of what lies between `acked_pos` and `received_pos`.
+    """
 
     inbox: Name
     session: Number
     received_pos: Number
     acked_pos: Number
     window_bytes: Number
+    in_flight_bytes: Number = 0
 
 
 class Resume(msgspec.Struct, frozen=True, array_like=True):

@@ -251,3 +251,4 @@ async def test_what_cannot_be_encoded_ends_its_connection_and_no_other() -> None
         said = await exchange(port, frame(m.Heartbeat(2)), end=True)
         assert said == [m.HeartbeatOk(7), m.EndOk(1, "xxxxx", 0)]
         tasks.cancel_scope.cancel()
+    await listener.aclose()

@@ -344,7 +344,7 @@ def test_sessions_are_registered_again_before_anything_else() -> None:
     edge.wait(100)
     core = edge.core()
     resume, ack, resend = edge.heard(core)
-    assert resume == m.Resume((m.ResumeMark("ann", 5, 1, 0, 1 << 20),))
+    assert resume == m.Resume((m.ResumeMark("ann", 5, 1, 0, 1 << 20, 8),))
     assert ack == m.CursorAck((m.CursorMark("ann", 5, 0),))
     assert sent_segments([resend]) == [(7, "ann", 0, 1)]
     edge.say(core, m.Superseded((m.CursorMark("ann", 5, -1),), ErrorCode.SUPERSEDED))

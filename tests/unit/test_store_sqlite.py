@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -24,6 +25,12 @@ from reference.store.sqlite import PRODUCER_RECORD_KEPT_S, SqliteStore
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "core.db"
+
+
+def writes_by(producer: int, inbox: str) -> Writes:
+    made = writes_of(inbox, 0, 5, epoch=0, bucket_count=1)
+    marks = tuple(replace(mark, producer=producer) for mark in made.producers)
+    return replace(made, producers=marks)
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -188,7 +195,28 @@ def test_producers_not_seen_for_long_are_forgotten_at_a_start(
         assert len(store.recover().producers) == 1
     monkeypatch.setattr(sqlite, "PRODUCER_RECORD_KEPT_S", -10)
     with closing(SqliteStore(path)) as store:
-        assert store.recover().producers == ()
+        recovered = store.recover()
+        assert (recovered.producers, recovered.forgotten) == ((), {7})
+    # Their ids are kept for good.
+    with closing(SqliteStore(path)) as store:
+        assert store.recover().forgotten == {7}
+
+
+def test_a_producer_is_kept_for_all_inboxes_while_it_is_seen_in_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.recover()
+        store.commit(writes_by(7, "quiet"))
+        store.commit(writes_by(8, "other"))
+        week_s = PRODUCER_RECORD_KEPT_S + 60
+        real_s = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real_s() + week_s)
+        store.commit(writes_by(7, "busy"))
+    with closing(SqliteStore(path)) as store:
+        recovered = store.recover()
+        assert [(p.producer, p.inbox) for p in recovered.producers] == [(7, "busy"), (7, "quiet")]
+        assert recovered.forgotten == {8}
 
 
 def test_a_producer_is_kept_by_the_time_that_cores_ran(
@@ -203,7 +231,7 @@ def test_a_producer_is_kept_by_the_time_that_cores_ran(
             assert len(store.recover().producers) == count - 1
             monkeypatch.setattr(time, "monotonic", lambda shift_s=shift_s: real_s() + shift_s)
             inbox = f"inbox-{count}"
-            store.commit(writes_of(inbox, 0, 5, epoch=0, bucket_count=1))
+            store.commit(writes_by(count, inbox))
         monkeypatch.undo()
     with closing(SqliteStore(path)) as store:
         # The second commit came when a core had run for longer than the named time.
