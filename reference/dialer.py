@@ -107,7 +107,8 @@ class Dialer:
             return []
         self.cause = cause
         self.state = DialState.CLOSING
-        return [Close(conn=self.conn)]
+        # `refuse` told the peer, and so the log, unless the piece before is not written yet.
+        return [Close(conn=self.conn, reason=cause if self.outlet.waiting_bytes else "")]
 
     def refuse(self, code: ErrorCode, detail: str) -> list[Effect]:
         """Tell the peer what was wrong and close the connection."""

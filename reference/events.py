@@ -16,7 +16,7 @@ separation from input and output is h11's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from reference.wire.errors import ErrorCode
@@ -153,9 +153,13 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close `conn` after what was transmitted. `Closed` follows."""
+    """Close `conn` after what was transmitted. `Closed` follows.
+
+    `reason` is for the log, where the peer could not be told any more.
+    """
 
     conn: int
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class CoreLoop:
         sent: Per connection what was transmitted and not yet fetched with `take`.
         closed: Connections that the core closed.
         held: Effects that wait, while `hold` says so for their kind.
+        hold_writes: Connections whose writes end only by a `Written` that the test feeds.
     """
 
     def __init__(self, core: CoreMachine, store: Store, clock: Callable[[], int]) -> None:
@@ -139,6 +140,7 @@ class CoreLoop:
         self.sent: dict[int, list[Message]] = {}
         self.closed: set[int] = set()
         self.hold: tuple[type, ...] = ()
+        self.hold_writes: set[int] = set()
         self.held: deque[Effect] = deque()
         self._clock = clock
 
@@ -173,7 +175,7 @@ class CoreLoop:
         match effect:
             case Transmit(conn=conn, messages=messages):
                 self.sent.setdefault(conn, []).extend(messages)
-                return Written(conn=conn)
+                return None if conn in self.hold_writes else Written(conn=conn)
             case Close(conn=conn):
                 self.closed.add(conn)
                 return None

@@ -97,7 +97,7 @@ class Deliverer:
         self.reads: list[ReadLog] = []
         self._sent_upto: dict[str, int] = {}
         self._read_no = 0
-        self._reading: dict[int, Session] = {}
+        self._reading: dict[int, tuple[Session, int]] = {}
 
     def presume_sent(self, inbox: Inbox) -> None:
         """After a recovery: all that was durable may have been sent to an earlier session."""
@@ -123,7 +123,7 @@ class Deliverer:
         inbox = session.inbox
         while session.read_no < 0 and session.next_pos < inbox.pos_end:
             link = session.link
-            if not link.outlet.wants_more:
+            if not link.wants_more:
                 link.stalled[inbox.name] = session
                 return
             piece = self.tail.find(inbox.name, session.next_pos)
@@ -147,8 +147,14 @@ class Deliverer:
         Raises:
             LogLost: Durable messages did not come back.
         """
-        session = self._reading.pop(read_no)
+        session, reserved_bytes = self._reading.pop(read_no)
         session.read_no = -1
+        session.link.reading_bytes -= reserved_bytes
+        self._log_came(session, log)
+        if session.link.stalled and session.link.wants_more:
+            self.written(session.link)
+
+    def _log_came(self, session: Session, log: LogSlice) -> None:
         inbox = session.inbox
         if self.active.get(inbox.name) is not session:
             return
@@ -171,14 +177,16 @@ class Deliverer:
             end = min(end, cached)
         self._read_no += 1
         session.read_no = self._read_no
-        self._reading[self._read_no] = session
+        bytes_max = max(1, min(READ_BYTES_MAX, session.window.room_bytes))
+        self._reading[self._read_no] = (session, bytes_max)
+        session.link.reading_bytes += bytes_max
         self.reads.append(
             ReadLog(
                 read_no=self._read_no,
                 inbox=inbox.name,
                 pos_first=session.next_pos,
                 pos_upto=end - 1,
-                bytes_max=max(1, min(READ_BYTES_MAX, session.window.room_bytes)),
+                bytes_max=bytes_max,
             )
         )
 

@@ -22,13 +22,15 @@ class Stage(StrEnum):
 class ClientLine:
     """One accepted connection.
 
-    `close_at_ns` is set while CLOSING: then the connection is closed though its last message
-    still waits. `sessions` are keys of the edge's session table, `logins` counts the logins of
-    sessions that the core has not answered.
+    `cause` and `close_at_ns` are set while CLOSING: why, and when it is closed though its last
+    message still waits. `sessions` are keys of the edge's session table, `logins` counts the logins
+    of sessions that the core has not answered.
     """
 
     __slots__ = (
-        "close_at_ns", "conn", "logins", "outlet", "producers", "pulse", "role", "sessions",
+        "cause",
+        "close_at_ns",
+        "conn", "logins", "outlet", "producers", "pulse", "role", "sessions",
         "stage", "window_bytes",
     )  # fmt: skip
 
@@ -43,6 +45,7 @@ class ClientLine:
         self.window_bytes = 0
         self.logins = 0
         self.close_at_ns = 0
+        self.cause = ""
 
     @property
     def beyond_windows_bytes(self) -> int:

@@ -208,6 +208,7 @@ class EdgeMachine:
         if line.stage in (Stage.CLOSING, Stage.CLOSED):
             return
         self._release(line)
+        line.cause = f"{code.name}: {detail[:DETAIL_CHARS_MAX]}"
         line.close_at_ns = now_ns + CLOSE_WAIT_MS * MS_NS
         self._offer(line, m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
         line.stage = Stage.CLOSING
@@ -216,7 +217,7 @@ class EdgeMachine:
         """Close once the rest is with the driver, which closes after what was transmitted."""
         if now or line.outlet.waiting_bytes == 0:
             line.stage = Stage.CLOSED
-            self._out.append(Close(conn=line.conn))
+            self._out.append(Close(conn=line.conn, reason=line.cause if now else ""))
 
     def _release(self, line: ClientLine) -> None:
         """Log a connection's sessions out and forget that it speaks for its producers."""

@@ -273,3 +273,30 @@ def test_a_window_gives_back_the_middle_of_a_piece() -> None:
     assert window.in_flight_bytes == 72 - 14
     window.acknowledged(100)
     assert window.in_flight_bytes == 0
+
+
+def test_reads_wait_for_a_link_that_is_slow_and_nobody_is_cut() -> None:
+    """Many honest readers with much to read over one slow link: reads wait as deliveries do."""
+    script = CoreScript(settings(tail_cache_bytes_max=1))
+    writer = script.edge()
+    readers = 250
+    for i in range(readers):
+        inbox = f"inbox-{i}"
+        bodies = [b"m" * 16_384] * 20
+        script.batch(writer, batch(0, 20, inbox=inbox, bodies=bodies))
+    slow = script.edge()
+    script.loop.hold_writes = {slow}
+    for i in range(readers):
+        login = m.Login(i, f"inbox-{i}", -1, 1 << 20, -1, ())
+        script.loop.event(Received(conn=slow, message=login))
+        assert script.core.gauges()["outlet_bytes"] < 12 * 1024 * 1024
+    found: dict[str, int] = {}
+    for _ in range(1_000):
+        for delivery in deliveries(script.loop.take(slow)):
+            found[delivery.inbox] = found.get(delivery.inbox, 0) + delivery.count
+        if len(found) == readers and set(found.values()) == {20}:
+            break
+        script.loop.event(Written(conn=slow))
+    assert slow not in script.loop.closed
+    assert len(found) == readers
+    assert set(found.values()) == {20}

@@ -171,6 +171,10 @@ def test_a_peer_that_does_not_read_is_a_slow_consumer() -> None:
         gauges = core.gauges()
         assert gauges["outlet_bytes"] <= gauges["outlet_bytes_limit"] == OUTLET_BYTES_MAX
     assert effects == [Close(conn=1)]
+    (close,) = effects
+    assert isinstance(close, Close)
+    # The peer does not read, so only the log can say it.
+    assert close.reason == "SLOW_CONSUMER: the output buffer is full"
 
 
 def test_effects_name_one_transmit_at_a_time() -> None:
