@@ -25,10 +25,6 @@ WINDOW_SHARE = 4
 """A piece is cut to fit only when at least this share of the window is free (no tiny pieces)."""
 
 
-class LogLost(Exception):
-    """Raised when the store does not bring back what was committed: the core cannot go on."""
-
-
 class Session:
     """An open session of an inbox on a link."""
 
@@ -141,33 +137,33 @@ class Deliverer:
         for session in stalled:
             self.pump(session)
 
-    def log_read(self, read_no: int, log: LogSlice) -> None:
-        """Send what a read brought, if its session is still there.
+    def log_read(self, read_no: int, log: LogSlice | None) -> Session | None:
+        """Send what a read brought, if its session is still there; None: nothing sound.
 
-        Raises:
-            LogLost: Durable messages did not come back.
+        Returns:
+            The session, if durable messages that it comes to next did not come back.
         """
         session, reserved_bytes = self._reading.pop(read_no)
         session.read_no = -1
         session.link.reading_bytes -= reserved_bytes
-        self._log_came(session, log)
+        sound = self._log_came(session, log)
         if session.link.stalled and session.link.wants_more:
             self.written(session.link)
+        return None if sound else session
 
-    def _log_came(self, session: Session, log: LogSlice) -> None:
+    def _log_came(self, session: Session, log: LogSlice | None) -> bool:
         inbox = session.inbox
         if self.active.get(inbox.name) is not session:
-            return
+            return True
         # Only its own acknowledgements trim while it is open, and they stay behind it.
-        if not log.pos_first <= session.next_pos < log.pos_first + log.count:
-            raise LogLost(
-                f"position {session.next_pos} of {inbox.name!r} is durable but was not read"
-            )
+        if log is None or not log.pos_first <= session.next_pos < log.pos_first + log.count:
+            return False
         while session.next_pos < log.pos_first + log.count:
             if not self._send(session, log):
                 # It fits only when more is acknowledged, and that pumps again.
-                return
+                return True
         self.pump(session)
+        return True
 
     def _read(self, session: Session) -> None:
         inbox = session.inbox

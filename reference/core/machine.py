@@ -24,6 +24,7 @@ from reference.events import (
     ConnectFailed,
     Effect,
     Event,
+    LogDamaged,
     LogRead,
     Malformed,
     Opened,
@@ -61,6 +62,7 @@ class CoreMachine:
         self._parked: dict[tuple[str, int], tuple[Link, m.CursorMark]] = {}
         """By inbox and session the last cursor mark that can be judged only later."""
         self._parked_until_ns = 0
+        self._damaged_reads = 0
         self._rows_no = 0
         self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
         self.extra_gauges: dict[str, int] = {}
@@ -94,6 +96,7 @@ class CoreMachine:
             "window_bytes": max(windows, default=0),
             "window_bytes_limit": self._settings.window_bytes_max,
             "commits": self._sequencer.commits,
+            "damaged_reads": self._damaged_reads,
             **self.extra_gauges,
         }
 
@@ -109,7 +112,9 @@ class CoreMachine:
             case Committed(commit_no=commit_no):
                 self._committed(commit_no)
             case LogRead(read_no=read_no, log=log):
-                self._deliverer.log_read(read_no, log)
+                self._damaged(self._deliverer.log_read(read_no, log))
+            case LogDamaged(read_no=read_no):
+                self._damaged(self._deliverer.log_read(read_no, None))
             case Tick():
                 self._tick()
             case Opened(conn=conn):
@@ -336,6 +341,13 @@ class CoreMachine:
         self._deliverer.end(session)
         mark = m.CursorMark(session.inbox.name, session.number, session.next_pos - 1)
         session.link.offer(m.Superseded((mark,), code))
+
+    def _damaged(self, session: Session | None) -> None:
+        """End a session whose next position cannot be read; nobody else is harmed by that."""
+        if session is not None:
+            self._damaged_reads += 1
+            self._ended[session.inbox.name] = session.number
+            self._end(session, ErrorCode.DAMAGED)
 
     def _logout(self, link: Link, logout: m.Logout) -> None:
         session = self._current(logout.inbox, logout.session)

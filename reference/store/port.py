@@ -20,7 +20,7 @@ ROWS_BYTES_MAX: Final = 512 * 1024
 
 
 class StoreFull(Exception):
-    """Raised by `Store.commit`: no room; the transaction is rolled back, nothing of it happened."""
+    """Raised by `Store.commit`: no room, or another program holds the file; nothing happened."""
 
 
 class StoreBroken(Exception):
@@ -64,6 +64,9 @@ class Store(Protocol):
 
         Consecutive and in position order, up to `pos_upto`, about `bytes_max` bytes, at least
         one message if any is there. It begins later than asked where trimming took the rest.
+
+        Raises:
+            StoreDamaged: A row there is not what was written; others can still be read.
         """
         ...
 

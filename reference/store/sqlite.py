@@ -2,23 +2,28 @@
 
 Guarantees: a commit that returned survives the end of the process and of the machine's power, one
 that did not is there whole or not at all. Exactly one connection writes and checkpoints; a second
-one only reads. The lock file is held for life, so two cores never share a file.
+one only reads. The file itself is locked for life, whatever name it was opened by, so two cores
+never share one. It can be read and written by its owner alone. A row of messages that changed on
+the disk is found when it is read, and not delivered.
 
-Not guaranteed: anything on a file system whose fsync does nothing (tmpfs).
+Not guaranteed: anything on a file system whose fsync does nothing (tmpfs). The small tables
+(cursors, numbers, epochs) have no checksum of their own.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import numpy as np
+import xxhash
 
 from reference.core import buckets
 from reference.core.buckets import BucketRow
@@ -69,21 +74,32 @@ and never stored a second time.
 FORGOTTEN_MAX: Final = 1_000_000
 """Producers that are remembered as forgotten; beyond it no more are forgotten."""
 
+APPLICATION_ID: Final = 0x54414C59
+"""Stands in the file's header ("TALY"), so that no other program's file is taken for a store."""
+
+FILE_MODE: Final = 0o600
+"""The messages are nobody else's to read; `-wal` and `-shm` take the mode of the file."""
+
 _ROW = "inbox, pos_first, bucket, pos_last, epoch, bucket_count, count, bpos_first, offsets, ids"
-_INSERT = f"INSERT INTO offline_msg ({_ROW}, lengths, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT = f"""
+    INSERT INTO offline_msg ({_ROW}, lengths, body, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
 _PRODUCER = "INSERT OR REPLACE INTO producer VALUES (?,?,?,?,?,?)"
 _INBOX = "INSERT OR REPLACE INTO inbox VALUES (?,?,?,?,?)"
 _EPOCH = "INSERT INTO epoch VALUES (?,?,?,?)"
 _BUCKET_NEXT = "INSERT OR REPLACE INTO bucket_next VALUES (?,?,?)"
 _TRIM = "DELETE FROM offline_msg WHERE inbox = ? AND pos_first <= ?2 AND pos_last <= ?2"
 _READ = f"""
-    SELECT {_ROW}, lengths, body FROM offline_msg
+    SELECT {_ROW}, lengths, body, checksum FROM offline_msg
     WHERE inbox = ?1 AND pos_first <= ?3 AND pos_first >= coalesce(
         (SELECT max(pos_first) FROM offline_msg WHERE inbox = ?1 AND pos_first <= ?2), ?2)
     ORDER BY pos_first, bucket"""
 _ROWS = f"""
     SELECT {_ROW} FROM offline_msg
     WHERE inbox = ?1 AND (pos_first, bucket) > (?2, ?3) ORDER BY pos_first, bucket LIMIT ?4"""
+
+
+_NUMBERS = struct.Struct("<7q")
+_SIZE = struct.Struct("<Q")
 
 
 class SqliteStore:
@@ -93,13 +109,14 @@ class SqliteStore:
         """Open the file, or make it.
 
         Args:
-            path: The file; `-wal`, `-shm` and `.lock` lie beside it.
+            path: The file; `-wal` and `-shm` lie beside it.
             vfs: Name of a registered SQLite VFS to use instead of the platform's own.
 
         Raises:
             StoreLocked: Another core holds it.
-            StoreDamaged: It is no store of this version.
+            StoreDamaged: It is no store of this version; nothing in it was changed.
         """
+        path = Path(os.path.realpath(path))
         self._lock = _lock(path)
         self._path = path
         self._vfs = vfs
@@ -111,7 +128,8 @@ class SqliteStore:
         self._next: dict[str, tuple[int, list[int]]] = {}
         try:
             self._writer = _open(path, vfs)
-            self._page_bytes = _prepare(self._writer)
+            self._page_bytes = _prepare(self._writer, path.name)
+            os.fchmod(self._lock, FILE_MODE)
             self._writer.set_wal_hook(self._on_wal)
             self._reader = _open(path, vfs)
             self._reader.pragma("query_only", True)
@@ -207,6 +225,8 @@ class SqliteStore:
             self._roll_back()
             raise StoreFull(str(error)) from error
         except apsw.Error as error:
+            if isinstance(error, apsw.BusyError) and not self._writer.in_transaction:
+                raise StoreFull("another program holds the file's write lock") from error
             self._broken = f"{type(error).__name__}: {error}"
             raise StoreBroken(self._broken) from error
         self._next.update(bucket_next)
@@ -230,7 +250,7 @@ class SqliteStore:
                 after = [0] * append.bucket_count
             rows, after = buckets.split(append, after)
             bucket_next[name] = (append.epoch, after)
-            db.executemany(_INSERT, rows)
+            db.executemany(_INSERT, [(*row, checksum(row)) for row in rows])
         if bucket_next:
             db.executemany(
                 _BUCKET_NEXT,
@@ -292,10 +312,12 @@ class SqliteStore:
         cursor = self._reader.cursor()
         try:
             found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
-            rows = _take_appends(map(BucketRow._make, found), pos_first, bytes_max)
+            rows = _take_appends(found, pos_first, bytes_max)
+            return buckets.merge(rows, pos_first, pos_upto, bytes_max)
+        except (apsw.CorruptError, ValueError) as error:
+            raise StoreDamaged(f"{inbox!r} behind position {pos_first}: {error}") from error
         finally:
             cursor.close(True)
-        return buckets.merge(rows, pos_first, pos_upto, bytes_max)
 
     def rows(
         self, inbox: str, after_pos: int, after_bucket: int
@@ -318,8 +340,11 @@ class SqliteStore:
 
 
 def _lock(path: Path) -> int:
-    """Take the lock file; the kernel lets go of it when the process ends, however it ends."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Lock the file itself; the kernel lets go of it when the process ends, however it ends.
+
+    It is another kind of lock than SQLite's own. The descriptor must be closed behind SQLite's.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -357,27 +382,77 @@ def _sync_wal(path: Path, vfs: str | None) -> None:
         os.close(folder)
 
 
-def _prepare(db: apsw.Connection) -> int:
-    """Set the writing connection up and make the tables of a new file; return its page size."""
+def checksum(row: BucketRow) -> int:
+    """Return the checksum of a row as the signed number that SQLite keeps."""
+    state = xxhash.xxh3_64(row.inbox.encode())
+    state.update(_NUMBERS.pack(*row[1:8]))
+    for column in row[8:]:
+        state.update(column)
+        state.update(_SIZE.pack(len(column)))
+    return _signed(state.intdigest())
+
+
+def _is_new(db: apsw.Connection, name: str) -> bool:
+    """Tell whether a file is empty, else make sure that it is a store of this version.
+
+    Raises:
+        StoreDamaged: It is not.
+    """
+    program, version = db.pragma("application_id"), db.pragma("user_version")
+    tables = db.execute("SELECT count(*) FROM sqlite_schema").get
+    if program == version == tables == 0:
+        return True
+    if program != APPLICATION_ID:
+        raise StoreDamaged(f"{name} is no store of this program; it was left as it is")
+    if version != SCHEMA_VERSION:
+        raise StoreDamaged(
+            f"{name} is a store of version {version}, and this core reads {SCHEMA_VERSION}; "
+            "it was left as it is"
+        )
+    return False
+
+
+def _prepare(db: apsw.Connection, name: str) -> int:
+    """Set the writing connection up and make the tables of a new file; return its page size.
+
+    A file that is refused is not changed, so it is looked at before anything is set.
+    """
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    is_new = _is_new(db, name)
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     db.pragma("page_size", PAGE_BYTES)
     if db.pragma("journal_mode", "wal") != "wal":
-        raise StoreDamaged("the file cannot be put into WAL mode")
+        raise StoreDamaged(f"{name} cannot be put into WAL mode")
     db.pragma("synchronous", SYNCHRONOUS)
-    version = db.pragma("user_version")
-    if version == 0:
+    if is_new:
         schema = resources.files("reference.store").joinpath("schema.sql").read_text("utf-8")
-        db.execute(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
-    elif version != SCHEMA_VERSION:
-        raise StoreDamaged(f"a store of version {version}; this core reads {SCHEMA_VERSION}")
+        db.execute(
+            f"BEGIN IMMEDIATE; {schema}; PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+        )
     page_bytes: int = db.pragma("page_size")
     return page_bytes
 
 
-def _take_appends(found: Iterator[BucketRow], pos_first: int, bytes_max: int) -> list[BucketRow]:
-    """Take whole appends until they hold about `bytes_max`, so that none is read in part."""
+def _take_appends(
+    found: Iterable[tuple[Any, ...]], pos_first: int, bytes_max: int
+) -> list[BucketRow]:
+    """Take whole appends until they hold about `bytes_max`, so that none is read in part.
+
+    Those before a row that is not as it was written are taken without it.
+
+    Raises:
+        ValueError: There are none.
+    """
     rows: list[BucketRow] = []
     size_bytes = 0
-    for row in found:
+    for *columns, written in found:
+        row = BucketRow._make(columns)
+        if checksum(row) != written:
+            rows = [other for other in rows if other.pos_first != row.pos_first]
+            if rows and rows[-1].pos_last >= pos_first:
+                break
+            raise ValueError(f"the row of {row.pos_first}, bucket {row.bucket}, has changed")
         if rows and row.pos_first != rows[-1].pos_first and size_bytes >= bytes_max:
             break
         rows.append(row)
