@@ -159,8 +159,13 @@ class CoreMachine:
 
     def _opened(self, conn: int) -> None:
         link = Link(conn, self._pulse(self._settings.heartbeat_deadline_ms), self._touch)
+        silent = [one for one in self._links.values() if one.role is Role.NEW and not one.failed]
+        taken = sum(not one.failed for one in self._links.values())
         self._links[conn] = link
-        if len(self._links) > self._settings.connections_max:
+        full = taken >= self._settings.connections_max
+        if silent and (full or len(silent) >= self._settings.greetings_max):
+            self._fail(silent[0], ErrorCode.HELLO_EXPECTED, "others wait who may say it")
+        elif full:
             self._fail(link, ErrorCode.BUSY, "too many connections")
 
     def _pulse(self, deadline_ms: int) -> Pulse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from reference.edge.buffer import Holding
 from reference.edge.settings import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN
 from reference.outlet import Outlet
 from reference.pulse import Pulse
@@ -24,13 +25,14 @@ class ClientLine:
 
     `cause` and `close_at_ns` are set while CLOSING: why, and when it is closed though its last
     message still waits. `sessions` are keys of the edge's session table, `logins` counts the logins
-    of sessions that the core has not answered.
+    of sessions that the core has not answered, `requests` all that it has not, and `holds` what of
+    the edge's buffer came from here.
     """
 
     __slots__ = (
         "cause",
         "close_at_ns",
-        "conn", "logins", "outlet", "producers", "pulse", "role", "sessions",
+        "conn", "holds", "logins", "outlet", "producers", "pulse", "requests", "role", "sessions",
         "stage", "window_bytes",
     )  # fmt: skip
 
@@ -44,6 +46,8 @@ class ClientLine:
         self.sessions: set[tuple[str, int]] = set()
         self.window_bytes = 0
         self.logins = 0
+        self.requests = 0
+        self.holds = Holding()
         self.close_at_ns = 0
         self.cause = ""
 

@@ -14,6 +14,7 @@ from reference.events import Arriving, Closed, Event, Malformed, Opened, Receive
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
+from reference.wire.limits import GREETING_BYTES_MAX
 
 log = logging.getLogger("tallystick.node")
 
@@ -45,7 +46,8 @@ class Connection:
         self._conn = conn
         self._feed = feed
         self.link = link
-        self._parser = FrameParser()
+        # Who calls us has shown no token yet; whom we called is known.
+        self._parser = FrameParser(GREETING_BYTES_MAX) if link < 0 else FrameParser()
         self._outgoing: tuple[m.Message, ...] = ()
         self._farewell: m.Message | None = None
         self._closing = False

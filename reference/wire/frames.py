@@ -202,7 +202,9 @@ class FrameParser:
     the pieces are in which it comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        """Begin a stream whose first frame is at most so long."""
+        self._frame_bytes_max = first_bytes_max
         self._pieces: list[bytes | bytearray] = []
         self._held_bytes = 0
         self._need_bytes = 4
@@ -262,11 +264,12 @@ class FrameParser:
             self._buffer, self._at = self._joined(), 0
             self._pieces.clear()
         (length,) = _LENGTH.unpack_from(self._buffer, self._at)
-        _check_length(length)
+        _check_length(length, self._frame_bytes_max)
         self._need_bytes = 4 + length
         if self._held_bytes < self._need_bytes:
             return None
         message = decode(self._buffer, self._at)
+        self._frame_bytes_max = FRAME_BYTES_MAX
         self._at += self._need_bytes
         self._held_bytes -= self._need_bytes
         self._need_bytes = 4
@@ -282,8 +285,8 @@ class FrameParser:
         return b"".join((memoryview(self._buffer)[self._at :], *self._pieces))
 
 
-def _check_length(length: int) -> None:
-    if length > FRAME_BYTES_MAX:
+def _check_length(length: int, bytes_max: int) -> None:
+    if length > bytes_max:
         raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"a frame of {length} bytes")
     if length < 5:
         raise RemoteProtocolError(ErrorCode.BAD_FRAME, f"a frame of {length} bytes is too short")

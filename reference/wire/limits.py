@@ -12,6 +12,9 @@ PROTOCOL_VERSION: Final = 1
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Everything of a frame behind its length field. A larger length closes the connection."""
 
+GREETING_BYTES_MAX: Final = 4 * 1024
+"""The first frame of a connection, before the token is known."""
+
 HEADER_BYTES_MAX: Final = 1024 * 1024
 """The msgpack header inside a frame."""
 

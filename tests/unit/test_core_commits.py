@@ -15,7 +15,7 @@ from harness.testing.core_script import (
 )
 from harness.testing.memory_store import MemoryStore
 from reference.core.settings import APPEND_BYTES_MAX, APPEND_RUNS_MAX, Retention
-from reference.edge.buffer import ResendBuffer
+from reference.edge.buffer import Holding, ResendBuffer
 from reference.events import Commit, Committed
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -210,7 +210,7 @@ def test_a_batch_that_is_known_in_part_is_refused_whole_by_a_full_store() -> Non
     (refused,) = answer.ranges
     assert (refused.n_first, refused.count, refused.expected) == (0, 10, 5)
     buffer = ResendBuffer()
-    buffer.add(sent)
+    buffer.add(sent, Holding())
     assert list(buffer.send(1 << 20)) == [sent]
     assert buffer.refused(refused)
-    assert buffer.add(sent)
+    assert buffer.add(sent, Holding())

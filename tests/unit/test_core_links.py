@@ -96,6 +96,17 @@ def test_a_connection_too_many_is_told_so() -> None:
     assert script.loop.closed == {conn}
 
 
+def test_silent_connections_shut_no_edge_out() -> None:
+    script = CoreScript(settings(connections_max=3, greetings_max=2))
+    silent = [script.open() for _ in range(3)]
+    assert script.loop.closed == {silent[0]}
+    script.edge()
+    script.edge()
+    assert script.loop.closed == {silent[0], silent[1]}
+    script.edge()
+    assert script.loop.closed == set(silent)
+
+
 def test_a_silent_edge_is_asked_then_closed_and_its_users_are_offline() -> None:
     script = CoreScript()
     edge = script.edge()
