@@ -54,6 +54,8 @@ class PowerVfs(apsw.VFS):
         lose_at_write: At this number of writes the process ends in the middle of the operation:
             it and all after it raise, until `power_on` or `restart`.
         full: Writes that would make a file longer raise `apsw.FullError`.
+        capacity_bytes: All files of a folder together; a write that would go beyond it raises
+            `apsw.FullError`. None: as much as there is.
         fail_writes: Writes raise `apsw.IOError`.
         fail_syncs: Syncs raise `apsw.IOError` and make nothing durable.
         on_operation: Called before each file operation.
@@ -68,6 +70,7 @@ class PowerVfs(apsw.VFS):
         self.syncs = 0
         self.lose_at_write: int | None = None
         self.full = False
+        self.capacity_bytes: int | None = None
         self.fail_writes = False
         self.fail_syncs = False
         self.on_operation: Callable[[], None] = lambda: None
@@ -154,6 +157,11 @@ class PowerVfs(apsw.VFS):
         self._count_write()
         if self.full and offset + size > os.fstat(descriptor).st_size:
             raise apsw.FullError("told to be full")
+        grown = offset + size - os.fstat(descriptor).st_size
+        if self.capacity_bytes is not None and grown > 0:
+            taken = sum(file.stat().st_size for file in path.parent.iterdir())
+            if taken + grown > self.capacity_bytes:
+                raise apsw.FullError("the folder's capacity is reached")
         old = self._unsynced[path].old
         first, end = offset // SECTOR_BYTES, -(-(offset + size) // SECTOR_BYTES)
         if all(sector in old for sector in range(first, end)):

@@ -216,6 +216,9 @@ class CoreMachine:
             for link, mark in parked.values():
                 # Somebody else may have logged in meanwhile, who has not read so far.
                 self._cursors(link, (mark,))
+        if self._sequencer.full and self._sequencer.idle and now >= self._parked_until_ns:
+            # Nothing else waits for room, so messages try whether there is some.
+            self._sequencer.full = False
 
     # Messages ---------------------------------------------------------------------------------
 

@@ -200,6 +200,12 @@ class Sequencer:
         self._forgotten = recovered.forgotten
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
+        self.full = False
+        """The last commit was refused: messages are refused until another one was not.
+
+        What comes meanwhile (acknowledgements, logins) is committed without them, so that it can
+        have what room there is.
+        """
         self.commits = 0
         """Durable commits that held messages, since the start."""
 
@@ -256,6 +262,8 @@ class Sequencer:
             return ErrorCode.QUOTA
         if segment.inbox not in self.inboxes and (code := self._new_name(segment.inbox)):
             return code
+        if self.full:
+            return ErrorCode.STORAGE_FULL
         if self.pending_bytes + segment.size_bytes > settings.pending_bytes_max:
             return ErrorCode.BUSY
         return None
@@ -375,6 +383,7 @@ class Sequencer:
         """Take the group under way as durable and return it, so that those who wait are told."""
         group = self._under_way(commit_no)
         self._in_flight = None
+        self.full = False
         if group.writes.appends:
             self.commits += 1
         writes = group.writes
@@ -400,6 +409,7 @@ class Sequencer:
                 if inbox.durable is None:
                     self.inboxes.pop(name, None)
         self._in_flight = None
+        self.full = True
         self._gathering = Group(commit_no=gathering.commit_no + 1)
         return in_flight, gathering
 

@@ -12,6 +12,7 @@ Not guaranteed: anything on a file system whose fsync does nothing (tmpfs). The 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -36,6 +37,7 @@ from reference.store.port import (
     StoreLocked,
     page_of,
 )
+from reference.store.reserve import Reserve
 from reference.wire.messages import StoredRow
 
 SCHEMA_VERSION: Final = 3
@@ -109,7 +111,7 @@ class SqliteStore:
         """Open the file, or make it.
 
         Args:
-            path: The file; `-wal` and `-shm` lie beside it.
+            path: The file; `-wal`, `-shm` and `-reserve` lie beside it.
             vfs: Name of a registered SQLite VFS to use instead of the platform's own.
 
         Raises:
@@ -133,6 +135,8 @@ class SqliteStore:
             self._writer.set_wal_hook(self._on_wal)
             self._reader = _open(path, vfs)
             self._reader.pragma("query_only", True)
+            self._reserve = Reserve(path)
+            self._reserve.take()
         except (apsw.NotADBError, apsw.CorruptError) as error:
             os.close(self._lock)
             raise StoreDamaged(f"{path.name}: {error}") from error
@@ -210,12 +214,39 @@ class SqliteStore:
 
     def gauges(self) -> dict[str, int]:
         """Return how large the WAL is, and its named limit. See `Store.gauges`."""
-        return {"wal_bytes": self.wal_bytes, "wal_bytes_limit": WAL_BYTES_MAX}
+        return {
+            "wal_bytes": self.wal_bytes,
+            "wal_bytes_limit": WAL_BYTES_MAX,
+            "reserve_bytes": self._reserve.size_bytes,
+        }
 
     def commit(self, writes: Writes) -> None:
         """Make the writes durable, all or nothing. See `Store.commit`."""
         if self._broken:
             raise StoreBroken(self._broken)
+        try:
+            self._commit(writes)
+        except StoreFull:
+            # Only what can make room may have the reserve; messages wait until there is room.
+            # Messages never get the reserve. Where enough was freed in the file, it lets the WAL
+            # begin anew, and they go where others were.
+            if (writes.appends and self._freed_bytes < self.wal_bytes) or not (
+                self._reserve.release()
+            ):
+                raise
+            try:
+                if not writes.appends:
+                    self._commit(writes)
+                self._empty_wal()
+            finally:
+                self._reserve.take()
+            if writes.appends:
+                self._commit(writes)
+        else:
+            if writes.trims:
+                self._reserve.take()
+
+    def _commit(self, writes: Writes) -> None:
         try:
             self._checkpoint()
             self._writer.execute("BEGIN IMMEDIATE")
@@ -288,6 +319,23 @@ class SqliteStore:
             db.executemany(_TRIM, writes.trims)
         return bucket_next
 
+    @property
+    def _freed_bytes(self) -> int:
+        """What trimming has freed in the file and nothing has taken since."""
+        pages: int = self._writer.pragma("freelist_count")
+        return pages * self._page_bytes
+
+    def _empty_wal(self) -> None:
+        """Move the WAL into the file as far as that goes."""
+        try:
+            pages, moved = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.FullError, apsw.BusyError):
+            return
+        except apsw.Error as error:
+            self._broken = f"{type(error).__name__}: {error}"
+            raise StoreBroken(self._broken) from error
+        self._pages = 0 if pages == moved else pages
+
     def _on_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
         return 0
@@ -332,9 +380,13 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file and let go of its lock."""
+        # The last checkpoint has its room.
+        self._reserve.release()
         try:
             self._reader.close()
-            self._writer.close()
+            # On a full disk the last checkpoint fails; what it would move stays in the WAL.
+            with contextlib.suppress(apsw.FullError):
+                self._writer.close()
         finally:
             os.close(self._lock)
 

@@ -118,6 +118,8 @@ def test_a_full_store_takes_back_everything_that_is_not_durable() -> None:
 
     store.full = False
     script.loop.hold = ()
+    script.advance(250)
+    script.loop.take(edge)
     assert refusals(script.batch(edge, batch(6, 3))) == [(6, 3, ErrorCode.GAP, 3)]
     assert oks(script.batch(edge, batch(3, 6))) == [(3, 6, 3)]
     assert only(script.send(admin, m.Promote(6, "vip", 0, 5)), m.Promoted).epoch == 1
@@ -168,6 +170,7 @@ def test_bucket_positions_go_on_behind_a_refused_commit() -> None:
     store.full = True
     script.batch(edge, batch(20, 20))
     store.full = False
+    script.advance(250)
     script.batch(edge, batch(20, 20))
     inspected = only(script.send(admin, m.Inspect(5, "vip", -1, -1)), m.InspectOk)
     after = dict.fromkeys(range(3), 0)
