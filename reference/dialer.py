@@ -14,7 +14,7 @@ from reference.outlet import Outlet
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import DETAIL_CHARS_MAX, PROTOCOL_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +107,14 @@ class Dialer:
             return []
         self.cause = cause
         self.state = DialState.CLOSING
-        return [Close(conn=self.conn)]
+        # `refuse` told the peer, and so the log, unless the piece before is not written yet.
+        return [Close(conn=self.conn, reason=cause if self.outlet.waiting_bytes else "")]
 
     def refuse(self, code: ErrorCode, detail: str) -> list[Effect]:
         """Tell the peer what was wrong and close the connection."""
         if self.state not in (DialState.GREETING, DialState.READY):
             return []
-        self.outlet.offer(m.Error(-1, code, detail[:200]))
+        self.outlet.offer(m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
         return [*self.flush(), *self.drop(f"{code.name}: {detail}")]
 
     def opened(self, conn: int, now_ns: int) -> list[Effect]:

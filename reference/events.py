@@ -3,8 +3,8 @@
 A machine has one entrance, ``handle(event, now_ns) -> list[Effect]``. It owns no socket, clock,
 thread or random source. `now_ns` never runs backwards. The driver (or the simulator) carries the
 effects out in their order and answers each `Transmit` with `Written`, each `Commit` with
-`Committed` or `CommitRefused`, each `ReadLog` with `LogRead`, each `ReadRows` with `RowsRead`, and
-each `Connect` with `Opened` or `ConnectFailed`.
+`Committed` or `CommitRefused`, each `ReadLog` with `LogRead` or `LogDamaged`, each `ReadRows` with
+`RowsRead`, and each `Connect` with `Opened` or `ConnectFailed`.
 
 A machine keeps at most one `Transmit` per connection under way: what becomes due meanwhile is
 gathered and leaves as one bigger piece at `Written`. The same holds for `Commit`: that is the group
@@ -16,7 +16,7 @@ separation from input and output is h11's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from reference.wire.errors import ErrorCode
@@ -129,6 +129,13 @@ class LogRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogDamaged:
+    """Answer to `ReadLog`: what lies there is not what was written."""
+
+    read_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRead:
     """Answer to `ReadRows`."""
 
@@ -139,7 +146,7 @@ class RowsRead:
 
 Event: TypeAlias = (
     Opened | ConnectFailed | Received | Arriving | Malformed | Written | Closed | Tick
-    | Committed | CommitRefused | LogRead | RowsRead
+    | Committed | CommitRefused | LogRead | LogDamaged | RowsRead
 )  # fmt: skip
 
 
@@ -153,9 +160,13 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close `conn` after what was transmitted. `Closed` follows."""
+    """Close `conn` after what was transmitted. `Closed` follows.
+
+    `reason` is for the log, where the peer could not be told any more.
+    """
 
     conn: int
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,3 +285,5 @@ class Recovered:
     inboxes: tuple[InboxMark, ...] = ()
     epochs: tuple[EpochMark, ...] = ()
     """Every epoch that was ever begun, rising within each inbox."""
+    forgotten: frozenset[int] = frozenset()
+    """Producers of which nothing is known but that they were here."""

@@ -51,7 +51,7 @@ def core(
     admin_token: AdminToken = "",
     retention: Annotated[
         str, typer.Option(help="run keeps acknowledged messages, ack trims them.")
-    ] = "ack",
+    ] = Retention.RUN,
     lifeline: Lifeline = False,
     log_level: LogLevel = "INFO",
 ) -> None:

@@ -10,7 +10,7 @@ from harness.testing.memory_store import CoreLoop, MemoryStore
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
 from reference.events import Closed, Opened, Tick
-from reference.store.port import Store
+from reference.store.port import Store, take_over
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.limits import PROTOCOL_VERSION
@@ -63,7 +63,7 @@ class CoreScript:
 
     def restart(self) -> None:
         """Drop the machine as a crash does, and start one on what was committed."""
-        self.core = CoreMachine(self.settings, self.store.recover())
+        self.core = CoreMachine(self.settings, take_over(self.store))
         self.loop = CoreLoop(self.core, self.store, lambda: self.now_ns)
 
     def open(self) -> int:

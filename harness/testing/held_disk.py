@@ -1,8 +1,10 @@
-"""A disk that loses power when its process is killed: what was not synced lies in memory only.
+"""A disk that loses power when its process is killed, unless it is told that the power stayed.
 
 A SIGKILL leaves everything that was written in the kernel's page cache, so it cannot show whether
-"acknowledged" means "synced". Here a write stays in the memory of the process until the file is
-synced, and goes with it. A sync can be made slow, as that of a real disk is.
+"acknowledged" means "synced". Here a write reaches the file only when that is synced. Until then it
+lies in the memory of the process and, as the page cache, in a file `-unsynced` beside it. A process
+that starts finds the power lost since the one before (what was not synced is gone), or that it
+stayed (it is all there, and still not synced). A sync can be made slow, as that of a real disk is.
 
 Assumed of the disk: a sync brings everything written to that file before; a deleted file is gone at
 once. Locks and shared memory are those of the platform, so that others can read beside the process
@@ -12,6 +14,7 @@ what was synced.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 from pathlib import Path
@@ -22,17 +25,44 @@ import apsw
 CHUNK_BYTES: Final = 4_096
 """What of a file is held in one piece."""
 
+_WRITE = struct.Struct("<QQ")
+"""Before each write in the page cache: its offset and size."""
+
+_TRUNCATION = 2**64 - 1
+"""In place of a size: the file was cut at the offset."""
+
 
 class _Held:
     """A file as its process sees it: what is on disk, and above it what was not synced."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, power_lost: bool) -> None:
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._chunks: dict[int, bytearray] = {}
         self.length = os.fstat(self._file).st_size
         self._on_disk = self.length
         """Below it the disk's content is valid; above it a truncation has taken it away."""
+        self._cache_path = Path(f"{path}-unsynced")
+        left = b""
+        if self._cache_path.exists() and not power_lost:
+            left = self._cache_path.read_bytes()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._cache = os.open(self._cache_path, flags, 0o600)
+        self._write_again(left)
+
+    def _write_again(self, left: bytes) -> None:
+        """Do once more what the process before did not sync; a record that it cut short is none."""
+        at = 0
+        while at + _WRITE.size <= len(left):
+            offset, size = _WRITE.unpack_from(left, at)
+            at += _WRITE.size
+            if size == _TRUNCATION:
+                self.truncate(offset)
+                continue
+            if at + size > len(left):
+                return
+            self.write(left[at : at + size], offset)
+            at += size
 
     def read(self, amount: int, offset: int) -> bytes:
         with self._lock:
@@ -55,6 +85,7 @@ class _Held:
 
     def write(self, data: bytes, offset: int) -> None:
         with self._lock:
+            os.write(self._cache, _WRITE.pack(offset, len(data)) + data)
             at = 0
             while at < len(data):
                 number, within = divmod(offset + at, CHUNK_BYTES)
@@ -68,6 +99,7 @@ class _Held:
 
     def truncate(self, length: int) -> None:
         with self._lock:
+            os.write(self._cache, _WRITE.pack(length, _TRUNCATION))
             self.length = length
             self._on_disk = min(self._on_disk, length)
             for number in [n for n in self._chunks if n * CHUNK_BYTES >= length]:
@@ -81,9 +113,12 @@ class _Held:
             os.ftruncate(self._file, self.length)
             self._chunks.clear()
             self._on_disk = self.length
+            os.ftruncate(self._cache, 0)
 
     def close(self) -> None:
         os.close(self._file)
+        os.close(self._cache)
+        self._cache_path.unlink(missing_ok=True)
 
 
 class HeldVfs(apsw.VFS):
@@ -93,12 +128,14 @@ class HeldVfs(apsw.VFS):
         name: What SQLite calls it.
         sync_ms: How long each sync of the write-ahead log takes, beside its work: a commit waits
             for just one.
+        power_lost: Whether the power failed between the process before and this one.
     """
 
-    def __init__(self, name: str, *, sync_ms: int = 0) -> None:
+    def __init__(self, name: str, *, sync_ms: int = 0, power_lost: bool = True) -> None:
         super().__init__(name, "")
         self.name = name
         self.sync_ms = sync_ms
+        self.power_lost = power_lost
         self._held: dict[Path, _Held] = {}
 
     def xOpen(  # noqa: N802
@@ -110,7 +147,7 @@ class HeldVfs(apsw.VFS):
         path = Path(name if isinstance(name, str) else name.filename())
         file = _HeldFile(self, name, flags)
         if path not in self._held:
-            self._held[path] = _Held(path)
+            self._held[path] = _Held(path, power_lost=self.power_lost)
         file.held = self._held[path]
         return file
 

@@ -35,7 +35,7 @@ from reference.events import (
     Writes,
     Written,
 )
-from reference.store.port import ROWS_MAX, Store, StoreFull
+from reference.store.port import Store, StoreFull, page_of
 from reference.wire.messages import Message, StoredRow
 
 
@@ -61,6 +61,9 @@ class MemoryStore:
         other.log = {inbox: list(appends) for inbox, appends in self.log.items()}
         other._next = dict(self._next)
         return other
+
+    def sync(self) -> None:
+        """What was committed is durable. See `Store.sync`."""
 
     def recover(self) -> Recovered:
         """Return what was committed."""
@@ -106,13 +109,12 @@ class MemoryStore:
         self, inbox: str, after_pos: int, after_bucket: int
     ) -> tuple[tuple[StoredRow, ...], bool]:
         """Return bucket rows behind a key. See `Store.rows`."""
-        found = [
+        return page_of(
             row.stored()
             for rows in self.log.get(inbox, [])
             for row in rows
             if (row.pos_first, row.bucket) > (after_pos, after_bucket)
-        ]
-        return tuple(found[:ROWS_MAX]), len(found) > ROWS_MAX
+        )
 
     def gauges(self) -> dict[str, int]:
         """Nothing here has a limit. See `Store.gauges`."""
@@ -129,6 +131,7 @@ class CoreLoop:
         sent: Per connection what was transmitted and not yet fetched with `take`.
         closed: Connections that the core closed.
         held: Effects that wait, while `hold` says so for their kind.
+        hold_writes: Connections whose writes end only by a `Written` that the test feeds.
     """
 
     def __init__(self, core: CoreMachine, store: Store, clock: Callable[[], int]) -> None:
@@ -137,6 +140,7 @@ class CoreLoop:
         self.sent: dict[int, list[Message]] = {}
         self.closed: set[int] = set()
         self.hold: tuple[type, ...] = ()
+        self.hold_writes: set[int] = set()
         self.held: deque[Effect] = deque()
         self._clock = clock
 
@@ -171,7 +175,7 @@ class CoreLoop:
         match effect:
             case Transmit(conn=conn, messages=messages):
                 self.sent.setdefault(conn, []).extend(messages)
-                return Written(conn=conn)
+                return None if conn in self.hold_writes else Written(conn=conn)
             case Close(conn=conn):
                 self.closed.add(conn)
                 return None

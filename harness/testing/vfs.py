@@ -1,9 +1,11 @@
 """A SQLite file system that can lose power, run full, fail and dawdle.
 
 Files lie on the real file system, so that shared memory and locks work as they do, but of every
-sector that was written and not synced the old content is kept. At a power loss each such sector is
-either what it was or what was written last, as a random source chooses: everything gone, a torn
-subset, or only the first of them in the order of writing. A sync makes a file durable.
+sector that was written and not synced the old content is kept: the files are what the page cache
+holds, and a process that is killed leaves them as they are (`restart`). At a power loss
+(`power_on`, `lose`) each such sector is either what it was or what was written last, as a random
+source chooses: everything gone, a torn subset, or only the first of them in the order of writing. A
+sync makes a file durable.
 
 What it assumes of a disk: sectors of SECTOR_BYTES are written whole, a sync covers everything
 written to that file before (its length and its name too), and no sector changes that was not
@@ -49,9 +51,11 @@ class PowerVfs(apsw.VFS):
     Attributes:
         writes: Writes, truncations and deletions so far.
         syncs: Syncs so far.
-        lose_at_write: At this number of writes the power fails in the middle of the operation:
-            it and all after it raise, until `power_on`.
+        lose_at_write: At this number of writes the process ends in the middle of the operation:
+            it and all after it raise, until `power_on` or `restart`.
         full: Writes that would make a file longer raise `apsw.FullError`.
+        capacity_bytes: All files of a folder together; a write that would go beyond it raises
+            `apsw.FullError`. None: as much as there is.
         fail_writes: Writes raise `apsw.IOError`.
         fail_syncs: Syncs raise `apsw.IOError` and make nothing durable.
         on_operation: Called before each file operation.
@@ -66,6 +70,7 @@ class PowerVfs(apsw.VFS):
         self.syncs = 0
         self.lose_at_write: int | None = None
         self.full = False
+        self.capacity_bytes: int | None = None
         self.fail_writes = False
         self.fail_syncs = False
         self.on_operation: Callable[[], None] = lambda: None
@@ -95,8 +100,17 @@ class PowerVfs(apsw.VFS):
         self._unsynced.pop(Path(filename), None)
 
     def cut_power(self) -> None:
-        """From now on nothing reaches the disk."""
+        """From now on nothing that the process writes reaches a file."""
         self.off = True
+
+    def restart(self) -> None:
+        """Let another process go on where one was killed: the power stayed.
+
+        What was written and not synced lies in the page cache: it is read, and a power loss still
+        takes it away. Every file must have been closed before.
+        """
+        self.off = False
+        self.lose_at_write = None
 
     def power_on(self, rng: random.Random, loss: Loss) -> None:
         """Leave on disk what survived. Every file must have been closed before.
@@ -132,7 +146,7 @@ class PowerVfs(apsw.VFS):
         if self.lose_at_write is not None and self.writes >= self.lose_at_write:
             self.off = True
         if self.off:
-            raise apsw.IOError("the power is off")
+            raise apsw.IOError("the process is gone")
         if self.fail_writes:
             raise apsw.IOError("told to fail")
 
@@ -143,6 +157,11 @@ class PowerVfs(apsw.VFS):
         self._count_write()
         if self.full and offset + size > os.fstat(descriptor).st_size:
             raise apsw.FullError("told to be full")
+        grown = offset + size - os.fstat(descriptor).st_size
+        if self.capacity_bytes is not None and grown > 0:
+            taken = sum(file.stat().st_size for file in path.parent.iterdir())
+            if taken + grown > self.capacity_bytes:
+                raise apsw.FullError("the folder's capacity is reached")
         old = self._unsynced[path].old
         first, end = offset // SECTOR_BYTES, -(-(offset + size) // SECTOR_BYTES)
         if all(sector in old for sector in range(first, end)):
@@ -160,7 +179,7 @@ class PowerVfs(apsw.VFS):
         self.on_sync(path)
         self.syncs += 1
         if self.off or self.fail_syncs:
-            raise apsw.IOError("the power is off" if self.off else "told to fail")
+            raise apsw.IOError("the process is gone" if self.off else "told to fail")
         self._unsynced[path] = _Unsynced(os.fstat(descriptor).st_size)
 
 

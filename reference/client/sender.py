@@ -381,7 +381,7 @@ class SenderMachine:
         rule = ERROR_RULES[refused.code]
         n_end = refused.n_first + refused.count
         if refused.code is ErrorCode.PRODUCER_REUSED:
-            self._lose_lineage(lane, n_end, "the core has other content under these ids")
+            self._lose_lineage(lane, n_end, "the core has other content, or forgot the producer")
             return
         if refused.expected > lane.sent_end:
             self._lose_lineage(lane, refused.expected, "the core has messages that were never sent")
@@ -392,7 +392,10 @@ class SenderMachine:
         if not rule.retry and rule.scope is Scope.LINEAGE:
             self._end_lane(lane, refused.code)
             return
-        # An `expected` below what is acknowledged meanwhile was overtaken on its way.
+        if 0 <= refused.expected < lane.acked:
+            # It was overtaken on its way by acknowledgements, or the core does not know any more
+            # what it acknowledged: the answer to a login says which.
+            lane.registered = False
         back_to = refused.n_first if refused.expected < 0 else min(refused.expected, n_end - 1)
         self._flying_bytes -= lane.rewind(back_to)
         if not lane.flying:

@@ -16,60 +16,13 @@ from reference.core.links import Link
 from reference.core.sequencing import Inbox
 from reference.core.settings import APPEND_COUNT_MAX, APPEND_RUNS_MAX, READ_BYTES_MAX
 from reference.events import Append, LogSlice, ReadLog
+from reference.window import Window
 from reference.wire import messages as m
 
 Piece: TypeAlias = Append | LogSlice
 
 WINDOW_SHARE = 4
 """A piece is cut to fit only when at least this share of the window is free (no tiny pieces)."""
-
-
-class LogLost(Exception):
-    """Raised when the store does not bring back what was committed: the core cannot go on."""
-
-
-class Window:
-    """What a session was sent and has not acknowledged, in bytes."""
-
-    __slots__ = ("_sent", "in_flight_bytes", "limit_bytes")
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.in_flight_bytes = 0
-        # Per piece: position of its first unacknowledged message, its end, lengths, bytes left.
-        self._sent: deque[tuple[int, int, bytes, int]] = deque()
-
-    @property
-    def room_bytes(self) -> int:
-        """How much more may be sent."""
-        return max(self.limit_bytes - self.in_flight_bytes, 0)
-
-    def sent(self, pos_first: int, lengths: bytes, size_bytes: int) -> None:
-        """Count a piece that was sent; `lengths` is its column."""
-        self._sent.append((pos_first, pos_first + len(lengths) // 4, lengths, size_bytes))
-        self.in_flight_bytes += size_bytes
-
-    def closed_until(self, pos_first: int, pos_upto: int) -> None:
-        """Count as full until `pos_upto` is acknowledged: the sizes are not known any more."""
-        self._sent.append((pos_first, pos_upto + 1, b"", self.limit_bytes))
-        self.in_flight_bytes += self.limit_bytes
-
-    def acknowledged(self, upto: int) -> None:
-        """Give back what lies at or below `upto`, also in the middle of a piece."""
-        while self._sent and self._sent[0][0] <= upto:
-            begin, end, lengths, size_bytes = self._sent.popleft()
-            if end - 1 <= upto:
-                self.in_flight_bytes -= size_bytes
-                continue
-            given = 0
-            if lengths:
-                count = upto + 1 - begin
-                done = np.frombuffer(lengths, dtype="<u4", count=count)
-                given = int(done.sum(dtype=np.int64)) + 4 * count
-                lengths = lengths[4 * count :]
-            self._sent.appendleft((upto + 1, end, lengths, size_bytes - given))
-            self.in_flight_bytes -= given
-            return
 
 
 class Session:
@@ -140,7 +93,7 @@ class Deliverer:
         self.reads: list[ReadLog] = []
         self._sent_upto: dict[str, int] = {}
         self._read_no = 0
-        self._reading: dict[int, Session] = {}
+        self._reading: dict[int, tuple[Session, int]] = {}
 
     def presume_sent(self, inbox: Inbox) -> None:
         """After a recovery: all that was durable may have been sent to an earlier session."""
@@ -166,7 +119,7 @@ class Deliverer:
         inbox = session.inbox
         while session.read_no < 0 and session.next_pos < inbox.pos_end:
             link = session.link
-            if not link.outlet.wants_more:
+            if not link.wants_more:
                 link.stalled[inbox.name] = session
                 return
             piece = self.tail.find(inbox.name, session.next_pos)
@@ -184,27 +137,33 @@ class Deliverer:
         for session in stalled:
             self.pump(session)
 
-    def log_read(self, read_no: int, log: LogSlice) -> None:
-        """Send what a read brought, if its session is still there.
+    def log_read(self, read_no: int, log: LogSlice | None) -> Session | None:
+        """Send what a read brought, if its session is still there; None: nothing sound.
 
-        Raises:
-            LogLost: Durable messages did not come back.
+        Returns:
+            The session, if durable messages that it comes to next did not come back.
         """
-        session = self._reading.pop(read_no)
+        session, reserved_bytes = self._reading.pop(read_no)
         session.read_no = -1
+        session.link.reading_bytes -= reserved_bytes
+        sound = self._log_came(session, log)
+        if session.link.stalled and session.link.wants_more:
+            self.written(session.link)
+        return None if sound else session
+
+    def _log_came(self, session: Session, log: LogSlice | None) -> bool:
         inbox = session.inbox
         if self.active.get(inbox.name) is not session:
-            return
+            return True
         # Only its own acknowledgements trim while it is open, and they stay behind it.
-        if not log.pos_first <= session.next_pos < log.pos_first + log.count:
-            raise LogLost(
-                f"position {session.next_pos} of {inbox.name!r} is durable but was not read"
-            )
+        if log is None or not log.pos_first <= session.next_pos < log.pos_first + log.count:
+            return False
         while session.next_pos < log.pos_first + log.count:
             if not self._send(session, log):
                 # It fits only when more is acknowledged, and that pumps again.
-                return
+                return True
         self.pump(session)
+        return True
 
     def _read(self, session: Session) -> None:
         inbox = session.inbox
@@ -214,14 +173,16 @@ class Deliverer:
             end = min(end, cached)
         self._read_no += 1
         session.read_no = self._read_no
-        self._reading[self._read_no] = session
+        bytes_max = max(1, min(READ_BYTES_MAX, session.window.room_bytes))
+        self._reading[self._read_no] = (session, bytes_max)
+        session.link.reading_bytes += bytes_max
         self.reads.append(
             ReadLog(
                 read_no=self._read_no,
                 inbox=inbox.name,
                 pos_first=session.next_pos,
                 pos_upto=end - 1,
-                bytes_max=max(1, min(READ_BYTES_MAX, session.window.room_bytes)),
+                bytes_max=bytes_max,
             )
         )
 

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reference.events import Close, Effect, Transmit
-from reference.outlet import Outlet
+from reference.outlet import OUTLET_SOFT_BYTES, Outlet
 from reference.pulse import Pulse
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
+from reference.wire.limits import DETAIL_CHARS_MAX
 
 if TYPE_CHECKING:
     from reference.core.delivery import Session
@@ -40,6 +41,7 @@ class Link:
         "node",
         "outlet",
         "pulse",
+        "reading_bytes",
         "role",
         "sessions",
         "stalled",
@@ -55,11 +57,18 @@ class Link:
         """The sessions that are delivered here, by inbox."""
         self.stalled: dict[str, Session] = {}
         """Those that wait until this link has written what it has."""
+        self.reading_bytes = 0
+        """What the reads that are under way for it may bring: room that is taken already."""
         self.failed = False
         self.failed_ns = 0
         self.close_sent = False
         self._error: m.Error | None = None
         self._touch = touch
+
+    @property
+    def wants_more(self) -> bool:
+        """There is room for more deliveries, also when all that is being read has come."""
+        return self.outlet.waiting_bytes + self.reading_bytes < OUTLET_SOFT_BYTES
 
     def offer(self, message: m.Message) -> None:
         """Send a message; nothing happens on a link that has failed."""
@@ -72,7 +81,7 @@ class Link:
         if not self.failed:
             self.failed = True
             self.failed_ns = now_ns
-            self._error = m.Error(-1, code, detail)
+            self._error = m.Error(-1, code, detail[:DETAIL_CHARS_MAX])
             self._touch(self)
 
     def flush(self) -> list[Effect]:
@@ -93,4 +102,5 @@ class Link:
         if self.close_sent:
             return []
         self.close_sent = True
-        return [Close(conn=self.conn)]
+        why = "" if self._error is None else f"{self._error.code.name}: {self._error.detail}"
+        return [Close(conn=self.conn, reason=why)]

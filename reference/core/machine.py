@@ -15,7 +15,7 @@ from reference.core import presence
 from reference.core.delivery import Deliverer, Session
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
-from reference.core.settings import NODE_NAME_BYTES_MAX, PRESENCE_USERS_MAX, CoreSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings
 from reference.events import (
     Arriving,
     Closed,
@@ -24,6 +24,7 @@ from reference.events import (
     ConnectFailed,
     Effect,
     Event,
+    LogDamaged,
     LogRead,
     Malformed,
     Opened,
@@ -38,7 +39,7 @@ from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION
+from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX, PROTOCOL_VERSION
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class CoreMachine:
         self._parked: dict[tuple[str, int], tuple[Link, m.CursorMark]] = {}
         """By inbox and session the last cursor mark that can be judged only later."""
         self._parked_until_ns = 0
+        self._damaged_reads = 0
         self._rows_no = 0
         self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
         self.extra_gauges: dict[str, int] = {}
@@ -94,6 +96,7 @@ class CoreMachine:
             "window_bytes": max(windows, default=0),
             "window_bytes_limit": self._settings.window_bytes_max,
             "commits": self._sequencer.commits,
+            "damaged_reads": self._damaged_reads,
             **self.extra_gauges,
         }
 
@@ -109,7 +112,9 @@ class CoreMachine:
             case Committed(commit_no=commit_no):
                 self._committed(commit_no)
             case LogRead(read_no=read_no, log=log):
-                self._deliverer.log_read(read_no, log)
+                self._damaged(self._deliverer.log_read(read_no, log))
+            case LogDamaged(read_no=read_no):
+                self._damaged(self._deliverer.log_read(read_no, None))
             case Tick():
                 self._tick()
             case Opened(conn=conn):
@@ -154,8 +159,13 @@ class CoreMachine:
 
     def _opened(self, conn: int) -> None:
         link = Link(conn, self._pulse(self._settings.heartbeat_deadline_ms), self._touch)
+        silent = [one for one in self._links.values() if one.role is Role.NEW and not one.failed]
+        taken = sum(not one.failed for one in self._links.values())
         self._links[conn] = link
-        if len(self._links) > self._settings.connections_max:
+        full = taken >= self._settings.connections_max
+        if silent and (full or len(silent) >= self._settings.greetings_max):
+            self._fail(silent[0], ErrorCode.HELLO_EXPECTED, "others wait who may say it")
+        elif full:
             self._fail(link, ErrorCode.BUSY, "too many connections")
 
     def _pulse(self, deadline_ms: int) -> Pulse:
@@ -206,6 +216,9 @@ class CoreMachine:
             for link, mark in parked.values():
                 # Somebody else may have logged in meanwhile, who has not read so far.
                 self._cursors(link, (mark,))
+        if self._sequencer.full and self._sequencer.idle and now >= self._parked_until_ns:
+            # Nothing else waits for room, so messages try whether there is some.
+            self._sequencer.full = False
 
     # Messages ---------------------------------------------------------------------------------
 
@@ -336,6 +349,13 @@ class CoreMachine:
         self._deliverer.end(session)
         mark = m.CursorMark(session.inbox.name, session.number, session.next_pos - 1)
         session.link.offer(m.Superseded((mark,), code))
+
+    def _damaged(self, session: Session | None) -> None:
+        """End a session whose next position cannot be read; nobody else is harmed by that."""
+        if session is not None:
+            self._damaged_reads += 1
+            self._ended[session.inbox.name] = session.number
+            self._end(session, ErrorCode.DAMAGED)
 
     def _logout(self, link: Link, logout: m.Logout) -> None:
         session = self._current(logout.inbox, logout.session)
@@ -473,7 +493,7 @@ class CoreMachine:
                     full,
                     self._sequencer.n_durable(ok.producer, ok.inbox),
                 )
-                for ok in ranges
+                for ok in _whole(ranges)
             ]
             link.offer(m.Refused(tuple(refused)))
         for wait in group.logins:
@@ -484,6 +504,25 @@ class CoreMachine:
         for link, mark in group.cursors:
             self._park(link, mark)
         self._parked_until_ns = self._now_ns + self._settings.store_retry_ms * MS_NS
+
+
+def _whole(ranges: Iterable[m.OkRange]) -> list[m.OkRange]:
+    """Join the known front part of a batch with its rest: a batch is refused as it was sent."""
+    joined: list[m.OkRange] = []
+    for ok in ranges:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.pos_first < 0 <= ok.pos_first
+            and (last.producer, last.inbox) == (ok.producer, ok.inbox)
+            and last.n_first + last.count == ok.n_first
+        ):
+            joined[-1] = m.OkRange(
+                ok.inbox, ok.producer, last.n_first, last.count + ok.count, -1, -1
+            )
+        else:
+            joined.append(ok)
+    return joined
 
 
 def _by_link(pairs: Iterable[tuple[Link, T]]) -> Iterable[tuple[Link, list[T]]]:

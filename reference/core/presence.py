@@ -55,9 +55,10 @@ def resumed(
     current = deliverer.active.get(inbox.name)
     if current is not None:
         deliverer.end(current)
-    received = max(min(mark.received_pos, inbox.pos_end - 1), -1)
+    # What is trimmed was acknowledged once: nobody can be sent it, whatever a mark says.
+    received = max(min(mark.received_pos, inbox.pos_end - 1), inbox.floor_durable - 1)
     session = Session(inbox, mark.session, link, received + 1, window_bytes)
     if mark.acked_pos < received:
-        session.window.closed_until(mark.acked_pos + 1, received)
+        session.window.resumed(mark.acked_pos + 1, received, mark.in_flight_bytes)
     deliverer.open(session)
     return session

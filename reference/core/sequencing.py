@@ -32,6 +32,7 @@ from reference.wire.limits import (
     BATCH_BYTES_MAX,
     BATCH_COUNT_MAX,
     BUCKET_COUNT_MAX,
+    EPOCHS_MAX,
     INBOX_NAME_BYTES_MAX,
 )
 
@@ -196,8 +197,15 @@ class Sequencer:
             inbox = self.inboxes[epoch.inbox]
             inbox.epochs.append(m.EpochEntry(epoch.epoch, epoch.bucket_count, epoch.pos_first))
             inbox.epochs_durable += 1
+        self._forgotten = recovered.forgotten
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
+        self.full = False
+        """The last commit was refused: messages are refused until another one was not.
+
+        What comes meanwhile (acknowledgements, logins) is committed without them, so that it can
+        have what room there is.
+        """
         self.commits = 0
         """Durable commits that held messages, since the start."""
 
@@ -225,6 +233,8 @@ class Sequencer:
             Otherwise None: its ranges are answered with the group's commit.
         """
         lineage = self.lineages.get((segment.producer, segment.inbox))
+        if lineage is None and segment.producer in self._forgotten:
+            return _refuse(segment, ErrorCode.PRODUCER_REUSED, -1)
         n_assigned = lineage.n_assigned if lineage else 0
         if segment.n_first > n_assigned:
             return _refuse(segment, ErrorCode.GAP, n_assigned)
@@ -252,6 +262,8 @@ class Sequencer:
             return ErrorCode.QUOTA
         if segment.inbox not in self.inboxes and (code := self._new_name(segment.inbox)):
             return code
+        if self.full:
+            return ErrorCode.STORAGE_FULL
         if self.pending_bytes + segment.size_bytes > settings.pending_bytes_max:
             return ErrorCode.BUSY
         return None
@@ -270,19 +282,26 @@ class Sequencer:
             lineage = self.lineages[key] = Lineage(segment.producer, segment.inbox)
         lineage.assign(segment, known, group.commit_no)
         group.lineages[key] = lineage
-        lengths, body = cut(segment, known, segment.count)
         epoch = inbox.epochs[-1]
-        builder = group.last_builder.get(inbox.name)
-        if builder is None or not builder.takes(epoch, segment.count - known, len(body)):
-            builder = _Builder(inbox.name, inbox.pos_next, epoch)
-            group.builders.append(builder)
-            group.last_builder[inbox.name] = builder
-        builder.add(segment.producer, segment.n_first + known, lengths, body)
-        group.size_bytes += len(lengths) + len(body)
         if known:
             group.oks.append((link, _ok(segment, 0, known, -1, -1)))
         group.oks.append((link, _ok(segment, known, segment.count, inbox.pos_next, epoch.epoch)))
-        inbox.pos_next += segment.count - known
+        for start in range(known, segment.count, APPEND_COUNT_MAX):
+            self._build(inbox, segment, start, min(start + APPEND_COUNT_MAX, segment.count))
+
+    def _build(self, inbox: Inbox, segment: m.Segment, start: int, stop: int) -> None:
+        """Give the messages start … stop - 1 of a batch the next positions."""
+        group = self._gathering
+        lengths, body = cut(segment, start, stop)
+        epoch = inbox.epochs[-1]
+        builder = group.last_builder.get(inbox.name)
+        if builder is None or not builder.takes(epoch, stop - start, len(body)):
+            builder = _Builder(inbox.name, inbox.pos_next, epoch)
+            group.builders.append(builder)
+            group.last_builder[inbox.name] = builder
+        builder.add(segment.producer, segment.n_first + start, lengths, body)
+        group.size_bytes += len(lengths) + len(body)
+        inbox.pos_next += stop - start
 
     def open_session(self, link: Link, login: m.Login) -> ErrorCode | None:
         """Take the next session number of an inbox; the group's commit answers the login."""
@@ -325,6 +344,8 @@ class Sequencer:
             # The epoch in force is not durable yet, and the refusal would show it.
             self._gathering.replies.append((link, error))
             return None
+        if inbox is not None and len(inbox.epochs) >= EPOCHS_MAX:
+            return m.Error(request, ErrorCode.QUOTA, f"at most {EPOCHS_MAX} epochs")
         inbox = self._dirty(promote.inbox)
         begun = m.EpochEntry(entry.epoch + 1, promote.bucket_count, inbox.pos_next)
         inbox.epochs.append(begun)
@@ -362,6 +383,7 @@ class Sequencer:
         """Take the group under way as durable and return it, so that those who wait are told."""
         group = self._under_way(commit_no)
         self._in_flight = None
+        self.full = False
         if group.writes.appends:
             self.commits += 1
         writes = group.writes
@@ -387,6 +409,7 @@ class Sequencer:
                 if inbox.durable is None:
                     self.inboxes.pop(name, None)
         self._in_flight = None
+        self.full = True
         self._gathering = Group(commit_no=gathering.commit_no + 1)
         return in_flight, gathering
 

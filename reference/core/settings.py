@@ -27,6 +27,8 @@ class CoreSettings:
         pending_bytes_max: Appended and not yet committed; beyond it batches are refused as BUSY.
         tail_cache_bytes_max: Committed appends kept in memory for sessions that keep up.
         connections_max: A further connection is told BUSY and closed.
+        greetings_max: Connections that have not said HELLO; of more, the oldest is closed. So is
+            one of them before anybody is told BUSY.
         inboxes_max: A further inbox is refused as QUOTA.
         producers_max: A further (producer, inbox) is refused as QUOTA.
         heartbeat_interval_ms: Silence after which a link is asked for a sign of life.
@@ -44,6 +46,7 @@ class CoreSettings:
     pending_bytes_max: int = 64 * 1024 * 1024
     tail_cache_bytes_max: int = 32 * 1024 * 1024
     connections_max: int = 1_024
+    greetings_max: int = 256
     inboxes_max: int = 100_000
     producers_max: int = 1_000_000
     heartbeat_interval_ms: int = 1_000
@@ -55,17 +58,17 @@ class CoreSettings:
 APPEND_BYTES_MAX = 1024 * 1024
 """About how large one append grows (one batch at least): the piece that rows are split from."""
 
-APPEND_COUNT_MAX = 65_536
-"""Messages in one append, so that it can be delivered whole (wire limit BATCH_COUNT_MAX)."""
+APPEND_COUNT_MAX = 32_768
+"""Messages in one append: its row, of 20 bytes a message, fits the header of INSPECT_OK.
+
+A batch of more is stored as two appends.
+"""
 
 APPEND_RUNS_MAX = 4_096
 """Runs in one append, so that it can be delivered whole (wire limit SEGMENTS_MAX)."""
 
 READ_BYTES_MAX = 1024 * 1024
 """About how much one read from the store brings for a session that lags."""
-
-PRESENCE_USERS_MAX = 4_096
-"""Users that one PRESENCE may name."""
 
 NODE_NAME_BYTES_MAX = 128
 """The name in HELLO."""

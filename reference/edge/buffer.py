@@ -15,12 +15,32 @@ PIECE_BYTES: Final = 2 * 1024 * 1024
 _LaneKey: TypeAlias = tuple[int, str]
 
 
-class _Entry:
-    __slots__ = ("dropped", "order", "segment")
+SEGMENT_MEMORY_BYTES: Final = 448
+"""What the objects of one batch take beside its lengths and bodies (measured: 424 and a name)."""
 
-    def __init__(self, segment: Segment, order: int) -> None:
+
+def memory_bytes(segment: Segment) -> int:
+    """Return about what a batch takes in the buffer, its objects included."""
+    return segment.size_bytes + SEGMENT_MEMORY_BYTES
+
+
+class Holding:
+    """What of the buffers came from one connection: as the credit counts it, and in memory."""
+
+    __slots__ = ("memory_bytes", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.memory_bytes = 0
+
+
+class _Entry:
+    __slots__ = ("dropped", "holding", "order", "segment")
+
+    def __init__(self, segment: Segment, order: int, holding: Holding) -> None:
         self.segment = segment
         self.order = order
+        self.holding = holding
         self.dropped = False
 
 
@@ -66,21 +86,26 @@ class ResendBuffer:
         self._known: dict[tuple[int, str, int], _Entry] = {}
         self._order = 0
         self.size_bytes = 0
-        """All batches together."""
+        """All batches together, their objects included."""
         self.sent_bytes = 0
         """Those that were sent on the present link and not answered."""
 
-    def add(self, segment: Segment) -> bool:
-        """Take a batch, unless just this one is here already: then it will be answered anyway."""
+    def add(self, segment: Segment, holding: Holding) -> bool:
+        """Take a batch, unless just this one is here already: then it will be answered anyway.
+
+        `holding` counts it for whom it came from.
+        """
         key = (segment.producer, segment.inbox, segment.n_first)
         known = self._known.get(key)
         if known is not None and known.segment == segment:
             return False
         self._order += 1
-        entry = _Entry(segment, self._order)
+        entry = _Entry(segment, self._order, holding)
         self._waiting.append(entry)
         self._known[key] = entry
-        self.size_bytes += segment.size_bytes
+        self.size_bytes += memory_bytes(segment)
+        holding.size_bytes += segment.size_bytes
+        holding.memory_bytes += memory_bytes(segment)
         return True
 
     def send(self, credit_bytes: int) -> Iterator[Segment]:
@@ -187,6 +212,8 @@ class ResendBuffer:
         key = (segment.producer, segment.inbox, segment.n_first)
         if self._known.get(key) is entry:
             del self._known[key]
-        self.size_bytes -= segment.size_bytes
+        self.size_bytes -= memory_bytes(segment)
+        entry.holding.size_bytes -= segment.size_bytes
+        entry.holding.memory_bytes -= memory_bytes(segment)
         if sent:
             self.sent_bytes -= segment.size_bytes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from reference.edge.buffer import Holding
 from reference.edge.settings import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN
 from reference.outlet import Outlet
 from reference.pulse import Pulse
+from reference.window import Window
 
 
 class Stage(StrEnum):
@@ -21,13 +23,16 @@ class Stage(StrEnum):
 class ClientLine:
     """One accepted connection.
 
-    `close_at_ns` is set while CLOSING: then the connection is closed though its last message
-    still waits. `sessions` are keys of the edge's session table, `logins` counts the logins of
-    sessions that the core has not answered.
+    `cause` and `close_at_ns` are set while CLOSING: why, and when it is closed though its last
+    message still waits. `sessions` are keys of the edge's session table, `logins` counts the logins
+    of sessions that the core has not answered, `requests` all that it has not, and `holds` what of
+    the edge's buffer came from here.
     """
 
     __slots__ = (
-        "close_at_ns", "conn", "logins", "outlet", "producers", "pulse", "role", "sessions",
+        "cause",
+        "close_at_ns",
+        "conn", "holds", "logins", "outlet", "producers", "pulse", "requests", "role", "sessions",
         "stage", "window_bytes",
     )  # fmt: skip
 
@@ -41,7 +46,10 @@ class ClientLine:
         self.sessions: set[tuple[str, int]] = set()
         self.window_bytes = 0
         self.logins = 0
+        self.requests = 0
+        self.holds = Holding()
         self.close_at_ns = 0
+        self.cause = ""
 
     @property
     def beyond_windows_bytes(self) -> int:
@@ -53,11 +61,12 @@ class Session:
     """A receiver's session, as far as the edge must know it to register it on a new link.
 
     `received_pos` is the last position that came from the core, `acked_pos` the last that the
-    client acknowledged, `confirmed_pos` the last that the core confirmed.
+    client acknowledged, `confirmed_pos` the last that the core confirmed. `window` has what came
+    and was not acknowledged.
     """
 
     __slots__ = (
-        "acked_pos", "confirmed_pos", "conn", "inbox", "number", "received_pos", "window_bytes",
+        "acked_pos", "confirmed_pos", "conn", "inbox", "number", "received_pos", "window",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +78,7 @@ class Session:
         self.received_pos = next_pos - 1
         self.acked_pos = next_pos - 1
         self.confirmed_pos = next_pos - 1
-        self.window_bytes = window_bytes
+        self.window = Window(window_bytes)
 
 
 def cut_window(window_bytes: int) -> int:

@@ -11,17 +11,22 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 import xxhash
 
 from reference.dialer import DialSettings
+from reference.edge.buffer import memory_bytes
 from reference.edge.clients import ClientLine, Session, Stage, cut_window
 from reference.edge.settings import (
     CLIENT_PRODUCERS_MAX,
+    CLIENT_REQUESTS_MAX,
     CLIENT_SESSIONS_MAX,
+    CLIENT_SHARE_BYTES_MIN,
+    CLIENT_SHARES,
+    CLIENT_WINDOWS_BYTES_MAX,
     CLOSE_WAIT_MS,
     LINK_REQUESTS_MAX,
+    WINDOW_BYTES_MIN,
     EdgeSettings,
 )
 from reference.edge.uplink import NOBODY, Question, Uplink
@@ -42,10 +47,13 @@ from reference.events import (
 from reference.pulse import MS_NS, Pulse, Sign
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
-from reference.wire.limits import LOGIN_INBOXES_MAX, PROTOCOL_VERSION, SEGMENTS_MAX
-
-DETAIL_CHARS_MAX: Final = 200
-"""How much of an explanation an error message carries."""
+from reference.wire.limits import (
+    DETAIL_CHARS_MAX,
+    LOGIN_INBOXES_MAX,
+    PRESENCE_USERS_MAX,
+    PROTOCOL_VERSION,
+    SEGMENTS_MAX,
+)
 
 
 class EdgeMachine:
@@ -64,6 +72,7 @@ class EdgeMachine:
         self._links = [Uplink(dial, link, 0) for link in range(settings.core_links)]
         self._link_of_conn: dict[int, Uplink] = {}
         self._lines: dict[int, ClientLine] = {}
+        self._greeting: dict[int, ClientLine] = {}
         self._owner: dict[int, int] = {}
         self._sessions: dict[tuple[str, int], Session] = {}
         self._touched: dict[int, ClientLine] = {}
@@ -161,8 +170,14 @@ class EdgeMachine:
 
     def _accepted(self, conn: int, now_ns: int) -> None:
         line = ClientLine(conn, Pulse(self._patience, now_ns))
-        self._lines[conn] = line
-        if len(self._lines) > self._settings.connections_max:
+        open_count = sum(one.stage is not Stage.CLOSING for one in self._lines.values())
+        self._lines[conn] = self._greeting[conn] = line
+        full = open_count >= self._settings.connections_max
+        silent = next(iter(self._greeting.values()))
+        if silent is not line and (full or len(self._greeting) > self._settings.greetings_max):
+            detail = "others wait who may say it"
+            self._end_line(silent, ErrorCode.HELLO_EXPECTED, detail, now_ns)
+        elif full:
             self._end_line(line, ErrorCode.BUSY, "as many connections as allowed", now_ns)
 
     def _malformed(self, conn: int, code: ErrorCode, detail: str, now_ns: int) -> None:
@@ -197,8 +212,7 @@ class EdgeMachine:
         asker = self._lines.get(question.conn)
         if asker is None:
             return
-        if question.inbox:
-            asker.logins -= 1
+        self._settle(asker, question, opened=False)
         self._offer(asker, m.Error(question.request, ErrorCode.NOT_READY, "the core link was lost"))
 
     def _end_line(self, line: ClientLine, code: ErrorCode, detail: str, now_ns: int) -> None:
@@ -206,6 +220,7 @@ class EdgeMachine:
         if line.stage in (Stage.CLOSING, Stage.CLOSED):
             return
         self._release(line)
+        line.cause = f"{code.name}: {detail[:DETAIL_CHARS_MAX]}"
         line.close_at_ns = now_ns + CLOSE_WAIT_MS * MS_NS
         self._offer(line, m.Error(-1, code, detail[:DETAIL_CHARS_MAX]))
         line.stage = Stage.CLOSING
@@ -214,10 +229,11 @@ class EdgeMachine:
         """Close once the rest is with the driver, which closes after what was transmitted."""
         if now or line.outlet.waiting_bytes == 0:
             line.stage = Stage.CLOSED
-            self._out.append(Close(conn=line.conn))
+            self._out.append(Close(conn=line.conn, reason=line.cause if now else ""))
 
     def _release(self, line: ClientLine) -> None:
         """Log a connection's sessions out and forget that it speaks for its producers."""
+        self._greeting.pop(line.conn, None)
         for producer in line.producers:
             if self._owner.get(producer) == line.conn:
                 del self._owner[producer]
@@ -288,6 +304,9 @@ class EdgeMachine:
                 number = self._ask(link, line, request)
                 if number >= 0:
                     link.dialer.outlet.offer(m.End(number, inbox))
+            case m.Presence(request=request, users=users) if len(users) > PRESENCE_USERS_MAX:
+                detail = f"at most {PRESENCE_USERS_MAX} users"
+                self._offer(line, m.Error(request, ErrorCode.TOO_LARGE, detail))
             case m.Presence(request=request, users=users):
                 link = self._links[0]
                 number = self._ask(link, line, request)
@@ -315,6 +334,7 @@ class EdgeMachine:
             return
         line.role = message.role
         line.stage = Stage.OPEN
+        self._greeting.pop(line.conn, None)
         self._offer(line, m.Welcome(PROTOCOL_VERSION, settings.name, settings.client_credit_bytes))
 
     def _take_segments(self, line: ClientLine, segments: Iterable[m.Segment], now_ns: int) -> None:
@@ -332,9 +352,9 @@ class EdgeMachine:
                 self._end_line(line, ErrorCode.UNEXPECTED_MESSAGE, detail, now_ns)
                 return
             link = self._link_for(segment.inbox)
-            code = self._room_for(link, segment, now_ns)
+            code = self._room_for(line, link, segment, now_ns)
             if code is None:
-                link.buffer.add(segment)
+                link.buffer.add(segment, line.holds)
                 self._stir(link)
                 continue
             refused = m.RefusedRange(
@@ -342,12 +362,24 @@ class EdgeMachine:
             )
             self._offer(line, m.Refused((refused,)))
 
-    def _room_for(self, link: Uplink, segment: m.Segment, now_ns: int) -> ErrorCode | None:
+    def _room_for(
+        self, line: ClientLine, link: Uplink, segment: m.Segment, now_ns: int
+    ) -> ErrorCode | None:
         """Return why a batch cannot be taken now, or None."""
         held_ns = now_ns - link.lost_ns
         if not link.dialer.ready and held_ns >= self._settings.hold_ms * MS_NS:
             return ErrorCode.NOT_READY
-        if self._buffer_bytes() + segment.size_bytes > self._settings.buffer_bytes_max:
+        settings = self._settings
+        holds = line.holds
+        cost_bytes = memory_bytes(segment)
+        if self._buffer_bytes() + cost_bytes > settings.buffer_bytes_max:
+            return ErrorCode.BUSY
+        # One batch always may: a single one above the credit travels alone.
+        if holds.size_bytes and (
+            holds.size_bytes + segment.size_bytes > settings.client_credit_bytes
+            or holds.memory_bytes + cost_bytes
+            > max(settings.buffer_bytes_max // CLIENT_SHARES, CLIENT_SHARE_BYTES_MIN)
+        ):
             return ErrorCode.BUSY
         return None
 
@@ -362,6 +394,7 @@ class EdgeMachine:
                 self._end_session(session, mark, ErrorCode.ACK_BEYOND_DELIVERED)
                 continue
             session.acked_pos = max(session.acked_pos, mark.upto)
+            session.window.acknowledged(mark.upto)
             link = self._link_for(mark.inbox)
             if link.dialer.ready:
                 link.dialer.outlet.offer(m.CursorAck((mark,)))
@@ -390,6 +423,12 @@ class EdgeMachine:
             self._owner[login.producer] = line.conn
             line.producers.add(login.producer)
         window_bytes = cut_window(login.window_bytes)
+        if login.inbox:
+            window_bytes = min(window_bytes, CLIENT_WINDOWS_BYTES_MAX - line.window_bytes)
+            if window_bytes < WINDOW_BYTES_MIN:
+                detail = "the windows of a connection are at their limit"
+                self._offer(line, m.Error(login.request, ErrorCode.QUOTA, detail))
+                return
         link = self._link_for(login.inbox)
         number = self._ask(link, line, login.request, login.inbox, window_bytes)
         if number >= 0:
@@ -419,14 +458,19 @@ class EdgeMachine:
         if not link.dialer.ready:
             self._offer(line, m.Error(request, ErrorCode.NOT_READY, "no link to the core"))
             return -1
+        if line.requests >= CLIENT_REQUESTS_MAX:
+            self._offer(line, m.Error(request, ErrorCode.BUSY, "too many requests are unanswered"))
+            return -1
         number = link.ask(
             Question(conn=line.conn, request=request, inbox=inbox, window_bytes=window_bytes)
         )
         if number < 0:
             self._offer(line, m.Error(request, ErrorCode.BUSY, "too many requests are unanswered"))
             return -1
+        line.requests += 1
         if inbox:
             line.logins += 1
+            line.window_bytes += window_bytes
         self._stir(link)
         return number
 
@@ -493,8 +537,7 @@ class EdgeMachine:
         line = self._lines.get(question.conn) if question is not None else None
         if question is None or line is None:
             return
-        if question.inbox:
-            line.logins -= 1
+        self._settle(line, question, opened=False)
         match message:
             case m.LogoutOk():
                 self._offer(line, m.LogoutOk(question.request))
@@ -504,6 +547,14 @@ class EdgeMachine:
                 self._offer(line, m.PresenceOk(question.request, entries))
             case m.Error(code=code, detail=detail):
                 self._offer(line, m.Error(question.request, code, detail))
+
+    def _settle(self, line: ClientLine, question: Question, *, opened: bool) -> None:
+        """A question has an answer; the window of a login that opened nothing is free again."""
+        line.requests -= 1
+        if question.inbox:
+            line.logins -= 1
+            if not opened and line.stage is Stage.OPEN:
+                line.window_bytes -= question.window_bytes
 
     def _login_answered(self, link: Uplink, reply: m.LoginOk) -> None:
         question = link.answered(reply.request)
@@ -525,9 +576,7 @@ class EdgeMachine:
             key = (session.inbox, session.number)
             self._sessions[key] = session
             line.sessions.add(key)
-            line.window_bytes += session.window_bytes
-        if question.inbox:
-            line.logins -= 1
+        self._settle(line, question, opened=reply.session >= 0)
         self._offer(
             line,
             m.LoginOk(
@@ -545,6 +594,7 @@ class EdgeMachine:
         if session is None:
             return
         session.received_pos = delivery.pos_first + delivery.count - 1
+        session.window.sent(delivery.pos_first, delivery.lengths, delivery.size_bytes)
         self._offer_to(session.conn, m.Deliver(deliveries=(delivery,)))
 
     def _superseded(self, mark: m.CursorMark, code: ErrorCode) -> None:
@@ -561,7 +611,7 @@ class EdgeMachine:
         line = self._lines.get(session.conn)
         if line is not None and key in line.sessions:
             line.sessions.discard(key)
-            line.window_bytes -= session.window_bytes
+            line.window_bytes -= session.window.limit_bytes
         return line
 
     def _register(self, link: Uplink) -> None:
@@ -570,7 +620,14 @@ class EdgeMachine:
         mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
         for at in range(0, len(mine), SEGMENTS_MAX):
             marks = tuple(
-                m.ResumeMark(s.inbox, s.number, s.received_pos, s.acked_pos, s.window_bytes)
+                m.ResumeMark(
+                    s.inbox,
+                    s.number,
+                    s.received_pos,
+                    s.acked_pos,
+                    s.window.limit_bytes,
+                    s.window.in_flight_bytes,
+                )
                 for s in mine[at : at + SEGMENTS_MAX]
             )
             link.dialer.outlet.offer(m.Resume(marks))

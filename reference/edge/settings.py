@@ -33,6 +33,18 @@ CLIENT_PRODUCERS_MAX: Final = 1_024
 CLIENT_SESSIONS_MAX: Final = 1_024
 """Sessions that one connection may hold or ask for."""
 
+CLIENT_REQUESTS_MAX: Final = 1_024
+"""Requests that one connection may have unanswered; more are refused BUSY."""
+
+CLIENT_WINDOWS_BYTES_MAX: Final = 64 * MIB
+"""The windows of all sessions of one connection; the last ones are cut, more are refused QUOTA."""
+
+CLIENT_SHARES: Final = 8
+"""One connection may hold this part of the buffer; what is over it is refused BUSY."""
+
+CLIENT_SHARE_BYTES_MIN: Final = 2 * MIB
+"""The smallest such part, which the largest batch fits."""
+
 CLOSE_WAIT_MS: Final = 1_000
 """How long an error message may wait for the piece before it, until the connection is closed."""
 
@@ -49,6 +61,8 @@ class EdgeSettings:
         hold_ms: So long after a core link was lost sends are still kept for the next link; later
             ones are refused NOT_READY. What was kept stays until it is answered.
         connections_max: Client connections at a time; a further one is refused BUSY.
+        greetings_max: Connections that have not said HELLO; of more, the oldest is closed. So is
+            one of them before anybody is refused.
     """
 
     name: str
@@ -60,6 +74,7 @@ class EdgeSettings:
     client_output_bytes_max: int = CLIENT_OUTPUT_BYTES_MAX
     hold_ms: int = 2_000
     connections_max: int = 4_096
+    greetings_max: int = 256
     backoff_ms: int = 50
     backoff_max_ms: int = 1_000
     pulse: PulseSettings = field(default_factory=PulseSettings)

@@ -13,7 +13,7 @@ from reference.node.connection import RECEIVE_BYTES
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import PRESENCE_USERS_MAX, PROTOCOL_VERSION
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a question may take, connecting included."""
@@ -78,10 +78,13 @@ class AdminClient:
         )
 
     async def presence(self, users: Sequence[str]) -> tuple[m.PresenceEntry, ...]:
-        """Return who is online, in the order asked."""
-        self._request += 1
-        reply = await self._ask(m.Presence(self._request, tuple(users)), m.PresenceOk)
-        return reply.entries
+        """Return who is online, in the order asked; of many users a part at a time."""
+        entries: list[m.PresenceEntry] = []
+        for at in range(0, max(len(users), 1), PRESENCE_USERS_MAX):
+            part = tuple(users[at : at + PRESENCE_USERS_MAX])
+            self._request += 1
+            entries += (await self._ask(m.Presence(self._request, part), m.PresenceOk)).entries
+        return tuple(entries)
 
     async def gauges(self) -> dict[str, int]:
         """Return the node's gauges; works at a core and at an edge."""

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+import msgspec
 from anyio.abc import SocketStream
 
 from reference.events import Arriving, Closed, Event, Malformed, Opened, Received, Written
 from reference.wire import messages as m
-from reference.wire.errors import RemoteProtocolError
+from reference.wire.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
+from reference.wire.limits import GREETING_BYTES_MAX
 
 log = logging.getLogger("tallystick.node")
 
@@ -44,7 +46,8 @@ class Connection:
         self._conn = conn
         self._feed = feed
         self.link = link
-        self._parser = FrameParser()
+        # Who calls us has shown no token yet; whom we called is known.
+        self._parser = FrameParser(GREETING_BYTES_MAX) if link < 0 else FrameParser()
         self._outgoing: tuple[m.Message, ...] = ()
         self._farewell: m.Message | None = None
         self._closing = False
@@ -138,8 +141,8 @@ class Connection:
             while True:
                 if self._outgoing:
                     messages, self._outgoing = self._outgoing, ()
-                    await self._send(messages)
-                    self._feed(Written(conn=self._conn))
+                    if await self._send(messages):
+                        self._feed(Written(conn=self._conn))
                 elif self._closing:
                     if self._farewell is not None:
                         await self._send((self._farewell,))
@@ -158,10 +161,28 @@ class Connection:
             # uvloop says so of a transport that the peer's reset has closed a moment before.
             raise anyio.BrokenResourceError from error
 
-    async def _send(self, messages: tuple[m.Message, ...]) -> None:
+    async def _send(self, messages: tuple[m.Message, ...]) -> bool:
+        """Write the messages; False if one of them is none of this protocol.
+
+        Such a one ends the connection that it was for, never the node: what of it can be said is
+        the peer's own doing, and others are served.
+        """
         pieces: list[bytes] = []
+        fault: Exception | None = None
         for message in messages:
-            pieces.extend(encode(message))
+            try:
+                pieces.extend(encode(message))
+            except (ProtocolError, msgspec.MsgspecError, ValueError, OverflowError) as error:
+                fault = error
+                code = error.code if isinstance(error, ProtocolError) else ErrorCode.BAD_HEADER
+                kind = type(message).__name__
+                log.error("connection %d: ended by us, %s: %s", self._conn, kind, error)
+                pieces.extend(encode(m.Error(-1, code, f"{kind} could not be sent")))
+                break
         data = b"".join(pieces)
         self.bytes_out += len(data)
+        if fault is not None:
+            self._outgoing = ()
+            self.close()
         await self._stream.send(data)
+        return fault is None

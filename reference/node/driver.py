@@ -129,9 +129,11 @@ class Driver:
             case ReadLog() | ReadRows():
                 assert self._threads is not None
                 self._threads.read(effect)
-            case Close(conn=conn):
+            case Close(conn=conn, reason=reason):
                 connection = self._connections.get(conn)
                 if connection is not None:
+                    if reason:
+                        log.warning("connection %d: closed by us, %s", conn, reason)
                     connection.close()
             case Connect(link=link):
                 assert self._tasks is not None

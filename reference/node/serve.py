@@ -24,9 +24,10 @@ from reference.edge.machine import EdgeMachine
 from reference.edge.settings import EdgeSettings
 from reference.events import Recovered
 from reference.node.driver import Driver, Machine
+from reference.node.log import LineLimit
 from reference.node.memory import keep_freed_memory
 from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
-from reference.store.port import Store
+from reference.store.port import Store, take_over
 from reference.store.sqlite import SqliteStore
 
 EXIT_FAILED: Final = 1
@@ -54,7 +55,7 @@ def run_core(
     _start(settings)
     try:
         store = store_factory(Path(settings.database))
-        machine = machine_factory(settings.core, store.recover())
+        machine = machine_factory(settings.core, take_over(store))
     except Exception as error:
         log.error("the core cannot start: %s: %s", type(error).__name__, error)
         return EXIT_FAILED
@@ -76,6 +77,8 @@ def _start(settings: CoreNodeSettings | EdgeNodeSettings) -> None:
         format="%(asctime)s.%(msecs)03d %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LineLimit())
     keep_freed_memory()
     if settings.lifeline:
         threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()

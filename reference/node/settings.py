@@ -15,6 +15,13 @@ from reference.edge.settings import EdgeSettings
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
+NUMBER_MAX = 2**40
+"""The largest number that a setting may have."""
+
+MAY_BE_ZERO = frozenset({"hold_ms", "tail_cache_bytes_max"})
+"""Settings that can be switched off by 0."""
+
+
 class SettingsError(Exception):
     """Raised for settings that a node cannot start with; the text is one line for people."""
 
@@ -82,7 +89,36 @@ def decode_settings(text: str, kind: type[S]) -> S:
         require_loopback(settings.core_host)
         if not 1 <= settings.edge.core_links <= 64:
             raise SettingsError("edge.core_links lies between 1 and 64")
+        _refuse_out_of_range(settings.edge, "edge.")
+        pulse = settings.edge.pulse
+        _refuse_short_deadline("edge.pulse", pulse.silence_ms, pulse.deadline_ms)
+    else:
+        core = settings.core
+        _refuse_out_of_range(core, "core.")
+        _refuse_short_deadline("core", core.heartbeat_interval_ms, core.heartbeat_deadline_ms)
     return settings
+
+
+def _refuse_out_of_range(settings: object, path: str) -> None:
+    """Every number of a machine is a size, a count or a time: none is 0 or endless."""
+    for field in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            _refuse_out_of_range(value, f"{path}{field.name}.")
+        elif type(value) is int:
+            least = 0 if field.name in MAY_BE_ZERO else 1
+            if not least <= value <= NUMBER_MAX:
+                raise SettingsError(
+                    f"{path}{field.name} lies between {least} and {NUMBER_MAX}, not {value}"
+                )
+
+
+def _refuse_short_deadline(path: str, silence_ms: int, deadline_ms: int) -> None:
+    if deadline_ms < 2 * silence_ms:
+        raise SettingsError(
+            f"{path}: the deadline of {deadline_ms} ms is shorter than two silences of "
+            f"{silence_ms} ms, so living peers would be given up"
+        )
 
 
 def require_loopback(host: str) -> None:

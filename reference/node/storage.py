@@ -5,9 +5,12 @@ The event loop never blocks on the disk, and a commit never waits behind a read.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Final
 
 import anyio
 from anyio import from_thread, to_thread
@@ -18,12 +21,18 @@ from reference.events import (
     CommitRefused,
     Committed,
     Event,
+    LogDamaged,
     LogRead,
     ReadLog,
     ReadRows,
     RowsRead,
 )
-from reference.store.port import Store, StoreFull
+from reference.store.port import Store, StoreDamaged, StoreFull
+
+WARN_EVERY_S: Final = 1.0
+"""A refused commit is logged at most so often."""
+
+logger = logging.getLogger("tallystick.node")
 
 
 class StoreThreads:
@@ -43,6 +52,7 @@ class StoreThreads:
         self._store = store
         self._feed = feed
         self._fail = fail
+        self._warn_again_s = 0.0
         self._token: EventLoopToken = current_token()
         self._commits: SimpleQueue[Commit | None] = SimpleQueue()
         self._reads: SimpleQueue[ReadLog | ReadRows | None] = SimpleQueue()
@@ -89,12 +99,19 @@ class StoreThreads:
             try:
                 self._store.commit(commit.writes)
                 event = Committed(commit_no=commit.commit_no)
-            except StoreFull:
+            except StoreFull as error:
+                self._warn_of_refusal(error)
                 event = CommitRefused(commit_no=commit.commit_no)
             except BaseException as error:
                 self._give_up(error)
                 return
             self._hand_back(lambda event=event: self._answer(event))  # type: ignore[misc]
+
+    def _warn_of_refusal(self, error: StoreFull) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._warn_again_s:
+            self._warn_again_s = now_s + WARN_EVERY_S
+            logger.warning("commits are refused: %s", error)
 
     def _run_reads(self) -> None:
         while (read := self._reads.get()) is not None:
@@ -109,7 +126,13 @@ class StoreThreads:
     def _look_up(self, read: ReadLog | ReadRows) -> Event:
         match read:
             case ReadLog():
-                log = self._store.read(read.inbox, read.pos_first, read.pos_upto, read.bytes_max)
+                try:
+                    log = self._store.read(
+                        read.inbox, read.pos_first, read.pos_upto, read.bytes_max
+                    )
+                except StoreDamaged as error:
+                    logger.error("the store is damaged, its inbox is not delivered: %s", error)
+                    return LogDamaged(read_no=read.read_no)
                 return LogRead(read_no=read.read_no, inbox=read.inbox, log=log)
             case ReadRows():
                 rows, more = self._store.rows(read.inbox, read.after_pos, read.after_bucket)

@@ -1,11 +1,12 @@
 """What the core needs of a store. Everything here blocks; the driver calls it from threads.
 
 One thread at a time calls `commit`; another one at a time calls `read` and `rows`, also while a
-commit runs. `recover` comes before both.
+commit runs. `take_over` comes before both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from reference.events import LogSlice, Recovered, Writes
@@ -19,7 +20,7 @@ ROWS_BYTES_MAX: Final = 512 * 1024
 
 
 class StoreFull(Exception):
-    """Raised by `Store.commit`: no room; the transaction is rolled back, nothing of it happened."""
+    """Raised by `Store.commit`: no room, or another program holds the file; nothing happened."""
 
 
 class StoreBroken(Exception):
@@ -37,8 +38,16 @@ class StoreDamaged(Exception):
 class Store(Protocol):
     """A durable log of inboxes in buckets, with the numbers that belong to it."""
 
+    def sync(self) -> None:
+        """Make durable what an earlier process wrote and did not live to sync.
+
+        Raises:
+            StoreBroken: The disk does not do it: nothing may be shown.
+        """
+        ...
+
     def recover(self) -> Recovered:
-        """Return what was durable when the store was opened. Called once, before all else."""
+        """Return what was written when the store was opened. Called once, behind `sync`."""
         ...
 
     def commit(self, writes: Writes) -> None:
@@ -55,6 +64,9 @@ class Store(Protocol):
 
         Consecutive and in position order, up to `pos_upto`, about `bytes_max` bytes, at least
         one message if any is there. It begins later than asked where trimming took the rest.
+
+        Raises:
+            StoreDamaged: A row there is not what was written; others can still be read.
         """
         ...
 
@@ -77,3 +89,28 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of the file. The last commit that returned stays durable."""
         ...
+
+
+def take_over(store: Store) -> Recovered:
+    """Return what a store holds, all of it durable: what a core that starts may show at once.
+
+    A process that was killed between the write of a commit and its sync leaves that commit in the
+    page cache. The next one finds it there, and a power loss would still take it away.
+
+    Raises:
+        StoreBroken: What was found cannot be made durable.
+    """
+    store.sync()
+    return store.recover()
+
+
+def page_of(rows: Iterable[StoredRow]) -> tuple[tuple[StoredRow, ...], bool]:
+    """Return the rows that one inspection reply carries, and whether more remain."""
+    page: list[StoredRow] = []
+    size_bytes = 0
+    for row in rows:
+        size_bytes += len(row.offsets) + len(row.ids)
+        if len(page) == ROWS_MAX or (page and size_bytes > ROWS_BYTES_MAX):
+            return tuple(page), True
+        page.append(row)
+    return tuple(page), False

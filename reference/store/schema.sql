@@ -4,7 +4,8 @@
 -- All rows of one append share pos_first and pos_last; reading is one range scan in key order.
 -- Columns of numbers are little-endian: offsets u32 (position minus pos_first), ids u64 producers
 -- followed by u64 n, lengths u32; body is the messages one after the other.
--- Unsigned 64-bit numbers (producer, last_digest) are stored as the signed number of the same bits.
+-- checksum is xxh3_64 of all the others; a row that does not fit it is never delivered.
+-- Unsigned 64-bit numbers (producer, last_digest, checksum) are stored as the signed number of the same bits.
 
 CREATE TABLE offline_msg (
     inbox        TEXT    NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE offline_msg (
     ids          BLOB    NOT NULL,
     lengths      BLOB    NOT NULL,
     body         BLOB    NOT NULL,
+    checksum     INTEGER NOT NULL,
     PRIMARY KEY (inbox, pos_first, bucket)
 ) STRICT;
 
@@ -44,6 +46,11 @@ CREATE TABLE bucket_next (
     epoch     INTEGER NOT NULL,
     bpos_next BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Producers that were not seen for long: nothing is known of them but that they were here.
+CREATE TABLE forgotten (
+    producer INTEGER PRIMARY KEY
+) STRICT;
 
 CREATE TABLE producer (
     producer    INTEGER NOT NULL,

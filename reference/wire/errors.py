@@ -36,6 +36,7 @@ class ErrorCode(IntEnum):
     SUPERSEDED = 40
     UNKNOWN_SESSION = 41
     ACK_BEYOND_DELIVERED = 42
+    DAMAGED = 43
     EPOCH_MISMATCH = 50
     BAD_BUCKET_COUNT = 51
 
@@ -117,7 +118,10 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
         True, True, Scope.REQUEST, "The edge has no link to the core yet; try again."
     ),
     ErrorCode.PRODUCER_REUSED: _rule(
-        True, False, Scope.LINEAGE, "These ids were stored with other content: take a fresh id."
+        True,
+        False,
+        Scope.LINEAGE,
+        "These ids were stored with other content, or the producer is forgotten: take a fresh id.",
     ),
     ErrorCode.TOO_LARGE: _rule(
         True, False, Scope.LINEAGE, "A message or batch is over its named limit."
@@ -136,6 +140,9 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
     ),
     ErrorCode.ACK_BEYOND_DELIVERED: _rule(
         True, False, Scope.SESSION, "The cursor names a position that was never delivered."
+    ),
+    ErrorCode.DAMAGED: _rule(
+        True, False, Scope.SESSION, "What comes next is damaged in the store; see the core's log."
     ),
     ErrorCode.EPOCH_MISMATCH: _rule(
         True, False, Scope.REQUEST, "The epoch in force is not the one that was expected."

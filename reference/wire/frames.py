@@ -32,6 +32,7 @@ from reference.wire.limits import (
     LOGIN_INBOXES_MAX,
     MESSAGE_BYTES_MAX,
     SEGMENTS_MAX,
+    TOKEN_BYTES_MAX,
 )
 from reference.wire.opcodes import Opcode
 
@@ -201,7 +202,9 @@ class FrameParser:
     the pieces are in which it comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        """Begin a stream whose first frame is at most so long."""
+        self._frame_bytes_max = first_bytes_max
         self._pieces: list[bytes | bytearray] = []
         self._held_bytes = 0
         self._need_bytes = 4
@@ -261,11 +264,12 @@ class FrameParser:
             self._buffer, self._at = self._joined(), 0
             self._pieces.clear()
         (length,) = _LENGTH.unpack_from(self._buffer, self._at)
-        _check_length(length)
+        _check_length(length, self._frame_bytes_max)
         self._need_bytes = 4 + length
         if self._held_bytes < self._need_bytes:
             return None
         message = decode(self._buffer, self._at)
+        self._frame_bytes_max = FRAME_BYTES_MAX
         self._at += self._need_bytes
         self._held_bytes -= self._need_bytes
         self._need_bytes = 4
@@ -281,8 +285,8 @@ class FrameParser:
         return b"".join((memoryview(self._buffer)[self._at :], *self._pieces))
 
 
-def _check_length(length: int) -> None:
-    if length > FRAME_BYTES_MAX:
+def _check_length(length: int, bytes_max: int) -> None:
+    if length > bytes_max:
         raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, f"a frame of {length} bytes")
     if length < 5:
         raise RemoteProtocolError(ErrorCode.BAD_FRAME, f"a frame of {length} bytes is too short")
@@ -325,8 +329,27 @@ def decode(buffer: bytes, at: int) -> m.Message:
 
 
 def _checked(message: m.Message) -> m.Message:
-    """Return the message; raise where a name that would be stored has a bad length."""
+    """Return the message; raise where a name has a bad length.
+
+    Whoever is asked repeats names in the answer, so all that is asked is bounded, not only what
+    would be stored.
+    """
     match message:
+        case m.End(inbox=inbox) | m.Inspect(inbox=inbox) | m.Logout(inbox=inbox):
+            _bound_name(inbox)
+        case m.CursorAck(marks=marks):
+            for mark in marks:
+                _bound_name(mark.inbox)
+        case m.Resume(marks=sessions):
+            for session in sessions:
+                _bound_name(session.inbox)
+        case m.Presence(users=users):
+            for user in users:
+                _bound_name(user)
+        case m.Hello(role=role, node=node, token=token):
+            _bound_name(role)
+            _bound_name(node)
+            _bound_name(token, TOKEN_BYTES_MAX)
         case m.Login(inbox=inbox, inboxes=inboxes):
             for name in (inbox, *inboxes) if inbox else inboxes:
                 _check_inbox(name)
@@ -380,6 +403,11 @@ def _deliveries(
         )
         for head, (lengths, body) in zip(heads, columns, strict=True)
     )
+
+
+def _bound_name(name: str, bytes_max: int = INBOX_NAME_BYTES_MAX) -> None:
+    if len(name.encode("utf-8", "surrogatepass")) > bytes_max:
+        raise RemoteProtocolError(ErrorCode.BAD_HEADER, f"a name of over {bytes_max} bytes")
 
 
 def _check_inbox(inbox: str) -> None:

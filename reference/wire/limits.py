@@ -12,6 +12,9 @@ PROTOCOL_VERSION: Final = 1
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Everything of a frame behind its length field. A larger length closes the connection."""
 
+GREETING_BYTES_MAX: Final = 4 * 1024
+"""The first frame of a connection, before the token is known."""
+
 HEADER_BYTES_MAX: Final = 1024 * 1024
 """The msgpack header inside a frame."""
 
@@ -32,6 +35,18 @@ INBOX_NAME_BYTES_MAX: Final = 128
 
 BUCKET_COUNT_MAX: Final = 1_024
 """The largest bucket count a promotion may ask for."""
+
+PRESENCE_USERS_MAX: Final = 1_024
+"""Users that one PRESENCE may name, so that its answer fits a header."""
+
+EPOCHS_MAX: Final = 8_192
+"""Epochs that an inbox may have, so that INSPECT_OK can tell all of them."""
+
+DETAIL_CHARS_MAX: Final = 200
+"""The explanation in an ERROR, in characters."""
+
+TOKEN_BYTES_MAX: Final = 1_024
+"""The token in a HELLO."""
 
 LOGIN_INBOXES_MAX: Final = 1_024
 """Inboxes whose durable n one login may ask for."""

@@ -21,7 +21,13 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, SEGMENTS_MAX
+from reference.wire.limits import (
+    DETAIL_CHARS_MAX,
+    INBOX_NAME_BYTES_MAX,
+    LOGIN_INBOXES_MAX,
+    SEGMENTS_MAX,
+    TOKEN_BYTES_MAX,
+)
 
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-2, le=2**63 - 1)]
 """A position, n, session, epoch, request or size; -1 is none and -2 the durable cursor."""
@@ -32,6 +38,9 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Producer: TypeAlias = Annotated[int, msgspec.Meta(ge=-1)]
 """A producer id: 0 to 2^64 - 1; negative only in a login without a lineage."""
 
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=INBOX_NAME_BYTES_MAX)]
+"""The name of an inbox, a user or a node; a parser also bounds the bytes of what peers ask."""
+
 _MANY = msgspec.Meta(max_length=SEGMENTS_MAX)
 _LOGIN = msgspec.Meta(max_length=LOGIN_INBOXES_MAX)
 
@@ -40,16 +49,16 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     """First message of a connection. `role` is "client", "edge" or "admin"."""
 
     version: Number
-    role: str
-    node: str
-    token: str
+    role: Name
+    node: Name
+    token: Annotated[str, msgspec.Meta(max_length=TOKEN_BYTES_MAX)]
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""
 
     version: Number
-    node: str
+    node: Name
     credit_bytes: Number
 
 
@@ -101,7 +110,7 @@ class OkRange(msgspec.Struct, frozen=True, array_like=True):
     for a range that was known before, whose positions the core does not look up.
     """
 
-    inbox: str
+    inbox: Name
     producer: Producer
     n_first: Number
     count: Count
@@ -118,7 +127,7 @@ class Ok(msgspec.Struct, frozen=True, array_like=True):
 class RefusedRange(msgspec.Struct, frozen=True, array_like=True):
     """A range that was not taken, and why. `expected` is the next n the core takes (-1: unsaid)."""
 
-    inbox: str
+    inbox: Name
     producer: Producer
     n_first: Number
     count: Count
@@ -142,11 +151,11 @@ class Login(msgspec.Struct, frozen=True, array_like=True):
     """
 
     request: Number
-    inbox: str
+    inbox: Name
     from_pos: Number
     window_bytes: Number
     producer: Producer
-    inboxes: Annotated[tuple[str, ...], _LOGIN]
+    inboxes: Annotated[tuple[Name, ...], _LOGIN]
 
 
 class LoginOk(msgspec.Struct, frozen=True, array_like=True):
@@ -168,7 +177,7 @@ class Logout(msgspec.Struct, frozen=True, array_like=True):
     """Ends a session. An edge sends it also for a client whose connection ended (request -1)."""
 
     request: Number
-    inbox: str
+    inbox: Name
     session: Number
 
 
@@ -228,7 +237,7 @@ class Deliver:
 class CursorMark(msgspec.Struct, frozen=True, array_like=True):
     """A session has consumed every position up to and including `upto`."""
 
-    inbox: str
+    inbox: Name
     session: Number
     upto: Number
 
@@ -249,14 +258,14 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     """Asks where the inbox ends."""
 
     request: Number
-    inbox: str
+    inbox: Name
 
 
 class EndOk(msgspec.Struct, frozen=True, array_like=True):
     """Nothing was acknowledged beyond `pos` (-1: nothing at all) when the request was handled."""
 
     request: Number
-    inbox: str
+    inbox: Name
     pos: Number
 
 
@@ -264,15 +273,15 @@ class Presence(msgspec.Struct, frozen=True, array_like=True):
     """Asks who is online."""
 
     request: Number
-    users: Annotated[tuple[str, ...], _MANY]
+    users: Annotated[tuple[Name, ...], _MANY]
 
 
 class PresenceEntry(msgspec.Struct, frozen=True, array_like=True):
     """What the core believes of one user. `edge` is "" and `session` -1 while offline."""
 
-    user: str
+    user: Name
     online: bool
-    edge: str
+    edge: Name
     session: Number
 
 
@@ -287,7 +296,7 @@ class Promote(msgspec.Struct, frozen=True, array_like=True):
     """Sets an inbox's bucket count (also a demotion), if `expected_epoch` is in force."""
 
     request: Number
-    inbox: str
+    inbox: Name
     expected_epoch: Number
     bucket_count: Number
 
@@ -296,7 +305,7 @@ class Promoted(msgspec.Struct, frozen=True, array_like=True):
     """Reply to PROMOTE, when durable: `epoch` holds from position `pos_first` on."""
 
     request: Number
-    inbox: str
+    inbox: Name
     epoch: Number
     bucket_count: Number
     pos_first: Number
@@ -309,7 +318,7 @@ class Inspect(msgspec.Struct, frozen=True, array_like=True):
     """
 
     request: Number
-    inbox: str
+    inbox: Name
     after_pos: Number
     after_bucket: Number
 
@@ -344,7 +353,7 @@ class InspectOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to INSPECT. `more` says that rows remain behind the last one."""
 
     request: Number
-    inbox: str
+    inbox: Name
     epochs: tuple[EpochEntry, ...]
     rows: Annotated[tuple[StoredRow, ...], _MANY]
     more: bool
@@ -352,13 +361,17 @@ class InspectOk(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ResumeMark(msgspec.Struct, frozen=True, array_like=True):
-    """A session that an edge still holds, and the last position that arrived there for it."""
+    """A session that an edge still holds, and the last position that arrived there for it.
 
-    inbox: str
+    `in_flight_bytes` is the size of what lies between `acked_pos` and `received_pos`.
+    """
+
+    inbox: Name
     session: Number
     received_pos: Number
     acked_pos: Number
     window_bytes: Number
+    in_flight_bytes: Number = 0
 
 
 class Resume(msgspec.Struct, frozen=True, array_like=True):
@@ -391,7 +404,7 @@ class Error(msgspec.Struct, frozen=True, array_like=True):
 
     request: Number
     code: ErrorCode
-    detail: str
+    detail: Annotated[str, msgspec.Meta(max_length=DETAIL_CHARS_MAX)]
 
 
 Message: TypeAlias = (

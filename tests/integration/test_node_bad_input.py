@@ -7,14 +7,20 @@ import random
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 
 from harness.testing.nodes import TOKEN, Cluster, Reader, Writer
 from harness.testing.segments import segment
+from reference.events import Event, Received
 from reference.node.client_hub import ClientHub
+from reference.node.connection import Connection
+from reference.wire import frames
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.frames import FrameParser, encode
@@ -36,6 +42,14 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 def frame(message: m.Message) -> bytes:
     return b"".join(encode(message))
+
+
+def plain(message: Any) -> bytes:
+    """Return a frame whatever its size, as somebody else's program may write it."""
+    header = msgspec.msgpack.encode(message)
+    opcode = next(code for code, kind in frames._PLAIN.items() if kind is type(message))
+    body = bytes([opcode]) + struct.pack("<I", len(header)) + header
+    return struct.pack("<I", len(body)) + body
 
 
 def hello(role: str) -> bytes:
@@ -197,3 +211,44 @@ async def test_connections_that_end_by_a_reset_hurt_nobody_else(cluster: Cluster
         await reader.has(400)
         assert writer.lost == 0
         assert reader.lost == []
+
+
+async def test_names_and_replies_that_fit_no_frame_end_one_connection(tmp_path: Path) -> None:
+    long = HEADER_BYTES_MAX - 10
+    asked = (
+        plain(m.Presence(1, tuple(f"{i:0253d}" for i in range(4_096)))),
+        plain(m.End(1, "x" * long)),
+        plain(m.CursorAck((m.CursorMark("x" * long, 1, 1),))),
+    )
+    with Cluster(tmp_path) as cluster:
+        port = cluster.edges[0].port
+        for data in asked:
+            said = await exchange(port, hello("client") + data)
+            assert error_codes(said) == [ErrorCode.BAD_HEADER]
+        for node in (cluster.core, *cluster.edges):
+            assert node.process.poll() is None
+
+
+async def test_what_cannot_be_encoded_ends_its_connection_and_no_other() -> None:
+    """A machine that answers what fits no frame is wrong, and its node serves the others."""
+    async with anyio.create_task_group() as tasks:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = listener.extra(SocketAttribute.local_port)
+
+        async def carry(stream: SocketStream) -> None:
+            def feed(event: Event) -> None:
+                if isinstance(event, Received):
+                    name = "x" * (HEADER_BYTES_MAX if event.message == m.Heartbeat(1) else 5)
+                    connection.transmit((m.HeartbeatOk(7), m.EndOk(1, name, 0)))
+
+            connection = Connection(stream, 1, feed)
+            await connection.run()
+
+        tasks.start_soon(listener.serve, carry)
+        said = await exchange(port, frame(m.Heartbeat(1)))
+        assert said[0] == m.HeartbeatOk(7)
+        assert error_codes(said) == [ErrorCode.FRAME_TOO_LARGE]
+        said = await exchange(port, frame(m.Heartbeat(2)), end=True)
+        assert said == [m.HeartbeatOk(7), m.EndOk(1, "xxxxx", 0)]
+        tasks.cancel_scope.cancel()
+    await listener.aclose()

@@ -18,7 +18,7 @@ from harness.testing.vfs import Loss, PowerVfs
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
 from reference.events import Commit, Opened, Received, Recovered
-from reference.store.port import StoreBroken
+from reference.store.port import StoreBroken, take_over
 from reference.store.sqlite import SqliteStore
 from reference.wire import messages as m
 from reference.wire.limits import PROTOCOL_VERSION
@@ -34,7 +34,7 @@ def lost_acknowledged(path: Path, make_core: CoreFactory, lose_at_write: int) ->
     settings = CoreSettings(token=TOKEN, admin_token=ADMIN_TOKEN)
     try:
         store = SqliteStore(path, vfs=vfs.name)
-        core = make_core(settings, store.recover())
+        core = make_core(settings, take_over(store))
         loop = CoreLoop(core, store, lambda: 0)  # type: ignore[arg-type]
         loop.event(Opened(conn=1))
         loop.send(1, m.Hello(PROTOCOL_VERSION, "edge", "eu", TOKEN))

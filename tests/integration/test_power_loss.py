@@ -41,6 +41,19 @@ def test_a_store_that_syncs_less_is_caught(
     assert caught == len(SEEDS)
 
 
+def test_a_store_that_shows_what_a_killed_process_did_not_sync_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite.SqliteStore, "sync", lambda _store: None)
+    caught = 0
+    for seed in SEEDS:
+        try:
+            run(tmp_path / f"{seed}.db", seed, cycles=8, loss=Loss.ALL)
+        except CommitLost:
+            caught += 1
+    assert caught == len(SEEDS)
+
+
 def test_a_store_that_reports_before_it_commits_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.testing.simulator import world
 from harness.testing.simulator.judge import simulate
 from harness.testing.simulator.plan import Action, Plan, Step, draw_plan
 from harness.testing.simulator.world import World
@@ -51,6 +53,15 @@ def test_seeds() -> None:
     """A few of the seeds that `python -m harness.testing.simulator` runs by the thousand."""
     findings = {seed: simulate(draw_plan(seed)) for seed in range(60)}
     assert {seed: str(f) for seed, f in findings.items() if not f.fine} == {}
+
+
+def test_a_core_that_shows_what_nobody_synced_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process leaves unsynced commits in the page cache, and then the power fails."""
+    plans = [draw_plan(seed, (Action.CORE_CRASHES_IN_COMMIT,)) for seed in range(30, 45)]
+    assert [str(found) for found in map(simulate, plans) if not found.fine] == []
+    monkeypatch.setattr(world, "take_over", lambda disk: disk.recover())
+    failed = {check for plan in plans for check in simulate(plan).failed}
+    assert failed & {"A1", "A6"}
 
 
 def test_a_seed_repeats_everything() -> None:

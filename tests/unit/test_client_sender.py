@@ -413,8 +413,19 @@ def test_a_refusal_that_was_overtaken_by_a_login_reply_ends_nothing() -> None:
     rig.connect(durable={"ann": 2})
     rig.say(refused(2, 1, ErrorCode.GAP, expected=1))
     rig.wait(50)
+    rig.answer_login(1 << 20, {"ann": 2})
     assert rig.segments()[-1] == ("ann", 2, 1)
     assert not rig.machine.lost
+
+
+def test_a_gap_below_what_was_acknowledged_is_asked_about_and_ends_a_forgotten_lineage() -> None:
+    """A core that forgot the producer would refuse every resend so, for ever."""
+    rig = connected()
+    rig.submit(1)
+    rig.say(refused(1, 1, ErrorCode.GAP, expected=0))
+    rig.wait(50)
+    rig.answer_login(1 << 20, {"ann": 0})
+    assert isinstance(rig.new_outcomes()[0], LineageLost)
 
 
 def test_the_outbox_is_bounded_in_bytes_and_batches() -> None:

@@ -15,6 +15,7 @@ from harness.testing.core_script import (
 )
 from harness.testing.memory_store import MemoryStore
 from reference.core.settings import APPEND_BYTES_MAX, APPEND_RUNS_MAX, Retention
+from reference.edge.buffer import Holding, ResendBuffer
 from reference.events import Commit, Committed
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -117,6 +118,8 @@ def test_a_full_store_takes_back_everything_that_is_not_durable() -> None:
 
     store.full = False
     script.loop.hold = ()
+    script.advance(250)
+    script.loop.take(edge)
     assert refusals(script.batch(edge, batch(6, 3))) == [(6, 3, ErrorCode.GAP, 3)]
     assert oks(script.batch(edge, batch(3, 6))) == [(3, 6, 3)]
     assert only(script.send(admin, m.Promote(6, "vip", 0, 5)), m.Promoted).epoch == 1
@@ -167,6 +170,7 @@ def test_bucket_positions_go_on_behind_a_refused_commit() -> None:
     store.full = True
     script.batch(edge, batch(20, 20))
     store.full = False
+    script.advance(250)
     script.batch(edge, batch(20, 20))
     inspected = only(script.send(admin, m.Inspect(5, "vip", -1, -1)), m.InspectOk)
     after = dict.fromkeys(range(3), 0)
@@ -194,3 +198,22 @@ def test_pending_bytes_count_what_is_not_durable() -> None:
     script.loop.release(2)
     assert script.core.gauges()["pending_bytes"] == 0
     assert script.core.idle
+
+
+def test_a_batch_that_is_known_in_part_is_refused_whole_by_a_full_store() -> None:
+    """An edge that heard of parts only would keep the batch and swallow every resend of it."""
+    store = MemoryStore()
+    script = CoreScript(store=store)
+    edge = script.edge()
+    script.batch(edge, batch(0, 5))
+    store.full = True
+    sent = batch(0, 10)
+    (answer,) = script.batch(edge, sent)
+    assert isinstance(answer, m.Refused)
+    (refused,) = answer.ranges
+    assert (refused.n_first, refused.count, refused.expected) == (0, 10, 5)
+    buffer = ResendBuffer()
+    buffer.add(sent, Holding())
+    assert list(buffer.send(1 << 20)) == [sent]
+    assert buffer.refused(refused)
+    assert buffer.add(sent, Holding())

@@ -14,13 +14,14 @@ from harness.testing.core_script import (
     settings,
     texts,
 )
-from reference.core.delivery import LogLost, TailCache, Window
+from reference.core.delivery import TailCache
 from reference.core.machine import CoreMachine
 from reference.core.settings import Retention
 from reference.events import (
     Append,
     Commit,
     CommitRefused,
+    LogDamaged,
     LogRead,
     LogSlice,
     Opened,
@@ -31,7 +32,9 @@ from reference.events import (
     Written,
 )
 from reference.outlet import OUTLET_SOFT_BYTES
+from reference.window import Window
 from reference.wire import messages as m
+from reference.wire.errors import ErrorCode
 
 
 def ack(upto: int, session: int = 1) -> m.CursorAck:
@@ -178,15 +181,26 @@ def test_a_read_for_a_session_that_is_gone_is_dropped() -> None:
     assert sorted(delivered(script.loop.take(other))) == [0, 1, 2]
 
 
-def test_a_store_that_lost_messages_stops_the_core() -> None:
+def test_messages_that_the_store_lost_end_the_session_and_not_the_core() -> None:
     script = CoreScript(settings(tail_cache_bytes_max=0))
     edge = script.edge()
     script.batch(edge, batch(0, 3))
     script.loop.hold = (ReadLog,)
     script.login(edge)
     empty = LogSlice(pos_first=0, runs=(), lengths=b"", body=b"")
-    with pytest.raises(LogLost, match="position 0"):
-        script.core.handle(LogRead(read_no=1, inbox="vip", log=empty), 0)
+    script.loop.take(edge)
+    script.loop.event(LogRead(read_no=1, inbox="vip", log=empty))
+    mark = m.CursorMark("vip", 1, -1)
+    assert script.loop.take(edge) == [m.Superseded((mark,), ErrorCode.DAMAGED)]
+    script.login(edge)
+    script.loop.take(edge)
+    script.loop.event(LogDamaged(read_no=2))
+    mark = m.CursorMark("vip", 2, -1)
+    assert script.loop.take(edge) == [m.Superseded((mark,), ErrorCode.DAMAGED)]
+    assert script.core.gauges()["damaged_reads"] == 2
+    script.loop.hold = ()
+    script.login(edge, from_pos=0)
+    assert list(delivered(script.loop.take(edge))) == [1, 2]
 
 
 @pytest.mark.parametrize("is_committed_before", [False, True])
@@ -273,3 +287,30 @@ def test_a_window_gives_back_the_middle_of_a_piece() -> None:
     assert window.in_flight_bytes == 72 - 14
     window.acknowledged(100)
     assert window.in_flight_bytes == 0
+
+
+def test_reads_wait_for_a_link_that_is_slow_and_nobody_is_cut() -> None:
+    """Many honest readers with much to read over one slow link: reads wait as deliveries do."""
+    script = CoreScript(settings(tail_cache_bytes_max=1))
+    writer = script.edge()
+    readers = 250
+    for i in range(readers):
+        inbox = f"inbox-{i}"
+        bodies = [b"m" * 16_384] * 20
+        script.batch(writer, batch(0, 20, inbox=inbox, bodies=bodies))
+    slow = script.edge()
+    script.loop.hold_writes = {slow}
+    for i in range(readers):
+        login = m.Login(i, f"inbox-{i}", -1, 1 << 20, -1, ())
+        script.loop.event(Received(conn=slow, message=login))
+        assert script.core.gauges()["outlet_bytes"] < 12 * 1024 * 1024
+    found: dict[str, int] = {}
+    for _ in range(1_000):
+        for delivery in deliveries(script.loop.take(slow)):
+            found[delivery.inbox] = found.get(delivery.inbox, 0) + delivery.count
+        if len(found) == readers and set(found.values()) == {20}:
+            break
+        script.loop.event(Written(conn=slow))
+    assert slow not in script.loop.closed
+    assert len(found) == readers
+    assert set(found.values()) == {20}

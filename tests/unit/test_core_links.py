@@ -96,6 +96,17 @@ def test_a_connection_too_many_is_told_so() -> None:
     assert script.loop.closed == {conn}
 
 
+def test_silent_connections_shut_no_edge_out() -> None:
+    script = CoreScript(settings(connections_max=3, greetings_max=2))
+    silent = [script.open() for _ in range(3)]
+    assert script.loop.closed == {silent[0]}
+    script.edge()
+    script.edge()
+    assert script.loop.closed == {silent[0], silent[1]}
+    script.edge()
+    assert script.loop.closed == set(silent)
+
+
 def test_a_silent_edge_is_asked_then_closed_and_its_users_are_offline() -> None:
     script = CoreScript()
     edge = script.edge()
@@ -164,13 +175,17 @@ def test_an_error_waits_for_the_transmit_under_way_but_not_for_ever() -> None:
 def test_a_peer_that_does_not_read_is_a_slow_consumer() -> None:
     core = CoreMachine(settings(), Recovered())
     stuck_link(core)
-    users = tuple(f"user{i}" for i in range(4_000))
+    users = tuple(f"user{i}" for i in range(1_000))
     effects = []
-    for _ in range(OUTLET_BYTES_MAX // (64 * 4_000) + 2):
+    for _ in range(OUTLET_BYTES_MAX // (64 * 1_000) + 2):
         effects += core.handle(Received(conn=1, message=m.Presence(1, users)), 0)
         gauges = core.gauges()
         assert gauges["outlet_bytes"] <= gauges["outlet_bytes_limit"] == OUTLET_BYTES_MAX
     assert effects == [Close(conn=1)]
+    (close,) = effects
+    assert isinstance(close, Close)
+    # The peer does not read, so only the log can say it.
+    assert close.reason == "SLOW_CONSUMER: the output buffer is full"
 
 
 def test_effects_name_one_transmit_at_a_time() -> None:

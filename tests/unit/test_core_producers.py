@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from harness.testing.core_script import CoreScript, batch, oks, refusals, settings, texts
-from reference.events import Commit
+from harness.testing.core_script import (
+    TOKEN,
+    CoreScript,
+    batch,
+    oks,
+    refusals,
+    settings,
+    texts,
+)
+from harness.testing.memory_store import CoreLoop, MemoryStore
+from reference.core.machine import CoreMachine
+from reference.events import Commit, Opened, Recovered
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
+from reference.wire.limits import PROTOCOL_VERSION
 
 
 def test_a_batch_gets_contiguous_positions() -> None:
@@ -142,3 +153,16 @@ def test_a_login_tells_the_durable_counts_only() -> None:
     script.batch(edge, batch(5, 5))
     (reply,) = script.send(edge, m.Login(4, "", -1, 0, 7, ("vip", "none")))
     assert reply == m.LoginOk(4, -1, -1, 0, (5, 0), script.settings.link_credit_bytes)
+
+
+def test_a_forgotten_producer_is_refused_for_good_and_never_stored_again() -> None:
+    recovered = Recovered(forgotten=frozenset({7}))
+    core = CoreMachine(settings(), recovered)
+    loop = CoreLoop(core, MemoryStore(), lambda: 0)
+    loop.event(Opened(conn=1))
+    loop.send(1, m.Hello(PROTOCOL_VERSION, "edge", "eu", TOKEN))
+    for n_first in (0, 10):
+        (refused,) = loop.send(1, m.BatchSend(segments=(batch(n_first, 3),)))
+        assert isinstance(refused, m.Refused)
+        assert [r.code for r in refused.ranges] == [ErrorCode.PRODUCER_REUSED]
+    assert oks(loop.send(1, m.BatchSend(segments=(batch(0, 3, producer=8),)))) == [(0, 3, 0)]

@@ -168,14 +168,28 @@ def test_a_lost_link_takes_its_users_offline_and_a_resume_brings_them_back(
     second = script.edge("b")
     assert not presence(script, second).online
     script.batch(second, batch(10, 2))
-    answers = script.send(second, m.Resume((m.ResumeMark("vip", 1, 7, 4, 100_000),)))
+    answers = script.send(second, m.Resume((m.ResumeMark("vip", 1, 7, 4, 100_000, 100_000),)))
     assert [x for x in answers if isinstance(x, m.CursorOk)] == []
     assert presence(script, second) == m.PresenceEntry("vip", True, "b", 1)
-    # Positions 5 to 7 are at the edge and not acknowledged; their sizes are not known any more.
+    # Positions 5 to 7 are at the edge, not acknowledged, and fill the window.
     assert deliveries(answers) == []
     answers = script.send(second, ack(1, 7))
     assert sorted(delivered(answers)) == [8, 9, 10, 11]
     assert [d.redelivered for d in deliveries(answers)] == [True, False]
+
+
+def test_a_resume_counts_what_is_under_way_and_no_more(script: CoreScript) -> None:
+    """A reader that acknowledges in groups gets what fills its group, also after a restart."""
+    first = script.edge()
+    script.batch(first, batch(0, 6))
+    script.login(first, window_bytes=1_000)
+    script.restart()
+    second = script.edge()
+    script.batch(second, batch(6, 4))
+    answers = script.send(second, m.Resume((m.ResumeMark("vip", 1, 5, -1, 1_000, 80),)))
+    assert list(delivered(answers)) == [6, 7, 8, 9]
+    script.send(second, m.CursorAck((m.CursorMark("vip", 1, 9),)))
+    assert script.core.gauges()["window_bytes"] == 0
 
 
 def test_a_resume_moves_no_cursor(script: CoreScript) -> None:

@@ -6,6 +6,14 @@ import pytest
 
 from harness.testing.edge_script import EdgeScript, sent_segments
 from harness.testing.segments import segment
+from reference.edge.buffer import memory_bytes
+from reference.edge.settings import (
+    CLIENT_REQUESTS_MAX,
+    CLIENT_SHARE_BYTES_MIN,
+    CLIENT_SHARES,
+    CLIENT_WINDOWS_BYTES_MAX,
+    WINDOW_BYTES_MAX,
+)
 from reference.events import ConnectFailed, Malformed, Opened
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -133,7 +141,7 @@ def test_an_edge_never_acknowledges_by_itself() -> None:
 
 
 def test_a_full_buffer_is_a_refusal_that_may_be_tried_again() -> None:
-    edge = EdgeScript(buffer_bytes_max=20)
+    edge = EdgeScript(buffer_bytes_max=1_000)
     core = edge.core()
     conn = edge.sender(core)
     edge.say(conn, *(batch(segment(n)) for n in range(3)))
@@ -344,7 +352,7 @@ def test_sessions_are_registered_again_before_anything_else() -> None:
     edge.wait(100)
     core = edge.core()
     resume, ack, resend = edge.heard(core)
-    assert resume == m.Resume((m.ResumeMark("ann", 5, 1, 0, 1 << 20),))
+    assert resume == m.Resume((m.ResumeMark("ann", 5, 1, 0, 1 << 20, 8),))
     assert ack == m.CursorAck((m.CursorMark("ann", 5, 0),))
     assert sent_segments([resend]) == [(7, "ann", 0, 1)]
     edge.say(core, m.Superseded((m.CursorMark("ann", 5, -1),), ErrorCode.SUPERSEDED))
@@ -466,3 +474,97 @@ def test_one_connection_too_many_is_told_so() -> None:
     edge.feed(Opened(conn=50))
     assert errors(edge.heard(50)) == [ErrorCode.BUSY]
     assert edge.closed == [50]
+
+
+def busy(*ns: int) -> m.Refused:
+    return m.Refused(tuple(m.RefusedRange("ann", 7, n, 1, ErrorCode.BUSY, -1) for n in ns))
+
+
+def test_silent_connections_shut_nobody_out() -> None:
+    edge = EdgeScript(connections_max=3)
+    edge.core()
+    for conn in (51, 52, 53):
+        edge.feed(Opened(conn=conn))
+    clients = [edge.client() for _ in range(3)]
+    assert edge.closed == [51, 52, 53]
+    assert errors(edge.heard(51)) == [ErrorCode.HELLO_EXPECTED]
+    assert all(isinstance(edge.heard(conn)[0], m.Welcome) for conn in clients)
+    # Those who greeted stay.
+    edge.feed(Opened(conn=54))
+    assert errors(edge.heard(54)) == [ErrorCode.BUSY]
+
+
+def test_of_too_many_that_are_silent_the_oldest_goes() -> None:
+    edge = EdgeScript(greetings_max=2)
+    edge.core()
+    client = edge.client()
+    for conn in (51, 52, 53):
+        edge.feed(Opened(conn=conn))
+    assert edge.closed == [51]
+    assert client not in edge.closed
+
+
+def test_one_connection_takes_its_share_of_the_buffer_and_others_theirs() -> None:
+    big = 700_000
+    assert 3 * memory_bytes(segment(0, size_bytes=big)) > CLIENT_SHARE_BYTES_MIN
+    edge = EdgeScript(buffer_bytes_max=CLIENT_SHARES * CLIENT_SHARE_BYTES_MIN)
+    core = edge.core()
+    greedy, other = edge.sender(core, 7), edge.sender(core, 8)
+    edge.say(greedy, *(batch(segment(n, size_bytes=big)) for n in range(4)))
+    assert edge.heard(greedy) == [busy(2), busy(3)]
+    edge.say(other, batch(segment(0, producer=8, size_bytes=big)))
+    assert edge.heard(other) == []
+    edge.say(core, ok(0, 2))
+    edge.heard(greedy)
+    edge.say(greedy, batch(segment(2, size_bytes=big)))
+    assert edge.heard(greedy) == []
+
+
+def test_a_small_batch_counts_what_its_objects_take() -> None:
+    edge = EdgeScript()
+    conn = edge.sender(edge.core())
+    edge.say(conn, *(batch(segment(n, size_bytes=1)) for n in range(100)))
+    assert edge.machine.gauges()["buffer_bytes"] > 100 * 424
+
+
+def test_the_credit_is_kept_by_the_edge_and_not_only_asked_for() -> None:
+    edge = EdgeScript(client_credit_bytes=2 * segment(0).size_bytes)
+    conn = edge.sender(edge.core())
+    edge.say(conn, *(batch(segment(n)) for n in range(3)))
+    assert edge.heard(conn) == [busy(2)]
+
+
+def test_requests_of_one_connection_are_bounded() -> None:
+    edge = EdgeScript()
+    core = edge.core()
+    conn, other = edge.client(), edge.client()
+    edge.heard(conn)
+    edge.heard(other)
+    for request in range(CLIENT_REQUESTS_MAX + 1):
+        edge.say(conn, m.End(request, "ann"))
+    assert errors(edge.heard(conn)) == [ErrorCode.BUSY]
+    edge.say(other, m.End(1, "ann"))
+    assert edge.heard(other) == []
+    edge.say(core, *(m.EndOk(e.request, "ann", 0) for e in edge.heard(core)))
+    assert len(edge.heard(conn)) == CLIENT_REQUESTS_MAX
+    edge.say(conn, m.End(1, "ann"))
+    assert edge.heard(conn) == []
+
+
+def test_the_windows_of_one_connection_are_bounded_together() -> None:
+    edge = EdgeScript()
+    core = edge.core()
+    conn = edge.client()
+    edge.heard(conn)
+    asked = [m.Login(n, f"inbox-{n}", -1, WINDOW_BYTES_MAX, -1, ()) for n in range(6)]
+    edge.say(conn, *asked)
+    logins = [x for x in edge.heard(core) if isinstance(x, m.Login)]
+    assert sum(login.window_bytes for login in logins) == CLIENT_WINDOWS_BYTES_MAX
+    assert errors(edge.heard(conn)) == [ErrorCode.QUOTA] * 2
+    # What was not opened is free again.
+    edge.say(core, m.Error(logins[0].request, ErrorCode.BUSY, ""))
+    edge.heard(conn)
+    edge.say(conn, asked[5])
+    assert [x.window_bytes for x in edge.heard(core) if isinstance(x, m.Login)] == [
+        WINDOW_BYTES_MAX
+    ]

@@ -14,15 +14,20 @@ import pytest
 PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
+from harness.testing import held_disk
 from harness.testing.held_disk import HeldVfs
 from reference.events import InboxMark, Writes
 from reference.store import sqlite
-path, level, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sqlite.SYNCHRONOUS = level
-vfs = HeldVfs("held")
+from reference.store.port import take_over
+path, level, count, power = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+sqlite.SYNCHRONOUS = "FULL" if level == "KILLED" else level
+vfs = HeldVfs("held", power_lost=power == "lost")
 store = sqlite.SqliteStore(path, vfs=vfs.name)
-found = store.recover()
+found = take_over(store)
 for n in range(count):
+    if level == "KILLED" and n == count - 1:
+        held_disk._Held.sync = lambda _held: os.kill(os.getpid(), signal.SIGKILL)
+        print("[]", flush=True)
     mark = InboxMark(inbox="a", pos_next=n + 1, cursor=-1, session=0, floor=0)
     store.commit(Writes(inboxes=(mark,)))
 print(json.dumps([mark.pos_next for mark in found.inboxes]), flush=True)
@@ -30,10 +35,14 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def live(path: Path, level: str, commits: int) -> list[int]:
-    """Let a process recover, commit and be killed; return what it recovered."""
+def live(path: Path, level: str, commits: int, power: str = "lost") -> list[int]:
+    """Let a process recover, commit and be killed; return what it recovered.
+
+    At level KILLED the last of the commits is killed in the sync. `power` says whether it was
+    "lost" or "stayed" before the process.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path), level, str(commits)],
+        [sys.executable, "-c", PROGRAM, str(path), level, str(commits), power],
         capture_output=True,
         text=True,
         timeout=60,
@@ -56,6 +65,24 @@ def test_what_was_not_synced_is_gone(tmp_path: Path, level: str) -> None:
     assert live(path, "FULL", 3) == []
     live(path, level, 7)
     assert live(path, "FULL", 0) in ([], [3])
+
+
+def test_a_kill_in_a_sync_leaves_the_commit_to_the_next_process_but_not_to_the_disk(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "core.db"
+    live(path, "FULL", 3)
+    live(path, "KILLED", 4, "stayed")
+    assert Path(f"{path}-wal-unsynced").stat().st_size > 0
+    assert live(path, "FULL", 0, "lost") == [3]
+
+
+def test_what_a_process_shows_of_another_that_was_killed_survives(tmp_path: Path) -> None:
+    path = tmp_path / "core.db"
+    live(path, "FULL", 3)
+    live(path, "KILLED", 4, "stayed")
+    assert live(path, "FULL", 0, "stayed") == [4]
+    assert live(path, "FULL", 0, "lost") == [4]
 
 
 def test_another_process_reads_beside_it_what_was_synced(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from harness.testing.store_script import writes_of
 from reference.store.port import StoreFull
 
 
-def test_a_crash_drops_what_was_written_and_not_synced() -> None:
+def test_a_loss_of_power_drops_what_was_written_and_not_synced() -> None:
     disk = SimulatedDisk()
     disk.commit(writes_of("vip", 0, 4, epoch=0, bucket_count=3))
     disk.write(writes_of("vip", 4, 6, epoch=0, bucket_count=3))
     assert disk.read("vip", 0, 99, 10_000).count == 10
-    assert disk.crash() == 1
+    assert disk.lose_power() == 1
     assert disk.read("vip", 0, 99, 10_000).count == 4
     assert disk.recover().inboxes[0].pos_next == 4
     # Bucket positions go on where the synced rows end.
@@ -27,11 +27,11 @@ def test_a_crash_drops_what_was_written_and_not_synced() -> None:
             ends += row.count
 
 
-def test_what_was_synced_survives_every_crash() -> None:
+def test_what_was_synced_survives_a_loss_of_power() -> None:
     disk = SimulatedDisk()
     disk.write(writes_of("vip", 0, 4, epoch=0, bucket_count=1))
     disk.sync()
-    assert disk.crash() == 0
+    assert disk.lose_power() == 0
     assert disk.read("vip", 0, 99, 10_000).count == 4
 
 

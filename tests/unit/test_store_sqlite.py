@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -24,6 +26,12 @@ from reference.store.sqlite import PRODUCER_RECORD_KEPT_S, SqliteStore
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "core.db"
+
+
+def writes_by(producer: int, inbox: str) -> Writes:
+    made = writes_of(inbox, 0, 5, epoch=0, bucket_count=1)
+    marks = tuple(replace(mark, producer=producer) for mark in made.producers)
+    return replace(made, producers=marks)
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -135,6 +143,96 @@ def test_two_cores_never_share_a_file(path: Path) -> None:
     SqliteStore(path).close()
 
 
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_two_cores_never_share_a_file_by_two_names(
+    path: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    with closing(SqliteStore(path)):
+        (tmp_path / "other").mkdir()
+        alias = tmp_path / "other" / "alias.db"
+        link(alias, path)
+        with pytest.raises(StoreLocked):
+            SqliteStore(alias)
+
+
+def test_the_files_are_the_owners_alone(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.commit(writes_of("vip", 0, 5, epoch=0, bucket_count=1))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    names = {"core.db", "core.db-wal", "core.db-shm", "core.db-reserve"}
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_file_of_another_program_is_refused_and_left_as_it_is(path: Path, journal: str) -> None:
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("journal_mode", journal)
+        db.execute("CREATE TABLE customers (x); PRAGMA user_version = 3")
+    before = path.read_bytes(), path.stat().st_mode
+    with pytest.raises(StoreDamaged, match=r"core\.db is no store"):
+        SqliteStore(path)
+    assert (path.read_bytes(), path.stat().st_mode) == before
+
+
+def test_a_later_store_is_refused_before_anything_is_changed(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.commit(writes_of("vip", 0, 5, epoch=0, bucket_count=1))
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("user_version", sqlite.SCHEMA_VERSION + 1)
+        db.pragma("journal_mode", "delete")
+    before = path.read_bytes()
+    with pytest.raises(StoreDamaged, match="left as it is"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE offline_msg SET lengths = substr(lengths, 1, 8) WHERE pos_first = 10",
+        "UPDATE offline_msg SET body = zeroblob(length(body)) WHERE pos_first = 10",
+        "UPDATE offline_msg SET bpos_first = 7 WHERE pos_first = 10",
+        "UPDATE offline_msg SET ids = zeroblob(length(ids)) WHERE pos_first = 10",
+    ],
+)
+def test_a_row_that_changed_is_found_and_others_are_read(path: Path, change: str) -> None:
+    with closing(SqliteStore(path)) as store:
+        for pos in (0, 10, 20):
+            store.commit(writes_of("vip", pos, 10, epoch=0, bucket_count=3))
+        store.commit(writes_of("other", 0, 10, epoch=0, bucket_count=3))
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(change)
+    with closing(SqliteStore(path)) as store:
+        assert store.read("vip", 0, 29, 10**6).count == 10
+        with pytest.raises(StoreDamaged, match="'vip' behind position 10"):
+            store.read("vip", 10, 29, 10**6)
+        assert store.read("vip", 20, 29, 10**6).body == b"".join(texts(20, 10))
+        assert store.read("other", 0, 9, 10**6).count == 10
+
+
+def test_a_flipped_bit_in_the_file_is_found(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.commit(writes_of("vip", 0, 3, epoch=0, bucket_count=1, bodies=[b"A" * 40] * 3))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"A" * 120) + 60] ^= 1
+    path.write_bytes(data)
+    with closing(SqliteStore(path)) as store, pytest.raises(StoreDamaged):
+        store.read("vip", 0, 2, 10**6)
+
+
+def test_a_write_lock_of_another_program_is_waited_for_then_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "READ_WAIT_MS", 50)
+    with closing(SqliteStore(path)) as store, closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreFull, match="another program"):
+            store.commit(writes_of("vip", 0, 5, epoch=0, bucket_count=1))
+        other.execute("ROLLBACK")
+        store.commit(writes_of("vip", 0, 5, epoch=0, bucket_count=1))
+        assert store.read("vip", 0, 4, 10**6).count == 5
+
+
 def test_a_file_that_is_no_store_is_refused_and_unlocked(path: Path) -> None:
     path.write_bytes(
         b"this is no database, but long enough to have a header of one hundred bytes" * 9
@@ -188,7 +286,28 @@ def test_producers_not_seen_for_long_are_forgotten_at_a_start(
         assert len(store.recover().producers) == 1
     monkeypatch.setattr(sqlite, "PRODUCER_RECORD_KEPT_S", -10)
     with closing(SqliteStore(path)) as store:
-        assert store.recover().producers == ()
+        recovered = store.recover()
+        assert (recovered.producers, recovered.forgotten) == ((), {7})
+    # Their ids are kept for good.
+    with closing(SqliteStore(path)) as store:
+        assert store.recover().forgotten == {7}
+
+
+def test_a_producer_is_kept_for_all_inboxes_while_it_is_seen_in_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.recover()
+        store.commit(writes_by(7, "quiet"))
+        store.commit(writes_by(8, "other"))
+        week_s = PRODUCER_RECORD_KEPT_S + 60
+        real_s = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real_s() + week_s)
+        store.commit(writes_by(7, "busy"))
+    with closing(SqliteStore(path)) as store:
+        recovered = store.recover()
+        assert [(p.producer, p.inbox) for p in recovered.producers] == [(7, "busy"), (7, "quiet")]
+        assert recovered.forgotten == {8}
 
 
 def test_a_producer_is_kept_by_the_time_that_cores_ran(
@@ -203,7 +322,7 @@ def test_a_producer_is_kept_by_the_time_that_cores_ran(
             assert len(store.recover().producers) == count - 1
             monkeypatch.setattr(time, "monotonic", lambda shift_s=shift_s: real_s() + shift_s)
             inbox = f"inbox-{count}"
-            store.commit(writes_of(inbox, 0, 5, epoch=0, bucket_count=1))
+            store.commit(writes_by(count, inbox))
         monkeypatch.undo()
     with closing(SqliteStore(path)) as store:
         # The second commit came when a core had run for longer than the named time.

@@ -16,6 +16,7 @@ from reference.wire.limits import (
     BATCH_BYTES_MAX,
     BATCH_COUNT_MAX,
     FRAME_BYTES_MAX,
+    GREETING_BYTES_MAX,
     HEADER_BYTES_MAX,
     INBOX_NAME_BYTES_MAX,
     LOGIN_INBOXES_MAX,
@@ -398,3 +399,12 @@ def test_a_message_at_its_limit_passes(name: str) -> None:
 def test_a_message_over_its_limit_is_not_sent(name: str) -> None:
     with pytest.raises(LocalProtocolError):
         encode(OVER_THE_LIMIT[name])
+
+
+def test_a_first_frame_is_small_where_its_sender_is_not_known() -> None:
+    long = to_bytes(m.Presence(1, ("x" * 100,) * 60))
+    parser = FrameParser(GREETING_BYTES_MAX)
+    with pytest.raises(RemoteProtocolError, match="FRAME_TOO_LARGE"):
+        list(parser.feed(long[:5]))
+    parser = FrameParser(GREETING_BYTES_MAX)
+    assert len(list(parser.feed(to_bytes(m.Hello(1, "client", "n", "t")) + long))) == 2

@@ -28,6 +28,6 @@ BUG = PlantedBug(
     category=Category.LOSS,
     replaces="the sequencer's append",
     named_by=("A1", "B3", "A2"),
-    trial=Trial(scenario="tight", settings={"edge_buffer_bytes": "8000"}),
+    trial=Trial(scenario="tight", settings={"edge_buffer_bytes": "24000"}),
     patches=(Patch(owner=Sequencer, name="append", replacement=append_over_gap),),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.testing.bugs.registry import Category, Patch, Place, PlantedBug, Trial
+from reference.edge.clients import ClientLine
 from reference.edge.machine import EdgeMachine
 from reference.edge.uplink import Uplink
 from reference.wire.errors import ErrorCode
@@ -11,9 +12,11 @@ from reference.wire.messages import Segment
 _room_for = EdgeMachine._room_for
 
 
-def always_room(self: EdgeMachine, link: Uplink, segment: Segment, now_ns: int) -> ErrorCode | None:
+def always_room(
+    self: EdgeMachine, line: ClientLine, link: Uplink, segment: Segment, now_ns: int
+) -> ErrorCode | None:
     """Refuse for want of a link, never for want of room."""
-    code = _room_for(self, link, segment, now_ns)
+    code = _room_for(self, line, link, segment, now_ns)
     return None if code is ErrorCode.BUSY else code
 
 
@@ -24,6 +27,6 @@ BUG = PlantedBug(
     place=Place.EDGE,
     replaces="the edge's look at its buffer",
     named_by=("D7",),
-    trial=Trial(scenario="tight", settings={"edge_buffer_bytes": "8000"}),
+    trial=Trial(scenario="tight", settings={"edge_buffer_bytes": "24000"}),
     patches=(Patch(owner=EdgeMachine, name="_room_for", replacement=always_room),),
 )

@@ -1,4 +1,4 @@
-"""A store whose unsynced writes are gone after a crash."""
+"""A store whose unsynced writes outlive the process that wrote them, and no loss of power."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from reference.wire.messages import StoredRow
 class SimulatedDisk:
     """A `Store` in memory that keeps apart what was written and what was synced.
 
-    The driver of a simulated core calls `write` and `sync` one after the other, so that a crash can
-    come between them; `commit` is both. `crash` drops whatever was not synced. Splitting into
-    buckets and merging them again are the real functions of the core.
+    The driver of a simulated core calls `write` and `sync` one after the other, so that its end can
+    come between them; `commit` is both. A process that ends leaves `written`, the page cache, as
+    it is: the next one finds it. `lose_power` drops what was not synced. Splitting into buckets and
     """
 
     def __init__(self) -> None:
@@ -32,19 +32,25 @@ class SimulatedDisk:
         self._unsynced.append(writes)
 
     def sync(self) -> None:
-        """Make everything written survive a crash."""
+        """Make everything written survive a loss of power. See `Store.sync`."""
         full, self.synced.full = self.synced.full, False
         for writes in self._unsynced:
             self.synced.commit(writes)
         self.synced.full = full
         self._unsynced.clear()
 
-    def crash(self) -> int:
+    @property
+    def unsynced(self) -> int:
+        """How many commits were written and not synced."""
+        return len(self._unsynced)
+
+    def lose_power(self) -> int:
         """Drop what was not synced; return how many commits that were."""
         dropped = len(self._unsynced)
         self._unsynced.clear()
         if dropped:
-            self.written = _copy(self.synced)
+            full, self.written = self.written.full, self.synced.copy()
+            self.written.full = full
         return dropped
 
     @property
@@ -57,7 +63,7 @@ class SimulatedDisk:
         self.written.full = full
 
     def recover(self) -> Recovered:
-        """Return what was synced. See `Store.recover`."""
+        """Return what was written. See `Store.recover`."""
         return self.written.recover()
 
     def commit(self, writes: Writes) -> None:
@@ -81,13 +87,3 @@ class SimulatedDisk:
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-
-def _copy(store: MemoryStore) -> MemoryStore:
-    copy = MemoryStore()
-    copy.producers = dict(store.producers)
-    copy.inboxes = dict(store.inboxes)
-    copy.epochs = list(store.epochs)
-    copy.log = {inbox: list(appends) for inbox, appends in store.log.items()}
-    copy._next = dict(store._next)
-    return copy

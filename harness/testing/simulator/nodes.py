@@ -101,7 +101,8 @@ class CoreNode:
     """One life of the core's process; the disk outlives it.
 
     A commit is written, synced and reported at three drawn times, one commit after the other.
-    `crash_at` makes the next commit that reaches the stage the last of this life.
+    `crash_at` makes the next commit that reaches the stage the last of this life; the power fails
+    with it if `power_fails`, else only the process ends. `loses_power_at` does so whatever comes.
     """
 
     name = "core"
@@ -119,6 +120,8 @@ class CoreNode:
     ) -> None:
         self.alive = True
         self.crash_at: Stage | None = None
+        self.power_fails = False
+        self.loses_power_at: Stage | None = None
         self._machine = machine
         self._disk = disk
         self._agenda = agenda
@@ -162,10 +165,11 @@ class CoreNode:
         self._agenda.after(delay_ns, lambda: call() if self.alive else None)
 
     def _crashes(self, stage: Stage) -> bool:
-        if self.crash_at is not stage:
+        power_fails = self.loses_power_at is stage or self.power_fails
+        if stage not in (self.crash_at, self.loses_power_at):
             return False
         self._trace(f"core: crash in commit {self._commits[0].commit_no} at {stage.name}")
-        self.crash(silent=self._rng.random() < 0.3)
+        self.crash(silent=self._rng.random() < 0.3, power_fails=power_fails)
         return True
 
     def _write(self) -> None:
@@ -209,10 +213,13 @@ class CoreNode:
         rows, more = self._disk.rows(read.inbox, read.after_pos, read.after_bucket)
         self.take(RowsRead(read_no=read.read_no, rows=rows, more=more))
 
-    def crash(self, *, silent: bool) -> None:
-        """Stop at once; what the disk had not synced is gone."""
+    def crash(self, *, silent: bool, power_fails: bool) -> None:
+        """Stop at once; if the power fails, what the disk had not synced is gone."""
         self.alive = False
-        dropped = self._disk.crash()
-        self._trace(f"core: dead, {dropped} commits were written and not synced")
+        unsynced = self._disk.unsynced
+        if power_fails:
+            self._disk.lose_power()
+        how = "without power" if power_fails else "killed"
+        self._trace(f"core: {how}, {unsynced} commits were written and not synced")
         self._network.host_gone(self, silent=silent)
         self._died()

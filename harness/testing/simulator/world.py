@@ -28,6 +28,7 @@ from reference.edge.machine import EdgeMachine
 from reference.edge.settings import EdgeSettings
 from reference.events import Recovered
 from reference.pulse import PulseSettings
+from reference.store.port import take_over
 from reference.wire.messages import StoredRow
 
 TOKEN = "simulated"
@@ -170,9 +171,10 @@ class World:
             heartbeat_interval_ms=PULSE.silence_ms,
             heartbeat_deadline_ms=PULSE.deadline_ms,
         )
-        self._trace("core: starts")
+        unsynced = self._disk.unsynced
+        self._trace(f"core: starts, {unsynced} commits are in the page cache alone")
         self._core = CoreNode(
-            machine=self._factories.core(settings, self._disk.recover()),
+            machine=self._factories.core(settings, take_over(self._disk)),
             disk=self._disk,
             agenda=self._agenda,
             network=self._network,
@@ -180,6 +182,10 @@ class World:
             died=self._core_died,
             trace=self._trace,
         )
+        if unsynced and not self._healed:
+            # What this process shows before it syncs anything itself must be durable already.
+            self._count("power lost soon after a kill")
+            self._core.loses_power_at = self._rng.choice((Stage.BEFORE_WRITE, Stage.BEFORE_SYNC))
 
     def _core_died(self) -> None:
         self._count("core deaths")
@@ -282,10 +288,11 @@ class World:
                 self._crash_edge(self._edge_names[step.who % len(self._edge_names)], step.how)
             case Action.CORE_CRASHES:
                 if self._core is not None:
-                    self._core.crash(silent=step.how % 3 == 0)
+                    self._core.crash(silent=step.how % 3 == 0, power_fails=step.how % 2 == 0)
             case Action.CORE_CRASHES_IN_COMMIT:
                 if self._core is not None:
                     self._core.crash_at = Stage(step.how % len(Stage))
+                    self._core.power_fails = step.how // len(Stage) % 4 == 0
             case Action.PROMOTE | Action.PROMOTE_AND_LOSE_ANSWER:
                 self._promote(step, inbox)
             case Action.STORE_FULL:
@@ -330,7 +337,7 @@ class World:
         """End the slowness, maybe with a crash, for which it left a lot under way."""
         self._disk.slow_ns = 0
         if crash and self._core is not None:
-            self._core.crash(silent=False)
+            self._core.crash(silent=False, power_fails=self._rng.random() < 0.5)
 
     def _renew_reader(self, inbox: str) -> None:
         """Crash a consumer; its next life goes on at the durable cursor."""
