@@ -58,7 +58,7 @@ def secrets_of(connect: Mapping[str, Any]) -> frozenset[str]:
         if key == "endpoint" and isinstance(value, Mapping):
             told = secrets_at(str(value.get("text", "")))
             found |= {told.password, told.token}
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             found |= secrets_of(value)
         elif isinstance(value, str) and _SECRET_KEYS.search(key):
             found.add(value)

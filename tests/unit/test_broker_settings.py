@@ -45,7 +45,10 @@ def test_settings_are_part_of_the_place_and_reach_the_system():
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("nats?jetstreem=off", "no option 'jetstreem'; did you mean 'jetstream'.*It has .*jetstream"),
+        (
+            "nats?jetstreem=off",
+            "no option 'jetstreem'; did you mean 'jetstream'.*It has .*jetstream",
+        ),
         ("nats?jetstream=maybe", "jetstream=maybe: one of on, off"),
         ("nats?jetstream", "not key=value"),
         ("nats?user=ann", "user: only with an endpoint"),
