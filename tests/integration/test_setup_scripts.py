@@ -50,7 +50,14 @@ class Project:
         self.root = folder / "the project"
         shutil.copytree(root / "scripts", self.root / "scripts")
         shutil.copytree(root / "harness" / "provision", self.root / "harness" / "provision")
-        for name in ("harness/__init__.py", "harness/errors.py", "pyproject.toml"):
+        (self.root / "harness" / "processes").mkdir()
+        for name in (
+            "harness/__init__.py",
+            "harness/errors.py",
+            "harness/processes/__init__.py",
+            "harness/processes/environment.py",
+            "pyproject.toml",
+        ):
             shutil.copy(root / name, self.root / name)
         shutil.copy(root / "constraints.txt", self.root)
         bin_folder = self.root / ".venv" / "bin"
@@ -200,7 +207,8 @@ def test_a_python_without_venv_is_passed_over_for_one_with(
     assert (code, err.count("\n")) == (70, 1)
     assert "python3 has no venv with pip; install it" in err
     (tmp_path / "bin" / "python3.12").symlink_to(sys.executable)
-    assert project.run("verify_all.sh", PYTHON="", PATH=f"{path}")[0] == 0
+    code, err = project.run("verify_all.sh", PYTHON="", PATH=path)
+    assert code == 0, err
 
 
 def test_two_at_once_wait_for_each_other(project: Project) -> None:

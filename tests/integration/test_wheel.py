@@ -214,7 +214,7 @@ def test_a_scenario_of_ones_own_from_nothing(
     result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
     history = (tmp_path / "kept" / "history" / "0000.msgpack").read_bytes()
     assert b"in_rounds" in history
-    assert result["run"]["scenario_source"] == "late_login.py"
+    assert result["run"]["scenario_source"] == "./late_login.py"
     # One planned fault, on the link of each of the two senders.
     assert {one["kind"] for one in result["faults"]} == {"nothing_much"}
     assert len({one["id"] for one in result["faults"]}) == 1
