@@ -52,6 +52,11 @@ RATE_BYTES_PER_S_MIN = 1_000
 PIECES_SHARE_MIN = 0.25
 """Share of those pieces that must be told apart; what arrives together is read together."""
 
+PIECES_SHARE_SURE = 0.75
+"""Share of those pieces from which on they prove the slicer, if there was time for its pauses: a
+server that answers in a few pieces by itself comes nowhere near, and on a busy machine a transfer
+without the slicer may have taken as long."""
+
 PAUSES_SHARE_MIN = 0.5
 """Share of the pauses between the pieces that a transfer must have taken longer; sizes vary, so
 there may be fewer pieces."""
@@ -157,7 +162,10 @@ class LinkSlicer:
         return min(PROBE_SLICES, int(HEAVY_PAUSES_MS / self.delay_ms))
 
     def is_effective(self, effect: Mapping[str, float]) -> bool:
-        """A reply, or a big ping, took the pauses longer; a reply came in clearly more pieces."""
+        """A reply came in nearly all the pieces with time for its pauses, or in more and longer.
+
+        Where pieces cannot be told apart, a reply or a big ping took the pauses longer.
+        """
         longer_ms = effect.get("after_ms", -1) - effect.get("before_ms", math.inf)
         slices = PROBE_SLICES if "pieces_before" in effect else self._heavy_slices
         pauses_ms = (slices - 1) * self.delay_ms
@@ -167,6 +175,9 @@ class LinkSlicer:
         if before >= told_apart:
             # No pieces were counted, or the server answers in many by itself.
             return longer
+        had_time = effect.get("after_ms", -1) >= PAUSES_SHARE_MIN * pauses_ms
+        if had_time and after >= max(2 * before, PIECES_SHARE_SURE * PROBE_SLICES):
+            return True
         # One that answers in pieces now and then lays no pauses between them.
         return longer and after >= max(2 * before, told_apart)
 

@@ -117,6 +117,7 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
         ("link_slicer", {"pieces_before": 1, "pieces_after": 2, "before_ms": 1, "after_ms": 900}),
         ("link_slicer", {"pieces_before": 1, "pieces_after": 17, "before_ms": 1, "after_ms": 2}),
         ("link_slicer", {"pieces_before": 16, "pieces_after": 17, "before_ms": 1, "after_ms": 2}),
+        ("link_slicer", {"pieces_before": 2, "pieces_after": 5, "before_ms": 75, "after_ms": 40}),
         ("link_slicer", {"pieces_before": 1, "before_ms": 1}),
         ("link_slicer", {"before_ms": 3, "after_ms": 8}),
         ("link_slicer", {"before_ms": 3}),
@@ -184,6 +185,13 @@ async def test_a_fault_refuses_a_target_of_another_sort(kind: str) -> None:
 )
 def test_what_shows_nothing_is_not_effective(kind: str, nothing: dict[str, float]) -> None:
     assert not make(kind, {}).is_effective(nothing)
+
+
+def test_a_slicer_is_seen_by_its_pieces_where_the_machine_was_busy_before() -> None:
+    seen = {"pieces_before": 2, "pieces_after": 18, "before_ms": 75.6, "after_ms": 40.6}
+    assert make("link_slicer", {}).is_effective(seen)
+    assert not make("link_slicer", {}).is_effective(seen | {"after_ms": 3.0})
+    assert not make("link_slicer", {}).is_effective(seen | {"pieces_before": 10})
 
 
 @pytest.mark.parametrize(
