@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from harness.addresses import HIDDEN
 from harness.report.result import ClientError
 from harness.systems.broker.secrets import secrets_of as secrets_at
 from harness.systems.broker.settings import PASSWORD_VARIABLE, TOKEN_VARIABLE
@@ -65,6 +66,19 @@ def secrets_of(connect: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(one for one in found if len(one) >= SECRET_CHARS_MIN)
 
 
+def without(secrets: Iterable[str], value: Any) -> Any:
+    """Return JSON data with three stars for each secret in its texts; keys stay as they are."""
+    if isinstance(value, str):
+        # The longest first: one may be a part of another.
+        for secret in sorted(secrets, key=len, reverse=True):
+            value = value.replace(secret, HIDDEN)
+    elif isinstance(value, Mapping):
+        value = {key: without(secrets, one) for key, one in value.items()}
+    elif isinstance(value, (list, tuple)):
+        value = [without(secrets, one) for one in value]
+    return value
+
+
 class ClientErrors:
     """Counts errors by who was told, on what occasion, and kind.
 
@@ -73,17 +87,15 @@ class ClientErrors:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be a part of another.
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._secrets = frozenset(secrets)
         self._found: dict[tuple[str, str, str], ClientError] = {}
         self.count = 0
         """How many were heard of, messages of an outcome counted as one."""
 
     def clean(self, text: str) -> str:
         """Return a text on one line, without secrets and no longer than `TEXT_CHARS_MAX`."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = " ".join(_USER_INFO.sub("***@", text).split())
+        text = str(without(self._secrets, text))
+        text = " ".join(_USER_INFO.sub(f"{HIDDEN}@", text).split())
         return text if len(text) <= TEXT_CHARS_MAX else f"{text[: TEXT_CHARS_MAX - 2]} …"
 
     def hear(self, who: str, occasion: str, text: str, t_ns: int, count: int = 1) -> None:

@@ -20,7 +20,7 @@ from harness.faults.targets import RunTargets
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
 from harness.links.links import Links
-from harness.load.client_errors import ClientErrors, secrets_of, together
+from harness.load.client_errors import ClientErrors, secrets_of, together, without
 from harness.load.groups import groups_of
 from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
@@ -206,7 +206,7 @@ def _process_of(hand: Hand, *, is_reader: bool) -> Process:
 
 
 def _keep_usage(deployment: Deployment, aftermath: Aftermath) -> None:
-    aftermath.config = dict(deployment.config)
+    aftermath.config = without(secrets_of(deployment.connect), deployment.config)
     for node in deployment.usage():
         aftermath.processes.append(
             Process(

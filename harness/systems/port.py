@@ -239,8 +239,10 @@ class Deployment(Protocol):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The settings in force, for the result, without secrets.
+        """The settings in force, for phases of one's own and for the result.
 
+        What `connect` holds under a key with "password", "token" or "secret" in its name is three
+        stars in the result; no other secret may stand here.
         What stands in its "notes", a list of lines, is told beside the verdict.
         """
 

@@ -26,7 +26,9 @@ def test_jetstream_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Pat
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.counts.sends.ok == result.counts.delivered
     assert sum(fault.effective for fault in result.faults) >= 3
-    assert 'sync_interval: "always"' in str(result.system.config["server_config"])
+    config = str(result.system.config["server_config"])
+    assert 'sync_interval: "always"' in config
+    assert '"***"' in config
     assert "nats-server: v" in str(result.system.config["server_version"])
     # Every client stayed behind its proxy, also after the server had told its own address.
     assert all(row.covered and row.connections_counted for row in result.coverage)

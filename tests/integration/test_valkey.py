@@ -24,7 +24,9 @@ def test_a_log_synced_always_loses_nothing_to_kills_and_resets(tmp_path: Path):
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.counts.sends.ok == result.counts.delivered
     assert sum(fault.effective for fault in result.faults) >= 3
-    assert "appendfsync always" in str(result.system.config["server_config"])
+    config = str(result.system.config["server_config"])
+    assert "appendfsync always" in config
+    assert "requirepass ***\n" in config
     assert all(row.covered and row.connections_counted for row in result.coverage)
     assert all(row.bytes_counted > 0 for row in result.coverage)
 

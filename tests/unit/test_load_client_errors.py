@@ -12,6 +12,7 @@ from harness.load.client_errors import (
     fold,
     secrets_of,
     together,
+    without,
 )
 from harness.systems.broker.settings import PASSWORD_VARIABLE, TOKEN_VARIABLE
 
@@ -97,3 +98,17 @@ def test_no_secret_is_in_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
         assert secret not in text
     assert "inbox:" in text
     assert "nats://***@host" in text
+
+
+def test_settings_are_shown_without_what_clients_log_in_with() -> None:
+    connect = {"password": "a+secret", "token": "a+secret+and+more", "prefix": "inbox:"}
+    config = {
+        "server_config": "port 7\nrequirepass a+secret\n",
+        "notes": ["a+secret+and+more"],
+        "n": 3,
+    }
+    assert without(secrets_of(connect), config) == {
+        "server_config": "port 7\nrequirepass ***\n",
+        "notes": ["***"],
+        "n": 3,
+    }

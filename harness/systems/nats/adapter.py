@@ -7,7 +7,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from harness.addresses import HIDDEN
 from harness.links.links import Links
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
@@ -164,7 +163,7 @@ class NatsSystem:
             {
                 **self._chosen,
                 "server_version": server_version(binary),
-                "server_config": config.read_text().replace(token, HIDDEN),
+                "server_config": config.read_text(),
             },
         )
 
