@@ -158,13 +158,16 @@ def _when(facts: Facts, extent: Extent, word: str = " when") -> str:
     if not ranked:
         return ", and no fault explains it" if by_id else ""
     told = sorted(ranked[:FAULTS_TOLD_MAX], key=lambda pair: pair[0].requested_ns)
+    unexplained = extent.faults.get("", 0)
     parts = [
-        _blow(fault) + (f" ({number:,} of them)" if len(ranked) > 1 else "")
+        _blow(fault) + (f" ({number:,} of them)" if len(ranked) > 1 or unexplained else "")
         for fault, number in told
     ]
     more = len(ranked) - len(told)
-    behind = f", and behind {more} other {'fault' if more == 1 else 'faults'}" if more else ""
-    return f"{word} {' and '.join(parts)}{behind}"
+    behind = f", and after {more} other {'fault' if more == 1 else 'faults'}" if more else ""
+    others = "other one" if unexplained == 1 else f"other {unexplained:,}"
+    rest = f"; no fault explains the {others}" if unexplained else ""
+    return f"{word} {' and '.join(parts)}{behind}{rest}"
 
 
 def _before(facts: Facts, extent: Extent) -> str:
@@ -178,7 +181,8 @@ def _blow(fault: Struck) -> str:
     first, *others = fault.targets or ("it",)
     more = f" and {len(others)} more" if others else ""
     what = BLOWS.get(fault.kind, f"{fault.kind} struck {{target}}")
-    return f"{what.format(target=first + more)} at {fault.requested_ns / 1e9:.2f} s"
+    told = what.format(target=first + more, was=_was(1 + len(others)))
+    return f"{told} at {fault.requested_ns / 1e9:.2f} s"
 
 
 def _whose(extent: Extent) -> str:

@@ -121,22 +121,25 @@ WHAT_HAPPENED: Mapping[str, tuple[str, str]] = {
 """By check, of one and of several; what is not here is told by the check's own reason."""
 
 BLOWS: Mapping[str, str] = {
-    "process_kill": "{target} was killed",
-    "process_terminate": "{target} was terminated",
-    "process_pause": "{target} was paused",
+    "process_kill": "{target} {was} killed",
+    "process_terminate": "{target} {was} terminated",
+    "process_pause": "{target} {was} paused",
     "power_loss": "{target} lost power",
-    "crash_in_recovery": "{target} was killed while it recovered",
+    "crash_in_recovery": "{target} {was} killed during its recovery",
     "clock_jump": "the clock of {target} jumped",
     "store_full": "the disk of {target} was full",
     "store_slow_sync": "the disk of {target} was slow",
     "store_sync_error": "syncs of {target} failed",
     "store_write_error": "writes of {target} failed",
-    "link_cut": "{target} was cut",
-    "link_cut_one_way": "{target} was cut in one direction",
-    "link_reset": "{target} was reset",
-    "link_latency": "{target} was slowed down",
-    "link_pause": "{target} was paused",
-    "link_bandwidth": "{target} was narrowed",
+    "link_cut": "{target} {was} cut",
+    "link_cut_one_way": "{target} {was} cut in one direction",
+    "link_reset": "{target} {was} reset",
+    "link_latency": "{target} {was} delayed",
+    "link_pause": "{target} {was} paused",
+    "link_bandwidth": "the bandwidth of {target} was limited",
+    "link_limit_data": "{target} {was} cut after some bytes",
+    "link_slicer": "writes through {target} were sliced",
+    "link_slow_close": "{target} {was} slow to close",
     "storm": "all clients were cut",
 }
-"""What each kind of fault did to its target, for the words behind "when"."""
+"""What each kind of fault did to its target, for the words behind "when"; `was` agrees with it."""

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from harness.checkers.fold import Judgement, fold
+from harness.checkers.meanings import BLOWS
 from harness.checkers.run_facts import RunFacts
+from harness.faults.registry import faults
 from harness.history import records as h
 from harness.plugin.runs import first_line
 from harness.report import words
@@ -176,6 +178,33 @@ def test_a_link_is_named_where_nothing_else_can_explain_it() -> None:
     diagnosis = judged(wiped(blow("f3", "link_cut", "edge-core:here", 2.55))).diagnosis
     assert diagnosis is not None
     assert "when edge-core:here was cut at 2.55 s" in diagnosis.text
+
+
+def test_what_a_fault_cannot_explain_is_not_put_down_to_it() -> None:
+    records = [h.Opened(1, 0, "reader-ann", "ann", 1, -1, 0, "here")]
+    for n, at_s in enumerate((2.3, 2.4, 4.0)):
+        # Acknowledged without a position, and delivered to nobody.
+        records += sent(ANN, "ann", n, -1, at_s)[:2]
+    cut = blow("f3", "link_cut", "client-edge:here:a", 2.55)
+    cut += blow("f3", "link_cut", "client-edge:here:b", 2.55)
+    ends = [
+        h.PhaseMarked(int(4.5 * S), "quiet", True),
+        h.EndRead(int(5 * S) + 9, int(5 * S), "reader-ann", "ann", -1),
+        h.PhaseMarked(int(5 * S) + 10, "drained", True),
+    ]
+    records = sorted([*records, *cut, *ends], key=lambda record: record.t_ns)
+    diagnosis = judged(records).diagnosis
+    assert diagnosis is not None
+    told = (
+        "3 acknowledged messages were lost when client-edge:here:a and 1 more were cut at 2.55 s "
+        "(2 of them); no fault explains the other one: "
+    )
+    assert diagnosis.text.startswith(told)
+
+
+def test_every_kind_of_fault_has_its_words() -> None:
+    ours = {kind for kind, cls in faults().items() if cls.__module__.startswith("harness.")}
+    assert ours <= BLOWS.keys()
 
 
 def test_each_of_several_kills_is_named_with_its_share() -> None:
