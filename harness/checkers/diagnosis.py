@@ -165,9 +165,14 @@ def _when(facts: Facts, extent: Extent, word: str = " when") -> str:
     ]
     more = len(ranked) - len(told)
     behind = f", and after {more} other {'fault' if more == 1 else 'faults'}" if more else ""
+    blows = f"{word} {' and '.join(parts)}{behind}"
+    if not unexplained:
+        return blows
+    if unexplained > extent.count - unexplained:
+        # What none explains is the larger part, so none is told as the cause of all.
+        return f", and no fault explains {unexplained:,} of them; the others{blows}"
     others = "other one" if unexplained == 1 else f"other {unexplained:,}"
-    rest = f"; no fault explains the {others}" if unexplained else ""
-    return f"{word} {' and '.join(parts)}{behind}{rest}"
+    return f"{blows}; no fault explains the {others}"
 
 
 def _before(facts: Facts, extent: Extent) -> str:
