@@ -33,7 +33,7 @@ METRICS = (
 )  # fmt: skip
 """Figures that are compared, in this order."""
 
-ANOMALIES = frozenset({"lost", "duplicated", "reordered"})
+ANOMALIES = frozenset({"lost", "vanished", "passed_by", "duplicated", "reordered"})
 """Counts that are summed over the runs of a side: one in ten runs must not vanish in a median."""
 
 
@@ -321,9 +321,12 @@ def _counts(a: Sequence[Result], b: Sequence[Result]) -> list[CountChange]:
             "delivered": one.delivered,
             "redelivered": one.redelivered,
             "lost": one.lost.total,
+            "vanished": one.vanished,
+            "passed_by": one.passed_by,
             "duplicated": one.duplicated,
             "reordered": one.reordered,
             "unresolved": one.unresolved,
+            "recovered": one.recovered,
             "reconnects": one.reconnects.sender + one.reconnects.receiver,
         }
 

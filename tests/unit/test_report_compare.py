@@ -14,7 +14,7 @@ from harness.cli.main import run_cli
 from harness.errors import UsageError
 from harness.report.compare import Allowed, Comparison, compare
 from harness.report.compare_text import lines, markdown
-from harness.report.result import Result, Suite
+from harness.report.result import Counts, Result, Suite
 from harness.report.writer import write_result, write_suite
 from harness.testing import example_results as examples
 
@@ -132,6 +132,17 @@ def test_sides_that_ran_one_after_the_other_are_told() -> None:
     assert "One side ran after the other" in "\n".join(lines(found))
     in_turn = compare([*runs(1), *runs(3)], runs(2), NO_LIMIT)
     assert not in_turn.pairs[0].test.one_after_the_other
+
+
+def test_what_is_gone_from_the_log_is_told_beside_what_was_lost() -> None:
+    base = examples.failed()
+    counts = msgspec.structs.replace(base.counts, vanished=1954, passed_by=7)
+    gone = msgspec.structs.replace(base, counts=counts)
+    (pair,) = compare([examples.passed()] * 2, [gone, examples.passed()], NO_LIMIT).pairs
+    told = {one.name: one.b for one in pair.counts}
+    assert (told["vanished"], told["passed_by"]) == (1954, 7)
+    known = {field.name for field in msgspec.structs.fields(Counts)}
+    assert known - {"sends"} <= told.keys(), "a count of a result that is never compared"
 
 
 def test_one_lost_message_is_a_fact_however_few_the_runs() -> None:
