@@ -55,7 +55,11 @@ def _show(fitted: Fitted) -> None:
             )
         )  # fmt: skip
     typer.echo("Faults, by the time after the begin of their phase:")
-    planned = [item for faults in schedules_in(plan.phases) for item in faults]
+    planned = [
+        item
+        for faults in schedules_in(plan.phases)
+        for item in sorted(faults, key=lambda one: one.at_s)
+    ]
     for item in planned:
         typer.echo(f"  {item}")
     if not planned:

@@ -52,7 +52,7 @@ def history(
     asked = parse_message(message, senders)
     (story,) = stories(lambda: read_placed_folder(folder), [asked], senders)
     if not story.events:
-        raise UsageError(f"no record of {asked} in {folder}{_hint(story)}")
+        raise UsageError(f"no record of {asked} in {folder}{_hint(story, senders)}")
     near = []
     if around_ and story.positions:
         near = around(lambda: read_placed_folder(folder), asked.inbox, story.positions[0], around_)
@@ -89,13 +89,14 @@ def read_placed_folder(folder: Path) -> Iterator[Placed]:
     return merge(*streams, key=lambda item: item[1].t_ns)
 
 
-def _hint(story: Story) -> str:
+def _hint(story: Story, senders: Mapping[str, str]) -> str:
     asked = story.asked
     if not story.producers:
         return f"; nobody sent to an inbox {asked.inbox!r}"
-    if asked.producer in story.producers:
-        return f"; producer {asked.producer} sent no message {asked.n}"
-    return f"; to {asked.inbox} sent: {', '.join(map(str, story.producers))}, …"
+    names = {one: senders.get(str(one), f"producer {one}") for one in story.producers}
+    if asked.producer in names:
+        return f"; {names[asked.producer]} sent no message {asked.n} to {asked.inbox}"
+    return f"; to {asked.inbox} sent: {', '.join(names.values())}, …"
 
 
 def _lines(story: Story, near: list[Neighbour], senders: Mapping[str, str]) -> Iterator[str]:

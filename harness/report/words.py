@@ -183,7 +183,7 @@ def _targets_together(targets: Collection[str], several: int = 3) -> list[str]:
         groups[name.rpartition(":")[0]].append(name)
     told: list[str] = []
     for link, names in groups.items():
-        told += [f"{len(names)} on {link}:*"] if link and len(names) > several else names
+        told += [f"{len(names)} of {link}:*"] if link and len(names) > several else names
     return told
 
 

@@ -70,7 +70,10 @@ def load_system(place: str) -> System:
 
 def _configured(system: System, name: str, query: str) -> System:
     if not isinstance(system, Configurable):
-        raise UsageError(f"system {name!r} takes no options, and no endpoint")
+        raise UsageError(
+            f"system {name!r} takes no options, and no endpoint; say what runs there, as in"
+            " --system nats"
+        )
     chosen = read_options(name, query)
     for key in chosen:
         if key not in system.options:

@@ -161,6 +161,19 @@ def test_a_position_given_out_twice_tells_both_messages_and_the_fault_between(
     assert all(text.startswith(begin) for text, begin in zip(texts, begins, strict=True))
 
 
+def test_a_message_that_is_not_there_is_told_with_the_names_of_senders(
+    tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({"senders": {str(PRODUCER): "sender-3"}}))
+    write_history(tmp_path / "history", reused())
+    for message, hint in (
+        (f"sender-3/{BOX}/77", f"sender-3 sent no message 77 to {BOX}"),
+        (f"{BOX}@77", f"to {BOX} sent: sender-3, …"),
+    ):
+        assert run_cli(["history", str(tmp_path), "--message", message]) == 2
+        assert hint in capsys.readouterr().err
+
+
 def test_an_inspection_that_lacks_a_message_is_part_of_its_way(tmp_path: Path, capsys) -> None:
     (tmp_path / "result.json").write_text("{}")
     run = h.DeliveredRun(PRODUCER, 0, 1, 0, 1, 99)
@@ -185,7 +198,7 @@ def test_an_inspection_that_lacks_a_message_is_part_of_its_way(tmp_path: Path, c
         ("vip/3", "write producer/inbox/n"),
         (f"{2**64}/{BOX}/3", "64-bit"),
         (f"{PRODUCER}/{BOX}/4", "sent no message 4"),
-        (f"1/{BOX}/3", f"sent: {PRODUCER}"),
+        (f"1/{BOX}/3", f"sent: producer {PRODUCER}, …"),
         ("1/nobody/3", "nobody sent to an inbox 'nobody'"),
         (f"{BOX}@77", "no record of"),
     ],

@@ -226,6 +226,20 @@ def test_a_dry_run_shows_phases_and_faults_and_starts_nothing(tmp_path: Path, ca
     assert not out.exists()
 
 
+def test_a_dry_run_tells_the_faults_in_the_order_of_their_times(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "later_first.py"
+    file.write_text("""
+from tallystick import *
+faults = tuple(at(t, LinkReset(), on="client-edge:*") for t in (3, 0.5, 2))
+load = Load(duration_s=4, streams=(Stream(to=("bob",), rate_per_s=9),), faults=faults)
+plan = Plan(topology=Topology(edges=("here",)), phases=(load, Drain()))
+SCENARIO = Scenario(name="later_first", claim="In order.", plan=plan)
+""")
+    assert run_cli(["run", str(file), "--dry-run"]) == 0
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " s  link_" in line]
+    assert told == ["0.500", "2.000", "3.000"]
+
+
 def test_an_unforeseen_error_is_one_line_and_never_1(monkeypatch, capsys) -> None:
     def broken(word: str) -> None:
         raise ZeroDivisionError("deep inside")

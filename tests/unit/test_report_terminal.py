@@ -235,7 +235,7 @@ def test_many_faults_are_told_by_kind_and_those_without_effect_by_name() -> None
     assert len(words.faults_together([one] * 9 + [beside])) == 1
     actors = [msgspec.structs.replace(one, target=f"client-edge:us:{name}") for name in "abcdefg"]
     assert words.faults_together(actors)[0].startswith(
-        "reset_peer 7 times (7 on client-edge:us:*):"
+        "reset_peer 7 times (7 of client-edge:us:*):"
     )
     slow = [
         msgspec.structs.replace(one, effect={"rtt_ms": rtt_ms, "cut": 1}, target="a")
