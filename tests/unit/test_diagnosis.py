@@ -193,8 +193,8 @@ def test_a_link_is_named_where_nothing_else_can_explain_it() -> None:
         (
             (2.3, 4.0, 4.1),
             (
-                "3 acknowledged messages were lost, and no fault explains 2 of them; the others when "
-                "client-edge:here:a and 1 more were cut at 2.55 s (1 of them): "
+                "3 acknowledged messages were lost, and no fault explains 2 of them; the others "
+                "when client-edge:here:a and 1 more were cut at 2.55 s (1 of them): "
             ),
         ),
     ],
