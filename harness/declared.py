@@ -147,7 +147,7 @@ def _quoted(value: object) -> str:
 
 def _tuple_of(take: Take, called: str) -> Take:
     def whole(value: object) -> Any:
-        allowed = f"a tuple, of which each is {called}"
+        allowed = f"a tuple in which each item is {called}"
         if not isinstance(value, (tuple, list)):
             raise Unfit(allowed, _tuple_meant(value, take))
         # Most are right as they are, and long ones are schedules.
@@ -196,7 +196,7 @@ def _frozenset_of(take: Take, called: str) -> Take:
     def whole(value: object) -> Any:
         if not isinstance(value, (frozenset, set, tuple, list)):
             meant = f"frozenset({{{short(value)}}})" if _fits(value, take) else ""
-            raise Unfit(f"a set, of which each is {called}", meant)
+            raise Unfit(f"a set in which each item is {called}", meant)
         taken = frozenset(take(one) for one in value)
         return value if isinstance(value, frozenset) else taken
 

@@ -41,7 +41,7 @@ def show_plan(
         else:
             _show(fitted)
     if refused:
-        raise UsageError(f"refused on {', '.join(refused)}, as told above")
+        raise UsageError(f"refused on {', '.join(refused)}; see above")
 
 
 def _show(fitted: Fitted) -> None:

@@ -81,7 +81,8 @@ class Runs:
 
         Args:
             scenario: A name, a file, ``package.module:NAME``, or the `Scenario` itself.
-            system: A name, or ``module:NAME`` that load processes can import too.
+            system: A name, or ``module:NAME`` that load processes can import too; its options
+                follow, as in ``nats?endpoint=127.0.0.1:4222``.
             seed: Instead of the command line's.
             profile: Instead of the command line's.
             limits: Thresholds as of ``--limit``; missing one fails the test. Those that the
@@ -122,6 +123,10 @@ class Runs:
         parameters: dict[str, Value],
     ) -> RunRequest:
         loaded, place = self._find(scenario)
+        own = {one.name for one in loaded.scenario.parameters}
+        if "endpoint" in parameters and "endpoint" not in own:
+            at = f"{system.partition('?')[0]}?endpoint=HOST:PORT"
+            raise UsageError(f"an endpoint is part of the system, as in system={at!r}")
         if seed is None:
             seed = draw_seed() if self.seed is None else self.seed
         profile = profile or self.profile

@@ -75,7 +75,7 @@ def _refuse_checks(scenario: Scenario, plan: Plan, system: System) -> None:
     for check_id in wanted:
         if check_id not in known:
             raise UsageError(
-                f"{scenario.name}: its claim rests on check {check_id!r}, which there is not;"
+                f"{scenario.name}: its claim rests on check {check_id!r}, which does not exist;"
                 f" load its file with --load, or name one of {', '.join(known)}"
             )
     promised = promises_in(system, plan.topology)

@@ -242,7 +242,7 @@ def test_a_wrong_password_shows_nowhere(tmp_path: Path, apart: Path, port: int, 
     with server(system, apart, port) as (url, _):
         done, result = run(tmp_path, system, "--endpoint", url.replace("@[", f"{CODED}@["))
     assert (done.code, result.verdict.status) == (70, Status.ERROR)
-    assert "does not take us in" in result.verdict.reason
+    assert "does not accept us" in result.verdict.reason
     assert_nothing_shows_the_secret(tmp_path, done)
 
 

@@ -151,7 +151,7 @@ def test_tls_holds_the_certificate_against_the_host_name(
         where = f"kafka+ssl://{host}:{server.tls_port}"
         ended, result = run_trouble(folder, "kafka", "--endpoint", where, *words, **QUIET)
         assert ended == code, result.verdict.reason
-    assert "does not take us in" in result.verdict.reason
+    assert "does not accept us" in result.verdict.reason
     monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
     folder = tmp_path / "trusted-by-the-system"
     folder.mkdir()

@@ -147,5 +147,5 @@ def test_a_server_that_does_not_take_us_in_is_told_at_once(
     )
     assert time.monotonic() - begun < 20
     assert (code, result.verdict.status) == (70, Status.ERROR)
-    assert "does not take us in" in result.verdict.reason
+    assert "does not accept us" in result.verdict.reason
     assert "--password" in result.verdict.reason

@@ -88,7 +88,7 @@ async def given_up(line: SilentLine, meanwhile: Callable[[Ears], None] | None = 
 @pytest.mark.anyio
 async def test_a_connection_that_answers_no_ping_is_given_up() -> None:
     line = SilentLine(alive=False)
-    assert await given_up(line) == "no answer for 0.1 s, to a ping neither"
+    assert await given_up(line) == "no answer for 0.1 s, not even to a ping"
     assert line.pings == 1
 
 

@@ -104,11 +104,14 @@ def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
 
         def test_wrong_words(tallystick):
             tallystick.run("offline_messaging", userz=3)
+
+        def test_endpoint_as_a_parameter(tallystick):
+            tallystick.run("offline_messaging", system="nats", endpoint="127.0.0.1:4222")
         """,
         "--tallystick-results=kept",
         example="failed",
     )
-    done.assert_outcomes(failed=5)
+    done.assert_outcomes(failed=6)
     text = "\n".join(done.outlines)
     assert "FAIL         hotkey_bucketing" in text
     summary = [line for line in done.outlines if line.startswith("FAILED ")]
@@ -121,6 +124,7 @@ def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     assert "UNKNOWN      hotkey_bucketing" in text
     assert "tallystick: the proxy did not come up" in text
     assert "tallystick: no parameter 'userz'" in text
+    assert "part of the system, as in system='nats?endpoint=HOST:PORT'" in text
     assert list((pytester.path / "kept").rglob("result.json"))
 
 

@@ -428,7 +428,7 @@ def test_a_dry_run_tells_which_systems_are_refused_and_shows_the_others(chat, ca
     refused, applies = shown.out.split("System: reference")
     assert "refused: chat plans what nats cannot have" in refused
     assert "process_kill(" in applies
-    assert shown.err.startswith("tallystick: refused on nats?endpoint=127.0.0.1:4222, as told ab")
+    assert shown.err.startswith("tallystick: refused on nats?endpoint=127.0.0.1:4222; see above")
     assert run_cli(["run", chat(""), "--system", ENDPOINT, "--dry-run"]) == 2
     assert run_cli(["run", chat(""), "--system", ENDPOINT]) == 2
     assert "  process_kill on core: nats at an endpoint" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def test_what_a_pattern_strikes_is_known_before_but_for_clients(
 
 def test_a_claim_rests_on_checks_that_there_are() -> None:
     assert fitted(scenario(checks=("A1", "B2"))) == ()
-    with pytest.raises(UsageError, match=r"rests on check 'Z1', which there is not; .* --load"):
+    with pytest.raises(UsageError, match=r"rests on check 'Z1', which does not exist; .* --load"):
         fitted(scenario(checks=("A1", "Z1")))
 
 

@@ -26,7 +26,7 @@ CLEAN_UP_WITHIN_S = 10.0
 """Deadline for removing what a run has made at a server of somebody else's."""
 
 REACH_WITHIN_S = 5.0
-"""Deadline for a server of somebody else's to accept a connection, and for it to take us in."""
+"""Deadline for a server of somebody else's to accept a connection, and for it to accept us."""
 
 CORE = "core"
 """What scenarios call the node that stores: for a broker, its server."""
@@ -89,7 +89,7 @@ async def reach_endpoint(
     `ask_version` logs in through one of the proxies and returns what the server says it is.
 
     Raises:
-        HarnessError: Nobody listens there, or the server does not take us in.
+        HarnessError: Nobody listens there, or the server does not accept us.
     """
     at = await first_that_answers(endpoint.addresses)
     connect = {**connect, "endpoint": endpoint.as_connect(at)}
@@ -101,7 +101,7 @@ async def reach_endpoint(
             version = await ask_version(reached, next(iter(ports.values())))
     except (Unavailable, OSError, TimeoutError) as error:
         raise HarnessError(
-            f"the server at endpoint {at} does not take us in ({_cause(error)}): "
+            f"the server at endpoint {at} does not accept us ({_cause(error)}): "
             "see --user, --password, --token and --ca-file"
         ) from error
     config = {**chosen, **endpoint.as_config(at), "server_version": version}

@@ -133,7 +133,7 @@ class BrokerSender:
                 await line.ping()
                 self._alive_s = time.monotonic()
             if max(self._heard_s, self._alive_s) < now_s:
-                raise Unavailable(f"no answer for {ANSWER_WITHIN_S:g} s, to a ping neither")
+                raise Unavailable(f"no answer for {ANSWER_WITHIN_S:g} s, not even to a ping")
 
     def _ended(self, life: int, cause: str) -> None:
         if life == self._life and self._line is not None:

@@ -73,7 +73,7 @@ async def ask_version(connect: Mapping[str, Any], port: int) -> str:
     """Log in and return what the server is: a Kafka broker tells its cluster, and no version.
 
     Raises:
-        Unavailable: It does not take us in, or it is one broker of several: a partition's leader
+        Unavailable: It does not accept us, or it is one broker of several: a partition's leader
             may be another, and every connection of a run leads to this one.
     """
     async with _administrator(connect, port) as admin:

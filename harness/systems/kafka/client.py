@@ -201,7 +201,7 @@ async def dial_sender(
     """Let the producer that lies in a sender's memory through to a proxy, or make it.
 
     Raises:
-        Unavailable: The broker did not take us in.
+        Unavailable: The broker did not accept us.
     """
     producer = memory.kept
     before = (0, 0)
@@ -228,7 +228,7 @@ async def dial_reader(connect: Mapping[str, Any], port: int, ears: Ears) -> Cons
     """Open a reader's line.
 
     Raises:
-        Unavailable: The broker did not take us in.
+        Unavailable: The broker did not accept us.
     """
     line = ConsumerLine(port, connect, ears)
     try:

@@ -304,7 +304,7 @@ async def ask_version(connect: Mapping[str, Any], port: int) -> str:
     """Log in and return what the server is.
 
     Raises:
-        Unavailable: It does not take us in, or has no JetStream and the run needs it.
+        Unavailable: It does not accept us, or has no JetStream and the run needs it.
     """
     connection = NatsConnection(port, connect, lambda _cause: None)
     try:

@@ -130,7 +130,7 @@ class NatsConnection:
         """Connect.
 
         Raises:
-            Unavailable: The server did not take us in.
+            Unavailable: The server did not accept us.
         """
 
         async def closed() -> None:

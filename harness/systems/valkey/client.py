@@ -171,7 +171,7 @@ async def ask_version(connect: Mapping[str, Any], port: int) -> str:
     """Log in and return what the server is.
 
     Raises:
-        Unavailable: It does not take us in, or does not tell.
+        Unavailable: It does not accept us, or does not tell.
     """
     pipe = Pipe.through(port, Credentials.at(connect["endpoint"]), lambda _cause: None)
     try:

@@ -110,7 +110,7 @@ class Pipe:
         """Connect and log in.
 
         Raises:
-            Unavailable: The server did not take us in, or still reads its log.
+            Unavailable: The server did not accept us, or still reads its log.
         """
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]
