@@ -114,7 +114,7 @@ def struck(faults: Sequence[FaultMarked]) -> list[Struck]:
         Struck(
             id=name,
             kind=marked[0].kind,
-            targets=tuple(dict.fromkeys(m.target for m in marked if m.effective)),
+            targets=tuple(sorted({m.target for m in marked if m.effective})),
             requested_ns=marked[0].t_ns,
             healed_ns=marked[-1].t_ns if marked[-1].state == "healed" else NEVER,
         )

@@ -30,7 +30,7 @@ from harness.report.html_parts import (
     status_word,
     table,
 )
-from harness.report.result import Fault, Result, Suite
+from harness.report.result import Fault, Result, Status, Suite
 from harness.report.series import Series
 from harness.report.story import Story
 
@@ -141,15 +141,19 @@ def _head(result: Result, heading: str = "h1") -> Iterator[str]:
     badge = f'<span class="verdict {word}">{word}</span>'
     left = _beside(untried.beside(untried.count_of(result.not_tried)))
     yield f"<{heading}>{badge} {escape(run.scenario)}{left}</{heading}>"
-    if result.not_tried:
-        lines = "; ".join(untried.lines(result.not_tried))
-        yield f'<p class="box marked">Not tried, though planned: {escape(lines)}</p>'
+    lines = "; ".join(untried.lines(result.not_tried))
+    box = f'<p class="box marked">Not tried, though planned: {escape(lines)}</p>' if lines else ""
+    passed = result.verdict.status is Status.PASS
+    if passed:
+        yield box
     if result.system.planted_bug is not None:
         yield f'<p class="box marked">Planted bug: {escape(result.system.planted_bug)}</p>'
     if not result.complete:
         yield '<p class="box marked">The run was cut off; this covers a part of it.</p>'
     yield f'<p class="claim">{escape(run.claim)}</p>'
     yield f"<p>{escape(result.verdict.reason)}</p>"
+    if not passed:
+        yield box
     yield (
         f'<p class="dim">{escape(result.system.name)} {escape(result.system.version)}, '
         f"{escape(run.profile)}, seed {run.seed}, {run.duration_s:.1f} s, "

@@ -498,7 +498,9 @@ class _Teller:
             for state in dict.fromkeys(mark.state for _, mark in marks):
                 alike = [(place, mark) for place, mark in marks if mark.state == state]
                 place, mark = alike[0]
-                on = mark.target if len(alike) == 1 else f"{mark.target} and {len(alike) - 1} more"
+                # The same one in every line, whichever of them was struck first.
+                target, *more = sorted(other.target for _, other in alike)
+                on = f"{target} and {len(more)} more" if more else target
                 seen = ", ".join(f"{name} {value:g}" for name, value in mark.effect.items())
                 told = f" ({seen})" if seen and state != "requested" and len(alike) == 1 else ""
                 text = f"fault {mark.fault}: {mark.kind} on {on} {state}{told}"

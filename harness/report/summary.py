@@ -78,16 +78,16 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
     left = untried.beside(untried.count_of(result.not_tried))
     yield f"# {_beside(verdict.status, left)}: {run.scenario}, {run.profile}, seed {run.seed}"
     yield ""
-    if result.not_tried:
-        yield "Not tried, though planned:\n"
-        yield from (f"- {escape(line)}" for line in untried.lines(result.not_tried))
-        yield ""
+    if verdict.status is Status.PASS:
+        yield from _not_tried(result)
     if result.system.planted_bug is not None:
         yield f"**This system ran with a planted bug: {escape(result.system.planted_bug)}**\n"
     if not result.complete:
         yield "**Incomplete: the run was cut off.**\n"
     yield f"Claim: {escape(run.claim)}\n"
     yield f"{escape(verdict.reason)}\n"
+    if verdict.status is not Status.PASS:
+        yield from _not_tried(result)
     root, others = failed_in_order(result.checks, result.diagnosis)
     if others:
         yield f"Also failed: {escape(words.also_failed(others))}\n"
@@ -97,6 +97,13 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
         yield from _figures(result)
         yield from _checks(result.checks)
     yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
+
+
+def _not_tried(result: Result) -> Iterator[str]:
+    if result.not_tried:
+        yield "Not tried, though planned:\n"
+        yield from (f"- {escape(line)}" for line in untried.lines(result.not_tried))
+        yield ""
 
 
 def _anomaly(check: Check, result: Result, run_dir: str) -> Iterator[str]:

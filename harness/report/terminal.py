@@ -96,6 +96,8 @@ def _print_failure(console: Console, result: Result, run_dir: Path) -> None:
     root, others = failed_in_order(result.checks, result.diagnosis)
     sheet.row("what", _what(result, root), _STYLES["FAIL"], lines_max=6)
     sheet.row("broken", result.run.claim, lines_max=3)
+    if result.not_tried:
+        sheet.row("not tried", "; ".join(untried.lines(result.not_tried)), lines_max=5)
     if root is not None:
         found = f"{root.id} {root.name}, {words.instances(root)}"
         also = f"; also failed: {words.also_failed(others)}" if others else ""
@@ -142,6 +144,8 @@ def _print_result(console: Console, result: Result, run_dir: Path) -> None:
     _head(sheet, result)
     nothing = words.nothing_happened(result)
     if result.verdict.status is Status.PASS:
+        # Before the claim, which it limits; elsewhere what happened comes first.
+        sheet.rows("not tried", untried.lines(result.not_tried))
         sheet.row("claim", result.run.claim)
     else:
         _broken(sheet, result, run_dir)
@@ -258,7 +262,6 @@ def _head(sheet: _Sheet, result: Result) -> None:
         # First, so that it stands in the line of the verdict whatever else is wrapped.
         parts.insert(1, left)
     sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s")
-    sheet.rows("not tried", untried.lines(result.not_tried))
     if result.system.planted_bug is not None:
         sheet.row("PLANTED", f"this system ran with a planted bug: {result.system.planted_bug}")
     if not result.complete:
@@ -270,9 +273,11 @@ def _broken(sheet: _Sheet, result: Result, run_dir: Path) -> None:
     if root is None:
         sheet.row("reason", f"{result.verdict.reason} ({result.verdict.reason_code})")
         sheet.row("claim", result.run.claim)
+        sheet.rows("not tried", untried.lines(result.not_tried))
     else:
         sheet.row("what", _what(result, root), _STYLES["FAIL"])
         sheet.row("broken", result.run.claim)
+        sheet.rows("not tried", untried.lines(result.not_tried))
         for check in (root, *others):
             _anomaly(sheet, check, result, run_dir)
     sheet.verbatim("repeat", result.run.repeat_command, style="bold")

@@ -51,18 +51,34 @@ def test_the_reason_of_a_pass_says_it_and_that_of_a_fail_does_not(result: Result
     assert "not tried" not in examples.passed().verdict.reason
 
 
-def test_the_terminal_has_it_in_the_line_of_the_verdict_and_right_below(result: Result) -> None:
+def test_the_terminal_has_it_in_the_line_of_the_verdict_and_near_it(result: Result) -> None:
     for status in Status:
         one = msgspec.structs.replace(
             result, verdict=msgspec.structs.replace(result.verdict, status=status)
         )
         out = io.StringIO()
         print_result(make_console(out), one, Path("results/x"))
-        head = out.getvalue().splitlines()[:4]
+        head = out.getvalue().splitlines()[:12]
         assert head[0].startswith(status.value)
         assert BESIDE in head[0]
-        assert [line.split()[:2] for line in head].count(["not", "tried"]) == 1
         assert any(KILL in line for line in head)
+        rows = [line[2:11].strip() for line in head[1:] if line[2:11].strip()]
+        assert rows.count("not tried") == 1
+        # It limits a pass; of everything else what happened comes first.
+        first = {Status.PASS: ["not tried"], Status.FAIL: ["what", "broken", "not tried"]}
+        expected = first.get(status, ["reason", "claim", "not tried"])
+        assert rows[: len(expected)] == expected
+
+
+def test_a_page_of_a_failure_begins_with_what_happened(result: Result) -> None:
+    failed = msgspec.structs.replace(examples.failed(), not_tried=result.not_tried)
+    for one, pages_begin_with_it in ((result, True), (failed, False)):
+        for text in (
+            result_markdown(one),
+            run_report(Page(label="x", result=one, series=None, run_dir="results/x")),
+        ):
+            what = text.index(one.verdict.reason[:20])
+            assert (text.index("Not tried, though planned") < what) is pages_begin_with_it
 
 
 def test_the_last_lines_of_a_suite_have_it(suite: Suite) -> None:
