@@ -95,10 +95,15 @@ class Connected(msgspec.Struct, frozen=True, array_like=True, tag="connected"):
     cause: str
 
 
+UNTOLD = -2
+"""`Opened.cursor` of a system whose answer to a login does not name its cursor."""
+
+
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     """A receiver's session is open: open(c, x, sess, from), delivery begins at `next_pos`.
 
-    `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor).
+    `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor),
+    `cursor` what the system said its durable cursor is (-1 none, `UNTOLD` nothing).
     """
 
     t_ns: Int
@@ -109,6 +114,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     from_pos: Int
     next_pos: Int
     edge: str
+    cursor: Int = UNTOLD
 
 
 class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):

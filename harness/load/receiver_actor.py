@@ -113,6 +113,7 @@ class ReceiverActor:
                     from_pos=from_pos,
                     next_pos=login.next_pos,
                     edge=self.edge,
+                    cursor=login.cursor,
                 ),
             )
         )

@@ -103,8 +103,10 @@ _ANOMALIES = (
         "The first position of a session against the position it resumed from.",
     ),
     _anomaly(
-        "A13", "ACK-REGRESS", "After a crash a session resumed before a confirmed cursor.",
-        "The highest confirmed cursor per reader against the place of resumption.",
+        "A13", "ACK-REGRESS", "After a crash a session resumed before a confirmed cursor, or "
+        "its reader was told a cursor that lies before it.",
+        "The highest confirmed cursor per reader against the place of resumption, and against the "
+        "cursor that the answer to a login named.",
         "Counts if cursors are promised to be durable.",
     ),
     _anomaly(

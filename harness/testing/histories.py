@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.history.records import (
+    UNTOLD,
     AckCompleted,
     AckInvoked,
     Completed,
@@ -166,13 +167,24 @@ class Scribbler:
             from_pos = self.rng.randint(-2, 3)
             next_pos = self.rng.randint(0, 4)
         inbox.sessions += not self._bad()
+        cursor = self.rng.choice((UNTOLD, inbox.acked))
+        if self._bad():
+            cursor = self.rng.randint(-2, 3)
         inbox.readers[reader] = (inbox.sessions, next_pos)
         if self._bad():
             return
         begun_ns = self.t_ns
         self.records.append(
             Opened(
-                self._tick(), begun_ns, reader, inbox.name, inbox.sessions, from_pos, next_pos, "e"
+                self._tick(),
+                begun_ns,
+                reader,
+                inbox.name,
+                inbox.sessions,
+                from_pos,
+                next_pos,
+                "e",
+                cursor,
             )
         )
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.checkers.run_facts import RunFacts
 from harness.history.records import (
+    UNTOLD,
     AckCompleted,
     AckInvoked,
     Completed,
@@ -369,7 +370,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
         floor = min(confirmed, opened.from_pos) if named else confirmed
         found["A9"] += len({pos for pos in login.positions if pos <= floor})
         resume = opened.from_pos if named else confirmed
-        found["A13"] += opened.next_pos <= resume
+        told_less = opened.cursor != UNTOLD and opened.cursor < confirmed
+        found["A13"] += opened.next_pos <= resume or told_less
         last = opened.from_pos if named else attempted
         if named and run.trims:
             last = max(last, attempted)

@@ -210,7 +210,7 @@ class ReferenceReceiver:
         self._connector.dialling(self._client, edge, self._group)
         opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
         self._connector.opened(edge, self._group)
-        return Login(session=opened.session, next_pos=opened.next_pos)
+        return Login(session=opened.session, next_pos=opened.next_pos, cursor=opened.cursor)
 
     def ack(self, upto: int) -> None:
         """Acknowledge everything up to `upto`."""
