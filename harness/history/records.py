@@ -175,9 +175,14 @@ class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
     pos: Int
 
 
+BROKEN = "broken"
+"""`Closed.cause` where a client ended the session since the system contradicted itself."""
+
+
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
     """A reader's session ended: "logout" (confirmed), "abort" (cut by us), "lost", "superseded".
 
+    `BROKEN` is a session that its client ended, since what came is not what the system had said.
     It ended at some time between `t_invoked_ns`, when we began to end it, and `t_ns`; -1 where it
     ended without our doing.
     """

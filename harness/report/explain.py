@@ -127,6 +127,12 @@ _ANOMALIES = (
         "Counts if redelivery marks are promised.",
     ),
     _anomaly(
+        "A17", "ENDED-UNEXPLAINED", "A client had to end its session, since what came was not what "
+        "the system had said; or another session took its place and it was never told.",
+        "How each session ended; how long it stayed open behind a later login.",
+        "Counts if fencing is promised.",
+    ),
+    _anomaly(
         "B1", "FIFO-SYNC", "A sender waited for its acknowledgement, sent on, and the later "
         "message took the earlier position.", "Follows from B4.",
     ),

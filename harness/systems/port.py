@@ -97,6 +97,10 @@ class Login:
     cursor: int = UNTOLD
 
 
+CONTRADICTED = "contradicted: "
+"""How the cause of a lost session begins whose client was sent what must not come."""
+
+
 class OutboxFull(Exception):
     """Raised by `Sender.submit` when its bounded outbox has no room; nothing was taken."""
 
@@ -200,7 +204,9 @@ class Connector(Protocol):
 
         `acks(session, upto, outcome)` reports cursors, `lost(session, cause)` that a session ended
         without our doing: "superseded" where another one has taken its place, else what the system
-        or its client library said of it, in words, which stands in the result.
+        or its client library said of it, in words, which stands in the result. They begin with
+        `CONTRADICTED` where the client ended the session because what came is not what the system
+        had said; no fault excuses that.
         """
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.history.records import (
+    BROKEN,
     UNTOLD,
     AckCompleted,
     AckInvoked,
+    Closed,
     Completed,
     Delivered,
     DeliveredRun,
@@ -78,6 +80,7 @@ class Scribbler:
             self._open: 2,
             self._ack: 2,
             self._end: 1,
+            self._close: 1,
         }
         for _ in range(self.rng.randint(10, 60)):
             self._tick()
@@ -187,6 +190,18 @@ class Scribbler:
                 cursor,
             )
         )
+
+    def _close(self, inbox: _Inbox) -> None:
+        """End a reader's session, sometimes one that was never seen to open."""
+        if not inbox.readers:
+            return
+        reader = self.rng.choice(list(inbox.readers))
+        session, _ = inbox.readers[reader]
+        if self._bad():
+            session = self.rng.randint(0, 3)
+        begun_ns = self.rng.choice((-1, self.t_ns))
+        cause = BROKEN if self._bad() else self.rng.choice(("lost", "superseded", "logout"))
+        self.records.append(Closed(self._tick(), reader, inbox.name, session, cause, begun_ns))
 
     def _deliver(self, inbox: _Inbox) -> None:
         if not inbox.readers:
