@@ -69,6 +69,10 @@ WHAT_HAPPENED: Mapping[str, tuple[str, str]] = {
         "{n} message came with a wrong redelivery mark",
         "{n} messages came with wrong redelivery marks",
     ),
+    "A17": (
+        "{n} session ended against what the system had said, or without its client being told",
+        "{n} sessions ended against what the system had said, or without their clients being told",
+    ),
     "B1": (
         "{n} message stands before one that was acknowledged before it was sent",
         "{n} messages stand before ones that were acknowledged before they were sent",

@@ -22,7 +22,14 @@ from collections.abc import Iterable
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
-from harness.history.records import BY_PHASE, PRESENCE_UNANSWERED, Closed, Opened, PresenceSeen
+from harness.history.records import (
+    BROKEN,
+    BY_PHASE,
+    PRESENCE_UNANSWERED,
+    Closed,
+    Opened,
+    PresenceSeen,
+)
 from harness.systems.promises import Promise
 
 EVERYWHERE = ""
@@ -148,7 +155,7 @@ def _begun_ns(event: Opened | Closed, bound_ns: int) -> int:
     if event.t_invoked_ns >= 0:
         return event.t_invoked_ns
     # A superseding login is an event of its own, so its victim's end needs no allowance.
-    lost = isinstance(event, Closed) and event.cause == "lost"
+    lost = isinstance(event, Closed) and event.cause in ("lost", BROKEN)
     return event.t_ns - bound_ns if lost else event.t_ns
 
 

@@ -18,7 +18,7 @@ from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.entries import Session
 from harness.checkers.facts import Facts
 from harness.checkers.sessions import skipped
-from harness.history.records import Opened
+from harness.history.records import UNTOLD, Opened
 from harness.systems.promises import Promise
 
 FROM_CURSOR = -2
@@ -166,24 +166,29 @@ def skip_resume(facts: Facts) -> Found:
 def ack_regress(facts: Facts) -> Found:
     """Compare where each session resumes with its login's place, or with the confirmed cursor.
 
-    Instances are sessions.
+    Where the answer to a login names the cursor, that is held against the confirmed one as well: a
+    reader that names its own place would not notice that its cursor is gone. Instances are
+    sessions.
     """
     cursors = confirmed(facts)
     found: list[Clue] = []
     logins = resumed = 0
     for session, opened in _logins(facts):
         logins += 1
-        floor = opened.from_pos
-        if floor == FROM_CURSOR:
-            floor = cursors.before(session.reader, opened.t_invoked_ns)
-        resumed += floor >= 0
-        if opened.next_pos <= floor:
+        cursor = cursors.before(session.reader, opened.t_invoked_ns)
+        floor = cursor if opened.from_pos == FROM_CURSOR else opened.from_pos
+        told = opened.cursor != UNTOLD
+        resumed += floor >= 0 or (told and cursor >= 0)
+        if opened.next_pos <= floor or (told and opened.cursor < cursor):
+            if opened.next_pos <= floor:
+                wrong = f"resumed {opened.inbox} at {opened.next_pos}"
+                had = f"it had everything up to {floor}"
+            else:
+                wrong = f"was told that the cursor of {opened.inbox} is {opened.cursor}"
+                had = f"an acknowledgement up to {cursor} was confirmed"
             found.append(
                 Clue(
-                    summary=(
-                        f"session {session.number} of {opened.reader} resumed {opened.inbox} at "
-                        f"{opened.next_pos}, though it had everything up to {floor}"
-                    ),
+                    summary=f"session {session.number} of {opened.reader} {wrong}, though {had}",
                     inbox=opened.inbox,
                     pos=opened.next_pos,
                     record=opened,

@@ -95,10 +95,15 @@ class Connected(msgspec.Struct, frozen=True, array_like=True, tag="connected"):
     cause: str
 
 
+UNTOLD = -2
+"""`Opened.cursor` of a system whose answer to a login does not name its cursor."""
+
+
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     """A receiver's session is open: open(c, x, sess, from), delivery begins at `next_pos`.
 
-    `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor).
+    `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor),
+    `cursor` what the system said its durable cursor is (-1 none, `UNTOLD` nothing).
     """
 
     t_ns: Int
@@ -109,6 +114,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     from_pos: Int
     next_pos: Int
     edge: str
+    cursor: Int = UNTOLD
 
 
 class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
@@ -169,9 +175,14 @@ class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
     pos: Int
 
 
+BROKEN = "broken"
+"""`Closed.cause` where a client ended the session since the system contradicted itself."""
+
+
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
     """A reader's session ended: "logout" (confirmed), "abort" (cut by us), "lost", "superseded".
 
+    `BROKEN` is a session that its client ended, since what came is not what the system had said.
     It ended at some time between `t_invoked_ns`, when we began to end it, and `t_ns`; -1 where it
     ended without our doing.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.history.recorder import Recorder
 from harness.history.records import (
+    BROKEN,
     AckCompleted,
     AckInvoked,
     Closed,
@@ -22,7 +23,7 @@ from harness.load.client_errors import ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import ReaderSeat
 from harness.load.sender_actor import RECONNECT_PAUSE_NS
-from harness.systems.port import Connector, Delivery
+from harness.systems.port import CONTRADICTED, Connector, Delivery
 
 SUPERSEDED = "superseded"
 """The cause of a session's end that says that another one has taken its place."""
@@ -113,6 +114,7 @@ class ReceiverActor:
                     from_pos=from_pos,
                     next_pos=login.next_pos,
                     edge=self.edge,
+                    cursor=login.cursor,
                 ),
             )
         )
@@ -218,7 +220,7 @@ class ReceiverActor:
     def _on_lost(self, session: int, cause: str) -> None:
         if cause != SUPERSEDED:
             self._errors.hear("receiver", "lost", cause, self._clock())
-            cause = "lost"
+            cause = BROKEN if cause.startswith(CONTRADICTED) else "lost"
         self._close_session(session, cause)
         # Nobody wants an inbox back from its auditor: a login that was under way pushed it out.
         self.wanted_up = self.wanted_up and (cause != SUPERSEDED or self.seat.audit)
@@ -296,7 +298,7 @@ class ReceiverActor:
                 t_invoked_ns=t_invoked_ns,
             )
         )
-        self._mark(up=False, cause="lost" if cause in ("lost", SUPERSEDED) else "churn")
+        self._mark(up=False, cause="lost" if cause in ("lost", BROKEN, SUPERSEDED) else "churn")
 
     def _mark(self, *, up: bool, cause: str) -> None:
         self._recorder.write(

@@ -103,8 +103,10 @@ _ANOMALIES = (
         "The first position of a session against the position it resumed from.",
     ),
     _anomaly(
-        "A13", "ACK-REGRESS", "After a crash a session resumed before a confirmed cursor.",
-        "The highest confirmed cursor per reader against the place of resumption.",
+        "A13", "ACK-REGRESS", "After a crash a session resumed before a confirmed cursor, or "
+        "its reader was told a cursor that lies before it.",
+        "The highest confirmed cursor per reader against the place of resumption, and against the "
+        "cursor that the answer to a login named.",
         "Counts if cursors are promised to be durable.",
     ),
     _anomaly(
@@ -123,6 +125,12 @@ _ANOMALIES = (
         "cannot have been sent before. Consumers that look at the mark handle it twice, or never.",
         "Each session's positions against those of the sessions before it.",
         "Counts if redelivery marks are promised.",
+    ),
+    _anomaly(
+        "A17", "ENDED-UNEXPLAINED", "A client had to end its session, since what came was not what "
+        "the system had said; or another session took its place and it was never told.",
+        "How each session ended; how long it stayed open behind a later login.",
+        "Counts if fencing is promised.",
     ),
     _anomaly(
         "B1", "FIFO-SYNC", "A sender waited for its acknowledgement, sent on, and the later "

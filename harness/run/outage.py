@@ -19,6 +19,10 @@ PATIENCE_S = 15.0
 """For so long a system may do nothing for anybody, while clients wait and are told errors and no
 planned fault holds, before the run is ended. As long as a drain waits for progress by default."""
 
+CUT_OFF_PATIENCE_S = 3.0
+"""The same where every node of a role has ended by itself: nothing can come any more, and only what
+is under way is waited for."""
+
 FRESH_S = 11.0
 """An error this old still counts: an adapter may wait for a connection and for an answer first."""
 
@@ -49,7 +53,15 @@ class Outage:
     _errors: int = 0
     _told_ns: int = field(default=-(1 << 62))
 
-    def look(self, now_ns: int, counted: Mapping[str, int], *, disturbed: bool, dead: bool) -> bool:
+    def look(
+        self,
+        now_ns: int,
+        counted: Mapping[str, int],
+        *,
+        disturbed: bool,
+        dead: bool,
+        cut_off: bool = False,
+    ) -> bool:
         """Take what all clients have counted so far; return whether to give up.
 
         Args:
@@ -57,6 +69,7 @@ class Outage:
             counted: As `Crew.progress` returns it.
             disturbed: A planned fault is under way, or a node is down because somebody wants it so.
             dead: A node has ended by itself and is not back.
+            cut_off: So has every node of a role.
         """
         if counted.get("errors", 0) != self._errors:
             self._errors, self._told_ns = counted.get("errors", 0), now_ns
@@ -66,7 +79,8 @@ class Outage:
             self._done, self.since_ns = done, now_ns
             return False
         told = now_ns - self._told_ns <= FRESH_S * 1e9
-        return (told or dead) and now_ns - self.since_ns >= PATIENCE_S * 1e9
+        patience_s = CUT_OFF_PATIENCE_S if cut_off else PATIENCE_S
+        return (told or dead) and now_ns - self.since_ns >= patience_s * 1e9
 
 
 def last_words(errors: Sequence[ClientError], since_ns: int = 0) -> str:
@@ -96,21 +110,23 @@ async def explain(
     links: Sequence[Link],
     errors: Sequence[ClientError],
     since_ns: int,
+    now_ns: int,
 ) -> tuple[str, str]:
     """Return (reason code, reason) of an outage: a node died, nobody listens, or all is refused."""
+    waited_s = (now_ns - since_ns) / 1e9
     words = last_words(errors, since_ns)
     told = f"; {words}" if words else ""
     if dead:
         names = ", ".join(dead)
-        return DIED, f"{names} ended by itself and nobody got anything for {PATIENCE_S:g} s{told}"
+        return DIED, f"{names} ended by itself and nobody got anything for {waited_s:.0f} s{told}"
     for link in links[:1]:
         if cause := await _unreachable(link):
             where = f"{link.upstream_host}:{link.upstream_port}"
             return UNREACHABLE, (
                 f"{system} could not be reached at {where} ({cause}) and nobody got anything for "
-                f"{PATIENCE_S:g} s{told}"
+                f"{waited_s:.0f} s{told}"
             )
-    return REFUSES, f"{system} refused everything for {PATIENCE_S:g} s{told}"
+    return REFUSES, f"{system} refused everything for {waited_s:.0f} s{told}"
 
 
 async def _unreachable(link: Link) -> str:

@@ -280,11 +280,14 @@ async def _watch(stage: Stage, links: Links, logs: Path) -> None:
                 stage.trouble.append(("node_died", reason))
                 stage.observer.note(f"{name} ended by itself")
         disturbed = stage.nemesis.under_way or _is_held_down(stage, dead)
-        gone = outage.look(stage.now_ns(), now, disturbed=disturbed, dead=bool(dead))
+        now_ns = stage.now_ns()
+        gone = outage.look(
+            now_ns, now, disturbed=disturbed, dead=bool(dead), cut_off=_is_cut_off(stage, dead)
+        )
         if gone and not stage.ended_early:
             code, reason = await explain(
                 stage.system.name, dead, list(links.by_name.values()),
-                stage.crew.client_errors(), outage.since_ns,
+                stage.crew.client_errors(), outage.since_ns, now_ns,
             )  # fmt: skip
             stage.ended_early = code
             stage.trouble.append((code, reason))
@@ -298,6 +301,16 @@ def _is_held_down(stage: Stage, dead: Sequence[str]) -> bool:
     processes = stage.deployment.targets()
     away = any(process.pid() is None for process in processes) and not dead
     return away or any(process.is_stopped() for process in processes)
+
+
+def _is_cut_off(stage: Stage, dead: Sequence[str]) -> bool:
+    """Say whether every node of a role has ended by itself, so that nobody gets through."""
+    processes = [one for one in stage.deployment.targets() if one.name != "toxiproxy"]
+    gone = [one.name for one in processes if one.pid() is None]
+    if not dead or len(gone) != len(dead):
+        return False  # One that somebody wants to be away may come back.
+    left = {one.name.partition(":")[0] for one in processes if one.name not in gone}
+    return any(name.partition(":")[0] not in left for name in gone)
 
 
 async def _sample_gauges(stage: Stage) -> None:

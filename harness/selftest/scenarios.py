@@ -274,6 +274,26 @@ def _second_device(p: Parameters) -> Plan:
     )
 
 
+def _takeover(p: Parameters) -> Plan:
+    mine = (INBOX,)
+    few = Send(stream=Stream(to=mine, count=10, batch_count=10), within_s=5.0)
+    return Plan(
+        topology=Topology(edges=EDGES),
+        phases=(
+            Login(inboxes=mine, edge=EDGES[0]),
+            few,
+            CatchUp(inboxes=mine, within_s=5.0),
+            # Its last acknowledgement is answered before the other device logs in.
+            Send(stream=Stream(to=(AWAY,), count=100, batch_count=2), within_s=5.0),
+            Login(inboxes=mine, edge=EDGES[1], device="phone"),
+            Load(duration_s=p.duration_s, streams=(_sent(1, 100),)),
+            # Who was not told waits for ever, and nothing more is learnt from that.
+            Drain(within_s=4.0, stuck_after_s=0.5, reread=False),
+        ),
+        requires=Requires(sends_ok=100, delivered=100),
+    )
+
+
 def _latency(default: int) -> Parameter:
     return Parameter(
         name="latency_ms", default=default, unit="ms", minimum=0, maximum=1_000,
@@ -375,12 +395,19 @@ SECOND_DEVICE = _scenario(
     "second_device", "A user's second device takes over from one far away.", _second_device,
     _latency(500),
 )  # fmt: skip
+TAKEOVER = _scenario(
+    "takeover", "A user's second device takes over, and the first one learns of it.", _takeover,
+    Parameter(
+        name="duration_s", default=4.5, unit="s", minimum=0.1,
+        help="How long the second one reads: beyond the bound within which the first must know.",
+    ),
+)  # fmt: skip
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         STEADY, OFFLINE, RESETS, KILL, POWER_LOSS, CHURN, READER_CHURN, RESIZE, TWO_LIVES, TIGHT,
-        PRESENCE, SECOND_DEVICE,
+        PRESENCE, SECOND_DEVICE, TAKEOVER,
     )
 }  # fmt: skip
 """Every scenario of the self-test by its name."""

@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
-from harness.history.records import Record
+from harness.history.records import UNTOLD, Record
 from harness.links.links import Links
 from harness.systems.promises import Ability, Promise
 from harness.systems.topology import Topology
@@ -83,10 +83,22 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """A receiver's session as the system opened it."""
+    """A receiver's session as the system opened it.
+
+    Attributes:
+        session: Its number.
+        next_pos: Where its deliveries begin.
+        cursor: The inbox's durable cursor as the system's answer named it: the last position that
+            was acknowledged, -1 for none, `UNTOLD` where the answer does not say.
+    """
 
     session: int
     next_pos: int
+    cursor: int = UNTOLD
+
+
+CONTRADICTED = "contradicted: "
+"""How the cause of a lost session begins whose client was sent what must not come."""
 
 
 class OutboxFull(Exception):
@@ -192,7 +204,9 @@ class Connector(Protocol):
 
         `acks(session, upto, outcome)` reports cursors, `lost(session, cause)` that a session ended
         without our doing: "superseded" where another one has taken its place, else what the system
-        or its client library said of it, in words, which stands in the result.
+        or its client library said of it, in words, which stands in the result. They begin with
+        `CONTRADICTED` where the client ended the session because what came is not what the system
+        had said; no fault excuses that.
         """
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:

@@ -17,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.history.records import (
+    BROKEN,
+    UNTOLD,
     AckCompleted,
     AckInvoked,
+    Closed,
     Completed,
     Delivered,
     DeliveredRun,
@@ -77,6 +80,7 @@ class Scribbler:
             self._open: 2,
             self._ack: 2,
             self._end: 1,
+            self._close: 1,
         }
         for _ in range(self.rng.randint(10, 60)):
             self._tick()
@@ -166,15 +170,38 @@ class Scribbler:
             from_pos = self.rng.randint(-2, 3)
             next_pos = self.rng.randint(0, 4)
         inbox.sessions += not self._bad()
+        cursor = self.rng.choice((UNTOLD, inbox.acked))
+        if self._bad():
+            cursor = self.rng.randint(-2, 3)
         inbox.readers[reader] = (inbox.sessions, next_pos)
         if self._bad():
             return
         begun_ns = self.t_ns
         self.records.append(
             Opened(
-                self._tick(), begun_ns, reader, inbox.name, inbox.sessions, from_pos, next_pos, "e"
+                self._tick(),
+                begun_ns,
+                reader,
+                inbox.name,
+                inbox.sessions,
+                from_pos,
+                next_pos,
+                "e",
+                cursor,
             )
         )
+
+    def _close(self, inbox: _Inbox) -> None:
+        """End a reader's session, sometimes one that was never seen to open."""
+        if not inbox.readers:
+            return
+        reader = self.rng.choice(list(inbox.readers))
+        session, _ = inbox.readers[reader]
+        if self._bad():
+            session = self.rng.randint(0, 3)
+        begun_ns = self.rng.choice((-1, self.t_ns))
+        cause = BROKEN if self._bad() else self.rng.choice(("lost", "superseded", "logout"))
+        self.records.append(Closed(self._tick(), reader, inbox.name, session, cause, begun_ns))
 
     def _deliver(self, inbox: _Inbox) -> None:
         if not inbox.readers:

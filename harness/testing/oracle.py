@@ -16,8 +16,11 @@ import numpy as np
 
 from harness.checkers.run_facts import RunFacts
 from harness.history.records import (
+    BROKEN,
+    UNTOLD,
     AckCompleted,
     AckInvoked,
+    Closed,
     Completed,
     Delivered,
     EndRead,
@@ -102,7 +105,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found |= _places(records, world)
     found |= _resumption(records, world, run)
     found |= _stored(records, world, run)
-    found |= _fencing(records)
+    found |= _fencing(records, run)
     dense = Promise.DENSE_POSITIONS in run.promises
     new, marked = found.pop("new", 0), found.pop("new, marked", 0)
     found["A16"] = _unmarked(world) + (marked if dense and not new else 0)
@@ -369,7 +372,8 @@ def _resumption(records: Sequence[Record], world: _World, run: RunFacts) -> dict
         floor = min(confirmed, opened.from_pos) if named else confirmed
         found["A9"] += len({pos for pos in login.positions if pos <= floor})
         resume = opened.from_pos if named else confirmed
-        found["A13"] += opened.next_pos <= resume
+        told_less = opened.cursor != UNTOLD and opened.cursor < confirmed
+        found["A13"] += opened.next_pos <= resume or told_less
         last = opened.from_pos if named else attempted
         if named and run.trims:
             last = max(last, attempted)
@@ -573,8 +577,8 @@ def _confirmed(records: Sequence[Record]) -> list[ResizeCompleted]:
     return [r for r in records if isinstance(r, ResizeCompleted) and r.outcome == "ok"]
 
 
-def _fencing(records: Sequence[Record]) -> dict[str, int]:
-    """A14 and C7: what came too late, and was confirmed all the same."""
+def _fencing(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
+    """A14, A15, A17 and C7: what late comers are told, and what becomes of who was overtaken."""
     logins = [r for r in records if isinstance(r, Opened)]
     late = 0
     for done in records:
@@ -603,8 +607,32 @@ def _fencing(records: Sequence[Record]) -> dict[str, int]:
     return {
         "A14": late,
         "A15": reused,
+        "A17": _ended_unexplained(records, logins, run),
         "C7": sum(map(partial(_is_stale, records), range(len(_confirmed(records))))),
     }
+
+
+def _ended_unexplained(records: Sequence[Record], logins: list[Opened], run: RunFacts) -> int:
+    """Count sessions that their clients had to end, and those that outlived another unawares.
+
+    No node measured how late it was woken here, no load process was killed and no phase stops one.
+    """
+    ends = [r for r in records if isinstance(r, Closed)]
+    last = max((r.t_ns for r in records), default=0)
+    disturbed = min((r.t_ns for r in records if isinstance(r, FaultMarked)), default=math.inf)
+    untold = 0
+    for login in logins:
+        above = [r.t_ns for r in logins if r.inbox == login.inbox and r.session > login.session]
+        due = max(min(above, default=math.inf), login.t_ns) + run.presence_bound_ns
+        open_until = [
+            end.t_invoked_ns if end.t_invoked_ns >= 0 else end.t_ns
+            for end in ends
+            if (end.reader, end.inbox, end.session) == (login.reader, login.inbox, login.session)
+            and end.t_ns >= login.t_ns
+        ]
+        until = open_until[0] if open_until else last
+        untold += due < min(until, disturbed)
+    return untold + sum(end.cause == BROKEN for end in ends)
 
 
 def _is_stale(records: Sequence[Record], number: int) -> bool:

@@ -30,7 +30,7 @@ from harness.testing.search_order import append_order_exists, draw_operations, o
 
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
-    "A14", "A15", "A16", "B1", "B2", "B3", "B4", "B5", "B6", "B7",
+    "A14", "A15", "A16", "A17", "B1", "B2", "B3", "B4", "B5", "B6", "B7",
     "C2", "C3", "C4", "C5", "C7", "C8", "C9", "D1",
 )  # fmt: skip
 """The rows that the oracle defines."""
@@ -48,6 +48,9 @@ IN_PARTS_EACH = 4
 """One history in so many is judged in parts too."""
 
 CHUNK = 250
+
+PRESENCE_BOUND_NS = 25
+"""Within the few ticks of a random history something must be able to pass it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +100,9 @@ def compared_checks() -> list[Spec]:
 def run_facts(promises: frozenset[Promise], *, trims: bool = False) -> RunFacts:
     """Return what is known of a random history."""
     return RunFacts(
-        promises=promises, requires=Requires(), expected_digest=plain_digest, trims=trims
-    )
+        promises=promises, requires=Requires(), expected_digest=plain_digest, trims=trims,
+        presence_bound_ns=PRESENCE_BOUND_NS,
+    )  # fmt: skip
 
 
 def instances(checks: Iterable[Check]) -> dict[str, int]:

@@ -96,7 +96,13 @@ class ReceiverMachine:
         self._untold_since_ns = NEVER_NS
         self._ends: set[int] = set()
         self._logout_request = -1
+        self._violation = ""
         self._out: list[ReceiverOutput] = []
+
+    @property
+    def violation(self) -> str:
+        """What came that must not come, for which the last connection was ended; "" for nothing."""
+        return self._violation
 
     @property
     def session(self) -> int:
@@ -122,6 +128,7 @@ class ReceiverMachine:
         if not self.idle:
             raise LocalProtocolError(ErrorCode.UNEXPECTED_MESSAGE, "a connection is still open")
         self._from_pos = from_pos
+        self._violation = ""
         self._out.extend(self._dialer.start())
         return self._done(now_ns)
 
@@ -191,7 +198,7 @@ class ReceiverMachine:
                 try:
                     self._received(message, now_ns)
                 except RemoteProtocolError as error:
-                    self._out.extend(self._dialer.refuse(error.code, error.detail))
+                    self._refuse(error.code, error.detail)
             case Written():
                 self._dialer.outlet.written()
             case Arriving():
@@ -205,7 +212,7 @@ class ReceiverMachine:
             case ConnectFailed():
                 self._dialer.failed(now_ns)
             case Malformed(code=code, detail=detail):
-                self._out.extend(self._dialer.refuse(code, detail))
+                self._refuse(code, detail)
             case Closed():
                 self._closed(now_ns)
         return self._done(now_ns)
@@ -273,6 +280,10 @@ class ReceiverMachine:
         self._expected += delivery.count
         self._unacked.append((self._expected - 1, delivery.size_bytes))
         self._out.append(Delivered(delivery=delivery))
+
+    def _refuse(self, code: ErrorCode, detail: str) -> None:
+        self._violation = f"{code.name}: {detail}"
+        self._out.extend(self._dialer.refuse(code, detail))
 
     def _log_in(self) -> None:
         self._login_not_before_ns = NEVER_NS

@@ -10,7 +10,7 @@ import pytest
 
 from harness.links.ports import LOOPBACK, PortBlock
 from harness.report.result import Result, Status
-from harness.run.outage import PATIENCE_S
+from harness.run.outage import CUT_OFF_PATIENCE_S, PATIENCE_S
 from harness.systems.broker.settings import PASSWORD_VARIABLE
 from harness.systems.valkey.server import find_server
 from harness.testing.broker_runs import run_trouble
@@ -41,6 +41,10 @@ class Happening:
     async def carry_out(self, hands):
         if self.how == "killed":
             os.kill(hands.deployment.targets()[0].pid(), signal.SIGKILL)
+        elif self.how == "edges killed":
+            for target in hands.deployment.targets():
+                if target.name.startswith("edge:"):
+                    os.kill(target.pid(), signal.SIGKILL)
         elif self.how == "killed there":
             os.kill(int(Path(os.environ["OWN_PID"]).read_text()), signal.SIGKILL)
         elif self.how == "refuses":
@@ -79,7 +83,8 @@ SCENARIO = Scenario(
     name="outage", claim="Nothing is lost.", plan=plan,
     parameters=(
         Parameter(name="how", default="nothing", unit="", help="What happens.",
-                  choices=("nothing", "killed", "killed there", "refuses", "planned")),
+                  choices=("nothing", "killed", "edges killed", "killed there", "refuses",
+                       "planned")),
     ),
 )
 '''
@@ -88,11 +93,11 @@ LEFT_S = 20.0
 """What a run may take beside its patience: start, login, the end, a busy machine."""
 
 
-def ended_early(result: Result, code: str) -> str:
+def ended_early(result: Result, code: str, patience_s: float = PATIENCE_S) -> str:
     """See that a run was ended for want of an answer, and return the reason."""
     assert result.verdict.status is Status.UNKNOWN, result.verdict.reason
     (reason,) = (one.reason for one in result.findings if one.reason_code == code)
-    assert PATIENCE_S <= result.run.duration_s < PATIENCE_S + LEFT_S
+    assert patience_s <= result.run.duration_s < patience_s + LEFT_S
     assert result.complete
     assert result.counts.sends.ok == 20
     return reason
@@ -101,7 +106,7 @@ def ended_early(result: Result, code: str) -> str:
 def test_a_server_of_ours_that_was_killed_by_somebody(tmp_path: Path):
     code, result = run_trouble(tmp_path, "valkey", text=OUTAGE, how="killed")
     assert code == 3
-    reason = ended_early(result, "system_died")
+    reason = ended_early(result, "system_died", CUT_OFF_PATIENCE_S)
     assert "valkey ended by itself" in reason
     assert result.verdict.reason_code == "node_died"
     assert "its log ends: " in result.verdict.reason
@@ -110,6 +115,13 @@ def test_a_server_of_ours_that_was_killed_by_somebody(tmp_path: Path):
     assert ("sender", "connect") in told
     assert ("receiver", "lost") in told
     assert all(one.last for one in result.client_errors)
+
+
+def test_edges_that_are_all_dead_are_not_waited_for(tmp_path: Path):
+    code, result = run_trouble(tmp_path, "reference", text=OUTAGE, how="edges killed")
+    assert (code, result.verdict.reason_code) == (3, "node_died")
+    assert "edge" in ended_early(result, "system_died", CUT_OFF_PATIENCE_S)
+    assert result.run.duration_s < PATIENCE_S
 
 
 def test_a_server_that_refuses_everything(tmp_path: Path):

@@ -142,6 +142,16 @@ def test_a_delivery_out_of_place_ends_the_connection(bad: m.Delivery, code: Erro
     (lost,) = rig.news()
     assert isinstance(lost, SessionLost)
     assert not lost.superseded
+    assert rig.machine.violation.startswith(f"{code.name}: a delivery")
+    rig.login()
+    assert rig.machine.violation == "", "the next connection has nothing to do with it"
+
+
+def test_a_connection_that_just_ends_is_no_violation() -> None:
+    rig = opened()
+    rig.lose()
+    assert isinstance(rig.news()[0], SessionLost)
+    assert rig.machine.violation == ""
 
 
 def test_a_repeated_delivery_ends_the_connection() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from harness.history.recorder import Recorder
+from harness.history.records import Closed, Opened, Record
+from harness.load.client_errors import ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat
-from harness.systems.port import Delivery, Login, RunOfMessages
+from harness.systems.port import CONTRADICTED, Delivery, Login, RunOfMessages
 
 
 @pytest.fixture
@@ -28,7 +30,20 @@ class Receiving:
         return self
 
     async def login(self, edge: str, from_pos: int) -> Login:
-        return Login(session=1, next_pos=0)
+        return Login(session=1, next_pos=0, cursor=3)
+
+
+class Written:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+
+    def write_now(self, records: tuple[Record, ...]) -> None:
+        self.records += records
 
 
 @pytest.mark.anyio
@@ -64,3 +79,37 @@ async def test_a_message_that_comes_again_is_delivered_once(tmp_path: Path) -> N
     deliver(2, 3)
     deliver(20, 1)  # A gap: what is missing was not delivered.
     assert actor.delivered_count == 16
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("told", "recorded"),
+    [
+        ("the connection ended", "lost"),
+        ("superseded", "superseded"),
+        (f"{CONTRADICTED}a delivery at 5, expected 4", "broken"),
+    ],
+)
+async def test_why_a_session_ended_and_what_its_login_told_is_kept(
+    told: str, recorded: str
+) -> None:
+    connector: Any = Receiving()
+    recorder: Any = Written()
+    errors = ClientErrors()
+    actor = ReceiverActor(
+        seat=ReaderSeat(reader="reader-x", inbox="x", edge="a", group="reader-x"),
+        process=1,
+        edges=("a",),
+        connector=connector,
+        recorder=recorder,
+        payloads=Payloads(1, "random", 1, 1),
+        clock=lambda: 1,
+        rng=random.Random(1),
+        errors=errors,
+    )
+    await actor.connect()
+    actor._on_lost(1, told)
+    (opened,) = [one for one in recorder.records if isinstance(one, Opened)]
+    (closed,) = [one for one in recorder.records if isinstance(one, Closed)]
+    assert (opened.cursor, closed.cause) == (3, recorded)
+    assert [one.last for one in errors.told()] == ([] if told == "superseded" else [told])

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.report.result import ClientError
-from harness.run.outage import FRESH_S, PATIENCE_S, Outage, end_of_log, last_words
+from harness.run.outage import (
+    CUT_OFF_PATIENCE_S,
+    FRESH_S,
+    PATIENCE_S,
+    Outage,
+    end_of_log,
+    last_words,
+)
 
 S = 1_000_000_000
 
@@ -18,6 +25,7 @@ def watch(
     waiting: bool = True,
     disturbed_until_s: float = 0,
     dead: bool = False,
+    cut_off: bool = False,
 ) -> float | None:
     """Look twice a second; return when the patience was over, None if it never was."""
     outage, t_s = Outage(), 0.0
@@ -27,7 +35,8 @@ def watch(
             "open": int(waiting),
             "errors": int(2 * min(t_s, errors_until_s)),
         }
-        if outage.look(int(t_s * S), counted, disturbed=t_s < disturbed_until_s, dead=dead):
+        disturbed = t_s < disturbed_until_s
+        if outage.look(int(t_s * S), counted, disturbed=disturbed, dead=dead, cut_off=cut_off):
             return t_s
         t_s += 0.5
     return None
@@ -45,6 +54,12 @@ def test_who_waits_for_nothing_or_is_told_nothing_is_patient() -> None:
     assert watch(120, waiting=False) is None
     assert watch(120, errors_until_s=PATIENCE_S - FRESH_S - 1) is None
     assert watch(120, errors_until_s=0, dead=True) == PATIENCE_S
+
+
+def test_where_nothing_can_come_hardly_anything_is_waited_for() -> None:
+    assert watch(120, errors_until_s=0, dead=True, cut_off=True) == CUT_OFF_PATIENCE_S
+    assert watch(120, dead=True, cut_off=True, moves_every_s=1, waiting=True) is None
+    assert watch(120, dead=True, cut_off=True, waiting=False) is None
 
 
 def test_it_begins_anew_behind_a_planned_fault() -> None:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from harness.systems.port import Batch, Delivery, Login, OutboxFull, Outcome, RunOfMessages
+from harness.systems.port import (
+    CONTRADICTED,
+    Batch,
+    Delivery,
+    Login,
+    OutboxFull,
+    Outcome,
+    RunOfMessages,
+)
 from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
@@ -103,14 +111,20 @@ class ReferenceConnector:
             window_bytes=self._window_bytes,
             pulse=self._pulse,
         )
+
+        def lost_as_told(session: int, superseded: bool, cause: str) -> None:
+            violation = client.machine.violation
+            if superseded:
+                lost(session, "superseded")
+            else:
+                lost(session, f"{CONTRADICTED}{violation}" if violation else cause)
+
         client = ReceiverClient(
             self._hub,
             settings,
             deliveries=lambda d: deliveries(_delivery(d)),
             acks=lambda session, upto: acks(session, upto, "ok"),
-            lost=lambda session, superseded, cause: lost(
-                session, "superseded" if superseded else cause
-            ),
+            lost=lost_as_told,
         )
         return ReferenceReceiver(client, self, group)
 
@@ -210,7 +224,7 @@ class ReferenceReceiver:
         self._connector.dialling(self._client, edge, self._group)
         opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
         self._connector.opened(edge, self._group)
-        return Login(session=opened.session, next_pos=opened.next_pos)
+        return Login(session=opened.session, next_pos=opened.next_pos, cursor=opened.cursor)
 
     def ack(self, upto: int) -> None:
         """Acknowledge everything up to `upto`."""

@@ -348,6 +348,7 @@ class SimulatedReceiver:
                 from_pos=self._asked_from,
                 next_pos=login.next_pos,
                 edge=self._dialled,
+                cursor=login.cursor,
             )
         )
 
