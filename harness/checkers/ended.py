@@ -74,7 +74,8 @@ def _went_on(facts: Facts, login: Opened, ends: Iterable[Closed], superseded_ns:
         for end in ends
         if (end.reader, end.session) == (login.reader, login.session) and end.t_ns >= login.t_ns
     )
-    ended_ns = next(mine, facts.index.last_ns)
+    # An end that had begun when the history stopped may be missing from it.
+    ended_ns = next(mine, facts.index.last_ns - bound_ns)
     return due_ns < ended_ns and due_ns < _disturbed_ns(facts)
 
 

@@ -630,7 +630,7 @@ def _ended_unexplained(records: Sequence[Record], logins: list[Opened], run: Run
             if (end.reader, end.inbox, end.session) == (login.reader, login.inbox, login.session)
             and end.t_ns >= login.t_ns
         ]
-        until = open_until[0] if open_until else last
+        until = open_until[0] if open_until else last - run.presence_bound_ns
         untold += due < min(until, disturbed)
     return untold + sum(end.cause == BROKEN for end in ends)
 

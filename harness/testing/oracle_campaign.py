@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from harness.checkers.check import Spec, all_checks
@@ -100,9 +100,8 @@ def compared_checks() -> list[Spec]:
 def run_facts(promises: frozenset[Promise], *, trims: bool = False) -> RunFacts:
     """Return what is known of a random history."""
     return RunFacts(
-        promises=promises, requires=Requires(), expected_digest=plain_digest, trims=trims,
-        presence_bound_ns=PRESENCE_BOUND_NS,
-    )  # fmt: skip
+        promises=promises, requires=Requires(), expected_digest=plain_digest, trims=trims
+    )
 
 
 def instances(checks: Iterable[Check]) -> dict[str, int]:
@@ -123,7 +122,9 @@ def compare(seed: int, specs: Sequence[Spec], tally: Tally) -> None:
     kept = {promise for promise in CHOSEN if rng.random() < 0.5}
     promises = frozenset(set(Promise) - set(CHOSEN) | kept)
     records = Scribbler(seed).write()
-    run = run_facts(promises, trims=rng.random() < TRIMS_SHARE)
+    run = replace(
+        run_facts(promises, trims=rng.random() < TRIMS_SHARE), presence_bound_ns=PRESENCE_BOUND_NS
+    )
     mine = instances(fold(records, run, specs).checks)
     known = oracle(records, run)
     truth = {check_id: known.get(check_id, 0) for check_id in mine}
