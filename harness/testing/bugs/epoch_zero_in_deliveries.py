@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.testing.bugs.registry import Category, Patch, PlantedBug, Trial
 from reference.core import delivery
-from reference.core.delivery import Piece, Window
+from reference.core.delivery import Piece
+from reference.window import Window
 from reference.wire import messages as m
 
 _cut = delivery._cut
