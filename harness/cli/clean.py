@@ -78,6 +78,8 @@ def clean(
 
 
 def _clean_folder(out: Path, keep: int, dry_run: bool) -> None:
+    if keep < 0:
+        raise UsageError(f"--keep {keep}: a number of runs from 0 upwards is allowed")
     if out == RESULTS_FOLDER and not out.exists():
         typer.echo(f"no folder {out} here: nothing to remove")
         return

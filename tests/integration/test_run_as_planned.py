@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,7 +131,7 @@ def test_an_optional_kill_at_an_endpoint_stands_beside_the_verdict_of_every_repo
 
 
 def test_faults_and_promotions_that_an_own_phase_performs_are_part_of_the_plan(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = """
 WAVES = (
@@ -158,7 +157,7 @@ SCENARIO = made(Waves(performs=WAVES, really=WAVES), fault_effects=2, resizes=1)
         ["edge-core:eu"],
     ]
     assert brief.promotions == 1
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     again = tmp_path / "again"
     assert run_cli(["replay", str(out), "--out", str(again)]) == 0
     assert read_brief(again).faults == brief.faults
