@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, untried, words
+from harness.report import bars, drawn, untried, words
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -126,6 +126,8 @@ def _print_failure(console: Console, result: Result, run_dir: Path) -> None:
     unproven += [one.reason for one in result.findings]
     if unproven:
         sheet.row("unproven", "; ".join(unproven), lines_max=2)
+    if result.drawn:
+        sheet.row("drawn", "; ".join(drawn.lines(result.drawn)), lines_max=3)
     passed = sum(one.status is CheckStatus.PASS for one in result.checks)
     sheet.row("checks", f"{len(others) + 1} failed, {passed} passed")
     sheet.verbatim("results", f"{run_dir}")
@@ -156,6 +158,8 @@ def _print_result(console: Console, result: Result, run_dir: Path) -> None:
         _checks(sheet, result.checks)
     else:
         sheet.row("checks", "none was made")
+    if result.drawn:
+        sheet.row("drawn", "; ".join(drawn.lines(result.drawn)), lines_max=6)
     for line in _oddities(result):
         sheet.row("note", line)
     sheet.verbatim("results", f"{run_dir}")
