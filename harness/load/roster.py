@@ -13,6 +13,9 @@ from harness.load.groups import Groups, extra_name, reader_name, sender_name
 from harness.scenario.extras import Extra
 from harness.scenario.phases import DEVICE, Stream
 
+RECUT_EVERY = 3
+"""One sender in so many sends again in other batches than at first, where that is drawn."""
+
 SPREAD_SHARE = 0.8
 """Share of a load's time over which what was drawn is due, so that all of it is sent."""
 
@@ -22,7 +25,8 @@ class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
 
     One with `batches` was drawn (`harness.scenario.extras`): it has no rate, but these batches, one
     every `period_s`, to its `inboxes` in turn, of which `inbox` is the first. Without `churns`
-    nobody cuts it; with `leaves` it goes when all that it sent is answered.
+    nobody cuts it; with `leaves` it goes when all that it sent is answered. Where `recut_count` is
+    not 0, it sends again what a lost connection left unanswered in batches of so many at most.
     """
 
     name: str
@@ -39,6 +43,7 @@ class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
     period_s: float = 0.0
     churns: bool = True
     leaves: bool = False
+    recut_count: int = 0
 
 
 class ReaderSeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +63,11 @@ def seat_senders(
     rng: random.Random,
     groups: Groups,
     serial_first: int = 0,
+    recut_count: int = 0,
 ) -> list[list[SenderSeat]]:
     """Return the senders of each load process, spread evenly over edges and processes.
+
+    One in `RECUT_EVERY` sends again in batches of at most `recut_count`, unless that is 0.
 
     A producer id is a fresh 64-bit number: an id belongs to one outbox, and the phase that asks
     for senders makes new outboxes. The first load process has the number 1.
@@ -82,6 +90,7 @@ def seat_senders(
                     count=stream.count,
                     batch_count=stream.batch_count,
                     offset_s=rng.uniform(0.0, period_s),
+                    recut_count=0 if serial % RECUT_EVERY else recut_count,
                 )
             )
             serial += 1
@@ -96,6 +105,7 @@ def seat_extras(
     groups: Groups,
     span_s: float,
     serial_first: int = 0,
+    recut_count: int = 0,
 ) -> list[list[SenderSeat]]:
     """Return the senders that were drawn, of each load process; all is due within `span_s`."""
     seats: list[list[SenderSeat]] = [[] for _ in range(worker_count)]
@@ -120,6 +130,7 @@ def seat_extras(
                     period_s=period_s,
                     churns=extra.churns,
                     leaves=extra.leaves,
+                    recut_count=0 if serial % RECUT_EVERY else recut_count,
                 )
             )
             serial += 1

@@ -11,7 +11,7 @@ from harness.load.client_errors import OURS, ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import Batch, Connector, OutboxFull, Outcome, Recutting
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -78,6 +78,8 @@ class SenderActor:
         self.sender = connector.sender(
             producer=seat.producer, group=seat.group, outcomes=self._on_outcome, lost=self._on_lost
         )
+        if seat.recut_count and isinstance(self.sender, Recutting):
+            self.sender.cut_resends(seat.recut_count)
 
     def begin(self, begin_ns: int, end_ns: int) -> None:
         """Start the schedule."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.load.groups import extra_name, reader_name
 from harness.load.odd_names import odd_names
+from harness.load.roster import RECUT_EVERY
 from harness.scenario.extras import Extra
 from harness.scenario.performed import phases_of
 from harness.scenario.phases import (
@@ -105,7 +106,8 @@ class Variety:
         payloads: What messages to the extras' inboxes are like.
         promotions: Bucket counts of the extras' inboxes, set before anything is sent.
         readers: (device, inboxes) of receivers that read the extras' inboxes from the start on.
-        told: All of it in words, and what was left out.
+        recut_count: How large the batches are in which some senders send again; 0: as at first.
+        told: All of it in words.
     """
 
     extras: tuple[tuple[int, Extra], ...] = ()
@@ -113,6 +115,7 @@ class Variety:
     payloads: Mapping[str, PayloadSpec] = field(default_factory=dict)
     promotions: tuple[Promote, ...] = ()
     readers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    recut_count: int = 0
     told: tuple[Drawn, ...] = ()
 
 
@@ -153,6 +156,7 @@ def vary(plan: Plan, variety: Variety) -> Plan:
         phases=(*variety.promotions, *phases),
         payload=variety.own or plan.payload,
         payloads=variety.payloads,
+        recut_count=variety.recut_count,
         extra_actors=_actors(variety),
         requires=replace(
             requires,
@@ -245,6 +249,7 @@ class _Drawing:
         self._roamer((sized, twin, heavy, roamed, quiet))
         used = tuple(dict.fromkeys(inbox for _, extra in self._extras for inbox in extra.to))
         self._tell("inboxes", used)
+        recut_count = self._recut() if self._takes.recuts else 0
         promotions = self._promotions(used) if resizes else ()
         read = tuple(inbox for inbox in used if inbox == long or self._rng.random() < 0.5)
         shared = tuple(inbox for inbox in read if self._rng.random() < 0.4)
@@ -260,6 +265,7 @@ class _Drawing:
                 for device, inboxes in ((DEVICE, alone), (SECOND_DEVICE, shared))
                 if inboxes
             ),
+            recut_count=recut_count,
             told=tuple(self._told),
         )
 
@@ -383,6 +389,13 @@ class _Drawing:
         chosen = tuple(self._rng.sample(to, count))
         self._tell("inboxes of one sender", (count,))
         self._add("roamer", chosen, 2, [1] * (4 * count))
+
+    def _recut(self) -> int:
+        """Return into batches of how many messages some senders cut what they send again."""
+        most = max((one.batch_count for one in _streams_in(self._plan.phases)), default=1)
+        count = self._rng.randint(1, max(2, most + most // 2))
+        self._tell(f"batches of what every {RECUT_EVERY}rd sender sends again", (count,), "at most")
+        return count
 
     def _promotions(self, inboxes: tuple[str, ...]) -> tuple[Promote, ...]:
         """Give one inbox the most buckets that can tell a byte too few, and another some."""

@@ -281,12 +281,12 @@ class Worker:
             actor.from_cursor = command["from_cursor"]
             actor.reads = command.get("reads", True)
             actor.wanted_up = True
-        # Whoever loses its connection from now on must not come back and push the auditor out.
-        audited = {seat.inbox for seat in seats if seat.audit}
-        for actor in self._receivers.values():
-            if actor.seat.inbox in audited and not actor.seat.audit:
-                actor.wanted_up = False
         wanted = [self._receivers[seat.reader] for seat in seats]
+        # A user's other device must not come back either: its session is ended by this login.
+        inboxes = {seat.inbox for seat in seats}
+        for actor in self._receivers.values():
+            if actor.seat.inbox in inboxes and actor not in wanted:
+                actor.wanted_up = False
         up = await self._until(lambda: all(a.up for a in wanted), command["within_s"])
         return {"up": up, "session": {a.seat.inbox: a.session for a in wanted}}
 

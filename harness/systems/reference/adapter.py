@@ -51,6 +51,7 @@ class ReferenceSystem:
         bucket_count_max=BUCKET_COUNT_MAX,
         senders_more=1_000,
         messages_more=1_000_000,
+        recuts=True,
     )
 
     async def deploy(

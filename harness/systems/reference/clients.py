@@ -188,6 +188,10 @@ class ReferenceSender:
         """Cut the connection abruptly; the outbox stays."""
         await self._client.disconnect()
 
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what is sent again on another connection into batches of so many at most."""
+        self._client.machine.cut_resends(count_max)
+
     def submit(self, batch: Batch) -> None:
         """Take a batch into the outbox; of a lineage that has ended it is refused at once."""
         if self._client.machine.ended(batch.inbox):
