@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from harness.history.recorder import Recorder
 from harness.history.records import OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
+from harness.load.mover import Mover
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
@@ -49,6 +50,7 @@ class SenderActor:
         self.connecting = False
         """A connect or disconnect is under way; nothing else may touch the connection."""
         self.retry_at_ns = 0
+        self.mover = Mover(seat.between, seat.move_every_s)
         self.cut_at_ns = -1
         self.cut_on_submit = False
         self.on_cut: Callable[[SenderActor], None] = lambda _actor: None
@@ -247,7 +249,7 @@ class SenderActor:
         self.up = False
         self.connecting = True
         self.retry_at_ns = back_at_ns
-        self.edge = self._rng.choice(self._edges)
+        self.edge = self.mover.next_edge(self.edge) or self._rng.choice(self._edges)
         try:
             await self.sender.disconnect()
         finally:

@@ -92,6 +92,7 @@ class Worker:
         self._receivers: dict[str, ReceiverActor] = {}
         self._sender_churn: ChurnPlan | None = None
         self._receiver_churn: ChurnPlan | None = None
+        self._receivers_move = True
         self._connecting = 0
         self._told = (0, 0)
         self._late_ns_max = 0
@@ -111,6 +112,7 @@ class Worker:
             if self._receiver_churn is not None:
                 actors = list(self._receivers.values())
                 churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
+            self._move(now_ns)
             for sender in self._senders:
                 self._keep_up(sender, now_ns)
                 sender.pump()
@@ -121,6 +123,15 @@ class Worker:
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
+
+    def _move(self, now_ns: int) -> None:
+        """Cut those whose time it is to go elsewhere; they come back at once."""
+        for sender in self._senders:
+            if not sender.finished and sender.mover.is_due(now_ns, up=sender.up):
+                self._cut(sender, now_ns)
+        for receiver in self._receivers.values() if self._receivers_move else ():
+            if receiver.mover.is_due(now_ns, up=receiver.up):
+                self._tasks.start_soon(partial(receiver.cut, now_ns, abrupt=True))
 
     def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
         if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
@@ -316,8 +327,9 @@ class Worker:
         return {"cut": cut}
 
     async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin (or, without a plan, end) the churn of the receivers."""
+        """Begin (or, without a plan, end) the churn of the receivers; that ends moves too."""
         plan = command.get("churn")
+        self._receivers_move = self._receivers_move and bool(plan)
         self._receiver_churn = msgspec.convert(plan, ChurnPlan) if plan else None
         return {}
 
