@@ -70,6 +70,7 @@ from harness.systems.port import (
     Outcome,
     PresenceView,
     Receiver,
+    Recutting,
     Resized,
     RunOfMessages,
     Sender,
@@ -79,6 +80,7 @@ from harness.systems.port import (
     Login as SessionLogin,
 )
 from harness.systems.promises import Ability, Promise
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology, client_link, client_links
 
 __all__ = [
@@ -90,9 +92,11 @@ __all__ = [
     "Logout", "Memory", "NodeUsage", "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters",
     "PayloadSpec", "Phase", "Plan", "Planned", "PowerLoss", "PresenceView", "ProbeWords", "Process",
     "ProcessKill", "ProcessPause", "ProcessTarget", "ProcessTerminate", "Promise", "Promote",
-    "Read", "ReaderLine", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
+    "Read", "ReaderLine", "Receiver", "Recutting", "Requires", "Resized", "Restart",
+    "RunOfMessages", "Scenario",
     "Send", "Sender", "SenderLine", "SessionLogin", "SetupError", "Start", "StoreFull",
-    "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream", "System", "Target",
+    "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream", "System", "Takes",
+    "Target",
     "Topology", "Unavailable", "UsageError", "as_link", "as_process", "at", "check", "client_link",
     "client_links", "every", "fault", "open_client_links", "pack", "random_mix", "records",
 ]  # fmt: skip
