@@ -77,7 +77,8 @@ class LinkSlicer:
 
     Observed: on the way down (and on both), the reads in which the reply to one burst of pings
     comes, before and after (the most of some each), and how much longer it takes; on the way up
-    alone, how much longer one big ping of many pieces takes (the quickest of some).
+    alone, how much longer one big ping of many pieces takes (the quickest of some). A server that
+    answers pings one by one, such as Kafka, is asked for the same amount in one piece.
 
     Attributes:
         size_avg_bytes: Mean size of a piece, at most 8 KiB.
@@ -150,7 +151,8 @@ class LinkSlicer:
             return {}
         pieces: list[float] = []
         for _ in range(times):
-            burst = await probe.burst(PROBE_SLICES * self.size_avg_bytes, within_s=within_s)
+            size_bytes = PROBE_SLICES * self.size_avg_bytes
+            burst = await probe.burst_in_few_pieces(size_bytes, within_s=within_s)
             if not burst.complete:
                 return {}
             pieces.append(burst.pieces)
@@ -164,7 +166,8 @@ class LinkSlicer:
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A reply came in nearly all the pieces with time for its pauses, or in more and longer.
 
-        Where pieces cannot be told apart, a reply or a big ping took the pauses longer.
+        Where pieces cannot be told apart, a reply or a big ping took the pauses longer; on the way
+        up alone that suffices.
         """
         longer_ms = effect.get("after_ms", -1) - effect.get("before_ms", math.inf)
         slices = PROBE_SLICES if "pieces_before" in effect else self._heavy_slices
@@ -175,6 +178,9 @@ class LinkSlicer:
         if before >= told_apart:
             # No pieces were counted, or the server answers in many by itself.
             return longer
+        if self.direction == UPSTREAM and longer:
+            # A server that needs all of a question, or of an encrypted record, has one answer.
+            return True
         had_time = effect.get("after_ms", -1) >= PAUSES_SHARE_MIN * pauses_ms
         if had_time and after >= max(2 * before, PIECES_SHARE_SURE * PROBE_SLICES):
             return True
