@@ -57,6 +57,9 @@ PIECES_SHARE_SURE = 0.75
 server that answers in a few pieces by itself comes nowhere near, and on a busy machine a transfer
 without the slicer may have taken as long."""
 
+PIECES_SHARE_MANY = 0.5
+"""Share of those pieces from which on a server that answers in as many by itself hides a slicer."""
+
 PAUSES_SHARE_MIN = 0.5
 """Share of the pauses between the pieces that a transfer must have taken longer; sizes vary, so
 there may be fewer pieces."""
@@ -173,19 +176,18 @@ class LinkSlicer:
         slices = PROBE_SLICES if "pieces_before" in effect else self._heavy_slices
         pauses_ms = (slices - 1) * self.delay_ms
         longer = longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
-        before, after = effect.get("pieces_before", math.inf), effect.get("pieces_after", -1)
-        told_apart = PIECES_SHARE_MIN * PROBE_SLICES
-        if before >= told_apart:
-            # No pieces were counted, or the server answers in many by itself.
+        if "pieces_before" not in effect:
             return longer
-        if self.direction == UPSTREAM and longer:
-            # A server that needs all of a question, or of an encrypted record, has one answer.
-            return True
+        before, after = effect["pieces_before"], effect.get("pieces_after", -1)
         had_time = effect.get("after_ms", -1) >= PAUSES_SHARE_MIN * pauses_ms
         if had_time and after >= max(2 * before, PIECES_SHARE_SURE * PROBE_SLICES):
             return True
+        if self.direction == UPSTREAM or before >= PIECES_SHARE_MANY * PROBE_SLICES:
+            # One that needs all of a question, or of an encrypted record, has one answer; and of
+            # one that answers in many pieces by itself they tell nothing.
+            return longer
         # One that answers in pieces now and then lays no pauses between them.
-        return longer and after >= max(2 * before, told_apart)
+        return longer and after >= max(2 * before, PIECES_SHARE_MIN * PROBE_SLICES)
 
     async def heal(self, target: Target) -> Effect:
         """Let the stream be."""
