@@ -27,6 +27,20 @@ NAME_CHARACTERS_MAX = 80
 """Of a test's name this much stands in the name of a run folder."""
 
 
+class NotPassed(pytest.fail.Exception):  # type: ignore[name-defined,misc]
+    """Raised by a run that did not pass; for pytest a failure like any other.
+
+    Attributes:
+        in_short: What happened, in one line; pytest's summary begins with it.
+    """
+
+    __module__ = "builtins"  # As pytest's own: reports name it without a module.
+
+    def __init__(self, in_short: str, told: str) -> None:
+        super().__init__(told, pytrace=False)
+        self.in_short = in_short
+
+
 @dataclass(slots=True, kw_only=True)
 class Runs:
     """The fixture `tallystick`: runs scenarios for one test.
@@ -83,11 +97,12 @@ class Runs:
             )
             result = run_request(request, sys.stderr)
         except (UsageError, HarnessError) as error:
-            raise pytest.fail.Exception(f"tallystick: {error}", pytrace=False) from None
+            told = f"tallystick: {error}"
+            raise NotPassed(told.partition("\n")[0], told) from None
         asked = {text.split()[0] for text in request.limits}
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:
-            pytest.fail(_told(result, request, self.test, asked), pytrace=False)
+            raise NotPassed(first_line(result, asked), _told(result, request, self.test, asked))
         if result.not_tried:
             told = "; ".join(lines(result.not_tried))
             left = beside(count_of(result.not_tried))
