@@ -64,11 +64,13 @@ class Connection:
 
     def transmit(self, messages: tuple[m.Message, ...]) -> None:
         """Write the messages as one piece; `Written` is fed when the system has taken them."""
-        last = messages[-1] if messages else None
-        if type(last) is m.Error and last.request < 0:
-            log.warning(
-                "connection %d: ended by us, %s: %r", self._conn, last.code.name, last.detail
-            )
+        for message in messages:
+            if type(message) is m.Error and (
+                message.request < 0 or message.code is ErrorCode.FORBIDDEN
+            ):
+                did = "ended" if message.request < 0 else "refused"
+                told = message.code.name, message.detail
+                log.warning("connection %d: %s by us, %s: %r", self._conn, did, *told)
         self._outgoing = messages
         self._wake.set()
 

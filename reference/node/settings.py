@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 
 from reference.core.settings import CoreSettings
 from reference.edge.settings import EdgeSettings
+from reference.node.secrets import KEYS, read_secret, refuse_arguments, refuse_weak_keys
+from reference.node.secrets import SettingsError as SettingsError
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -22,15 +24,13 @@ MAY_BE_ZERO = frozenset({"hold_ms", "tail_cache_bytes_max"})
 """Settings that can be switched off by 0."""
 
 
-class SettingsError(Exception):
-    """Raised for settings that a node cannot start with; the text is one line for people."""
-
-
 class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A core process.
 
     Attributes:
         core: The machine's own settings.
+        edge_key_file: File that holds `core.edge_key`, in place of it.
+        admin_key_file: Likewise.
         database: Path of the SQLite file.
         host: A loopback address.
         port: 0 lets the system choose; the ready line names it.
@@ -40,6 +40,8 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     core: CoreSettings
     database: str
+    edge_key_file: str = ""
+    admin_key_file: str = ""
     host: str = "127.0.0.1"
     port: Port = 0
     lifeline: bool = False
@@ -47,10 +49,16 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class EdgeNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An edge process; `core_host` and `core_port` say where the core (or its proxy) listens."""
+    """An edge process; `core_host` and `core_port` say where the core (or its proxy) listens.
+
+    `token_file`, `client_key_file` and `admin_key_file` name files that hold what `edge` would.
+    """
 
     edge: EdgeSettings
     core_port: Port
+    token_file: str = ""
+    client_key_file: str = ""
+    admin_key_file: str = ""
     core_host: str = "127.0.0.1"
     host: str = "127.0.0.1"
     port: Port = 0
@@ -67,13 +75,14 @@ S = TypeVar("S", CoreNodeSettings, EdgeNodeSettings)
 def decode_settings(text: str, kind: type[S]) -> S:
     """Return the settings that a JSON text holds.
 
-    A text as ``env:NAME`` is the environment variable that holds it: arguments can be read by
-    everybody on the machine, and settings hold tokens. The variable is gone afterwards.
+    A text as ``env:NAME`` is the environment variable that holds it, which is gone afterwards. Only
+    such settings may hold secrets: arguments can be read by everybody on the machine.
 
     Raises:
         SettingsError: A field is unknown, missing or wrong, or an address is not loopback.
     """
-    if text.startswith(FROM_ENVIRONMENT):
+    is_argument = not text.startswith(FROM_ENVIRONMENT)
+    if not is_argument:
         text = os.environ.pop(text.removeprefix(FROM_ENVIRONMENT), "")
     try:
         try:
@@ -96,7 +105,36 @@ def decode_settings(text: str, kind: type[S]) -> S:
         core = settings.core
         _refuse_out_of_range(core, "core.")
         _refuse_short_deadline("core", core.heartbeat_interval_ms, core.heartbeat_deadline_ms)
-    return settings
+    if is_argument:
+        machine = "core" if isinstance(settings, CoreNodeSettings) else "edge"
+        refuse_arguments(f"{machine}.", raw[machine])
+    return with_secrets(settings)
+
+
+def with_secrets(settings: S) -> S:
+    """Return the settings with what stands in the files that they name.
+
+    Raises:
+        SettingsError: A file cannot be taken, a key is too weak, or an edge has no token.
+    """
+    machine: Any
+    if isinstance(settings, CoreNodeSettings):
+        machine = settings.core
+        files = {"edge_key": settings.edge_key_file, "admin_key": settings.admin_key_file}
+    else:
+        machine = settings.edge
+        files = {
+            "token": settings.token_file,
+            "client_key": settings.client_key_file,
+            "admin_key": settings.admin_key_file,
+        }
+    machine = replace(machine, **{name: read_secret(at) for name, at in files.items() if at})
+    for name in KEYS:
+        refuse_weak_keys(name, getattr(machine, name, ""))
+    if isinstance(settings, EdgeNodeSettings) and not machine.token:
+        raise SettingsError("edge.token is missing: what opens the core to this edge")
+    field = "core" if isinstance(settings, CoreNodeSettings) else "edge"
+    return msgspec.structs.replace(settings, **{field: machine})
 
 
 def _refuse_out_of_range(settings: object, path: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from harness.links.links import Links
@@ -39,8 +38,7 @@ class ReferenceSystem:
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> ReferenceDeployment:
         """Start one core and an edge per region, every link behind a proxy."""
-        # The token keeps everybody else on this machine off the servers of the run.
-        return await deploy(topology, links, run_dir, token_hex(16))
+        return await deploy(topology, links, run_dir)
 
     def connector(self, connect: Mapping[str, Any]) -> ReferenceConnector:
         """Return what makes clients from the deployment's `connect`."""

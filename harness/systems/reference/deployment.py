@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import anyio
@@ -29,6 +31,7 @@ from harness.systems.topology import Topology, client_links
 from reference.core.buckets import BucketRow
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
+from reference.identity import ADMIN, CLIENT, EDGE, Claims, sign
 from reference.node.admin import AdminClient, Refusal
 from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNodeSettings
 from reference.pulse import PulseSettings
@@ -58,6 +61,10 @@ SWITCHED_LAUNCHER = "harness.testing.launch"
 
 PING = b"".join(encode(Heartbeat(0)))
 """What every node answers, as often as it comes, with as many bytes."""
+
+
+PROBE = "probe"
+"""The name under which the harness measures links."""
 
 
 def heavy_ping(size_bytes: int) -> bytes:
@@ -268,9 +275,24 @@ class ReferenceDeployment:
             await node.stop()
 
 
-async def deploy(
-    topology: Topology, links: Links, run_dir: Path, token: str
-) -> ReferenceDeployment:
+KEY_BYTES = 32
+"""Of each key of a run, drawn anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys of one run, a key for each role, none derived from another.
+
+    They are in no file: nodes get theirs in the environment, load processes over a pipe.
+    """
+
+    client: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    edge: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    core_admin: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    edge_admin: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+
+
+async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDeployment:
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
@@ -289,12 +311,12 @@ async def deploy(
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
     table = links.table
-    admin_token = f"admin-{token}"
+    keys = Keys()
     core_port = links.ports.take()
     core_settings = CoreNodeSettings(
         core=CoreSettings(
-            token=token,
-            admin_token=admin_token,
+            edge_key=keys.edge,
+            admin_key=keys.core_admin,
             retention=retention,
             heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
             heartbeat_deadline_ms=HEARTBEAT_DEADLINE_MS,
@@ -311,15 +333,16 @@ async def deploy(
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
     edge_ports = [links.ports.take() for _ in topology.edges]
-    opened = await links.open_all([*_links(topology, core_port, edge_ports, token)])
+    opened = await links.open_all([*_links(topology, core_port, edge_ports, keys)])
     listening = {link.name: link.listen_port for link in opened}
     for name, port in zip(topology.edges, edge_ports, strict=True):
         client_ports |= {link: listening[link] for link in client_links(topology, name)}
         settings = EdgeNodeSettings(
             edge=EdgeSettings(
                 name=name,
-                token=token,
-                admin_token=admin_token,
+                token=sign(keys.edge, Claims(role=EDGE, name=name)),
+                client_key=keys.client,
+                admin_key=keys.edge_admin,
                 core_links=core_links,
                 pulse=pulse,
                 **edge_options,
@@ -340,7 +363,7 @@ async def deploy(
         for node in (core, *edges.values()):
             tasks.start_soon(start, node)
     connect = {
-        "token": token,
+        "client_secret": keys.client,
         "client_ports": client_ports,
         "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
@@ -359,22 +382,24 @@ async def deploy(
         "switches": sorted(switches),
         "planted_bug": planted_bug(ready_lines),
     }
-    admins = {("core", 0): AdminClient(HOST, core_port, admin_token)}
+    who = Claims(role=ADMIN, name="harness")
+    admins = {("core", 0): AdminClient(HOST, core_port, sign(keys.core_admin, who))}
     for index, port in enumerate(edge_ports):
-        admins["edge", index] = AdminClient(HOST, port, admin_token)
+        admins["edge", index] = AdminClient(HOST, port, sign(keys.edge_admin, who))
     return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config, switches)
 
 
 def _links(
-    topology: Topology, core_port: int, edge_ports: Sequence[int], token: str
+    topology: Topology, core_port: int, edge_ports: Sequence[int], keys: Keys
 ) -> Iterator[LinkWanted]:
     """Yield the links of every edge: one to the core, one from each client group."""
+    numbers = itertools.count(1)
     for name, port in zip(topology.edges, edge_ports, strict=True):
         yield LinkWanted(
             name=f"edge-core:{name}",
             upstream_port=core_port,
             latency_ms=topology.latency_ms.get(name, 0),
-            probe=_hello("edge", token),
+            probe=_hello(keys.edge, EDGE, PROBE),
             ping=PING,
             heavy=heavy_ping,
         )
@@ -382,7 +407,8 @@ def _links(
             yield LinkWanted(
                 name=link,
                 upstream_port=port,
-                probe=_hello("client", token),
+                # A user for each: what one user may have open is bounded.
+                probe=_hello(keys.client, CLIENT, f"{PROBE}-{next(numbers)}"),
                 ping=PING,
                 heavy=heavy_ping,
             )
@@ -418,9 +444,10 @@ def planted_bug(ready_lines: Iterable[str]) -> str | None:
     return None
 
 
-def _hello(role: str, token: str) -> bytes:
+def _hello(key: str, role: str, name: str) -> bytes:
     """Return what a node answers at once on a fresh connection, for measuring round trips."""
-    return b"".join(encode(Hello(PROTOCOL_VERSION, role, "probe", token)))
+    token = sign(key, Claims(role=role, name=name))
+    return b"".join(encode(Hello(PROTOCOL_VERSION, role, name, token)))
 
 
 def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:
