@@ -9,8 +9,9 @@ from typing import Protocol, TypeVar
 class Caller(Protocol):
     """A connection that was accepted."""
 
-    address: str
-    """The host that it came from, "" where that is not known."""
+    @property
+    def address(self) -> str:
+        """The host that it came from, "" where that is not known."""
 
 
 C = TypeVar("C", bound=Caller)

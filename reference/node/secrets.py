@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from reference.identity import KEY_CHARS_MIN
@@ -41,10 +40,7 @@ def read_secret(path: str) -> str:
             text = file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(about.st_mode) else b""
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
-    if not stat.S_ISREG(about.st_mode):
-        raise SettingsError(f"{path} is no regular file")
-    if about.st_mode & 0o077:
-        raise SettingsError(f"{path} can be read by others; chmod 600 {path}")
+    _refuse_public(path, about.st_mode)
     if len(text) > FILE_BYTES_MAX or not text.strip():
         raise SettingsError(f"{path} holds no secret: it is empty, or over {FILE_BYTES_MAX} bytes")
     try:
@@ -53,15 +49,24 @@ def read_secret(path: str) -> str:
         raise SettingsError(f"{path} holds no secret: it is not ASCII text") from None
 
 
-def write_secret(path: Path, secret: str) -> None:
-    """Write a new file that its owner alone can read.
+def require_private(path: str) -> None:
+    """Refuse a file that others than its owner may read.
 
     Raises:
-        FileExistsError: There is one.
+        SettingsError: They may, or there is no such file.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{secret}\n")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    _refuse_public(path, mode)
+
+
+def _refuse_public(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise SettingsError(f"{path} is no regular file")
+    if mode & 0o077:
+        raise SettingsError(f"{path} can be read by others; chmod 600 {path}")
 
 
 def refuse_weak_keys(name: str, keys: str) -> None:

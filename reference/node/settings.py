@@ -13,6 +13,7 @@ from reference.core.settings import CoreSettings
 from reference.edge.settings import EdgeSettings
 from reference.node.secrets import KEYS, read_secret, refuse_arguments, refuse_weak_keys
 from reference.node.secrets import SettingsError as SettingsError
+from reference.node.tls import TlsFiles
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -32,7 +33,8 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         edge_key_file: File that holds `core.edge_key`, in place of it.
         admin_key_file: Likewise.
         database: Path of the SQLite file.
-        host: A loopback address.
+        tls: Certificates; without them nothing is encrypted.
+        host: Where to listen; without TLS a loopback address.
         port: 0 lets the system choose; the ready line names it.
         lifeline: End at once when standard input ends.
         log_level: A level of the standard library's logging.
@@ -42,6 +44,7 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     database: str
     edge_key_file: str = ""
     admin_key_file: str = ""
+    tls: TlsFiles | None = None
     host: str = "127.0.0.1"
     port: Port = 0
     lifeline: bool = False
@@ -59,6 +62,7 @@ class EdgeNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     token_file: str = ""
     client_key_file: str = ""
     admin_key_file: str = ""
+    tls: TlsFiles | None = None
     core_host: str = "127.0.0.1"
     host: str = "127.0.0.1"
     port: Port = 0
@@ -93,9 +97,13 @@ def decode_settings(text: str, kind: type[S]) -> S:
         settings = msgspec.convert(raw, kind)
     except msgspec.MsgspecError as error:
         raise SettingsError(str(error)) from None
-    require_loopback(settings.host)
+    if settings.tls is None:
+        require_loopback(settings.host)
     if isinstance(settings, EdgeNodeSettings):
-        require_loopback(settings.core_host)
+        if settings.tls is None:
+            require_loopback(settings.core_host)
+        elif not settings.tls.authority:
+            raise SettingsError("tls.authority is missing: what the edge trusts the core by")
         if not 1 <= settings.edge.core_links <= 64:
             raise SettingsError("edge.core_links lies between 1 and 64")
         _refuse_out_of_range(settings.edge, "edge.")
@@ -160,7 +168,7 @@ def _refuse_short_deadline(path: str, silence_ms: int, deadline_ms: int) -> None
 
 
 def require_loopback(host: str) -> None:
-    """Refuse every address that is not loopback: there is no authentication with TLS yet.
+    """Refuse every address that is not loopback, for nodes without TLS.
 
     Raises:
         SettingsError: The address can be reached from elsewhere, or is a name.
@@ -171,8 +179,7 @@ def require_loopback(host: str) -> None:
         loopback = False
     if not loopback:
         raise SettingsError(
-            f"host {host!r}: only a loopback address (127.0.0.1 or ::1) is allowed, until there is "
-            "authentication with TLS"
+            f"host {host!r}: only a loopback address (127.0.0.1 or ::1) is allowed without TLS"
         )
 
 

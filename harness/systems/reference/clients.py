@@ -16,6 +16,7 @@ from harness.systems.port import (
     Outcome,
     RunOfMessages,
 )
+from harness.systems.reference.certificates import EDGE_NAME
 from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
@@ -24,6 +25,7 @@ from reference.identity import CLIENT, NO_ACCOUNT, Claims, account_of, sign
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
 from reference.node.sender_client import SenderClient
+from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.wire import messages as m
 
@@ -54,7 +56,8 @@ class ReferenceConnector:
             deadline_ms=connect["heartbeat_deadline_ms"],
         )
         self._window_bytes: int = connect["window_bytes"]
-        self._hub = ClientHub()
+        authority: str = connect["authority"]
+        self._hub = ClientHub(trust(authority, EDGE_NAME) if authority else None)
         self._opened: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
         self._on_link: dict[SenderClient | ReceiverClient, str] = {}

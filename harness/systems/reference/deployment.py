@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -27,6 +26,13 @@ from harness.processes.process import Process
 from harness.processes.python import python_argv
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
+from harness.systems.reference.certificates import (
+    CORE_NAME,
+    EDGE_NAME,
+    Certificates,
+    make_certificates,
+)
+from harness.systems.reference.probe import Speech
 from harness.systems.topology import Topology, client_links
 from reference.core.buckets import BucketRow
 from reference.core.settings import CoreSettings, Retention
@@ -34,13 +40,11 @@ from reference.edge.settings import EdgeSettings
 from reference.identity import ADMIN, CLIENT, EDGE, Claims, sign
 from reference.node.admin import AdminClient, Refusal
 from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNodeSettings
+from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
-from reference.wire.frames import encode
-from reference.wire.limits import HEADER_BYTES_MAX, PROTOCOL_VERSION
-from reference.wire.messages import Heartbeat, Hello
-from reference.wire.opcodes import Opcode
+from reference.wire.limits import PROTOCOL_VERSION
 
 HOST = "127.0.0.1"
 HEARTBEAT_INTERVAL_MS = 500
@@ -59,20 +63,8 @@ PLAIN_LAUNCHER = "reference.node"
 SWITCHED_LAUNCHER = "harness.testing.launch"
 """Modules that start a node: as it is, and with switches or a planted bug."""
 
-PING = b"".join(encode(Heartbeat(0)))
-"""What every node answers, as often as it comes, with as many bytes."""
-
-
 PROBE = "probe"
 """The name under which the harness measures links."""
-
-
-def heavy_ping(size_bytes: int) -> bytes:
-    """Return a HEARTBEAT of about that size; a node ignores the item behind its nonce."""
-    header = msgspec.msgpack.encode([0, bytes(min(size_bytes, HEADER_BYTES_MAX - 64))])
-    length = 1 + 4 + len(header)
-    return struct.pack("<IBI", length, Opcode.HEARTBEAT, len(header)) + header
-
 
 LIMIT_SUFFIX = "_limit"
 """A node's gauge `X_limit` is the named limit of its gauge `X`."""
@@ -91,6 +83,7 @@ class ReferenceDeployment:
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
         switches: Mapping[str, Switches],
+        certificates: Certificates | None = None,
     ) -> None:
         self._topology = topology
         self._database = run_dir / "core.sqlite"
@@ -99,6 +92,7 @@ class ReferenceDeployment:
         self._admins = admins
         self._admin = admins["core", 0]
         self._switches = switches
+        self._certificates = certificates
         self._expected_down: set[str] = set()
         self._torn_down = False
         self.connect = connect
@@ -273,6 +267,8 @@ class ReferenceDeployment:
             await admin.close()
         for node in (*self._edges.values(), self._core):
             await node.stop()
+        if self._certificates is not None:
+            self._certificates.remove()
 
 
 KEY_BYTES = 32
@@ -292,12 +288,20 @@ class Keys:
     edge_admin: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
 
 
-async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDeployment:
+async def deploy(
+    topology: Topology, links: Links, run_dir: Path, *, tls: bool = False
+) -> ReferenceDeployment:
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
     machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
     ``reference.node``, with its arguments, for disks and planted bugs).
+
+    Args:
+        topology: What is wanted.
+        links: Where proxies are opened.
+        run_dir: Where logs, the store and, with TLS, certificates go.
+        tls: Encrypt every hop.
 
     Raises:
         HarnessError: A node did not come up.
@@ -312,6 +316,7 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
     table = links.table
     keys = Keys()
+    certificates = make_certificates(run_dir) if tls else None
     core_port = links.ports.take()
     core_settings = CoreNodeSettings(
         core=CoreSettings(
@@ -323,6 +328,7 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
             **core_options,
         ),
         database=str(run_dir / "core.sqlite"),
+        tls=None if certificates is None else certificates.core,
         port=core_port,
         lifeline=True,
     )
@@ -333,7 +339,13 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
     edge_ports = [links.ports.take() for _ in topology.edges]
-    opened = await links.open_all([*_links(topology, core_port, edge_ports, keys)])
+    core_trust = edge_trust = None
+    if certificates is not None:
+        core_trust = trust(certificates.authority, CORE_NAME)
+        edge_trust = trust(certificates.authority, EDGE_NAME)
+    to_core = Speech(role=EDGE, key=keys.edge, trusted=core_trust)
+    to_edge = Speech(role=CLIENT, key=keys.client, trusted=edge_trust)
+    opened = await links.open_all([*_links(topology, core_port, edge_ports, to_core, to_edge)])
     listening = {link.name: link.listen_port for link in opened}
     for name, port in zip(topology.edges, edge_ports, strict=True):
         client_ports |= {link: listening[link] for link in client_links(topology, name)}
@@ -348,6 +360,7 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
                 **edge_options,
             ),
             core_port=listening[f"edge-core:{name}"],
+            tls=None if certificates is None else certificates.edge,
             port=port,
             lifeline=True,
         )
@@ -364,6 +377,7 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
             tasks.start_soon(start, node)
     connect = {
         "client_secret": keys.client,
+        "authority": "" if certificates is None else certificates.authority,
         "client_ports": client_ports,
         "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
@@ -374,6 +388,7 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
         "retention": retention.value,
         "edges": list(topology.edges),
         "latency_ms": dict(topology.latency_ms),
+        "tls": "off" if certificates is None else "on",
         "core_links": core_links,
         "core": core_options,
         "edge": edge_options,
@@ -383,14 +398,18 @@ async def deploy(topology: Topology, links: Links, run_dir: Path) -> ReferenceDe
         "planted_bug": planted_bug(ready_lines),
     }
     who = Claims(role=ADMIN, name="harness")
-    admins = {("core", 0): AdminClient(HOST, core_port, sign(keys.core_admin, who))}
+    to = sign(keys.core_admin, who)
+    admins = {("core", 0): AdminClient(HOST, core_port, to, trusted=core_trust)}
+    to = sign(keys.edge_admin, who)
     for index, port in enumerate(edge_ports):
-        admins["edge", index] = AdminClient(HOST, port, sign(keys.edge_admin, who))
-    return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config, switches)
+        admins["edge", index] = AdminClient(HOST, port, to, trusted=edge_trust)
+    return ReferenceDeployment(
+        topology, run_dir, core, edges, admins, connect, config, switches, certificates
+    )
 
 
 def _links(
-    topology: Topology, core_port: int, edge_ports: Sequence[int], keys: Keys
+    topology: Topology, core_port: int, edge_ports: Sequence[int], to_core: Speech, to_edge: Speech
 ) -> Iterator[LinkWanted]:
     """Yield the links of every edge: one to the core, one from each client group."""
     numbers = itertools.count(1)
@@ -399,19 +418,12 @@ def _links(
             name=f"edge-core:{name}",
             upstream_port=core_port,
             latency_ms=topology.latency_ms.get(name, 0),
-            probe=_hello(keys.edge, EDGE, PROBE),
-            ping=PING,
-            heavy=heavy_ping,
+            **to_core.words(PROBE),
         )
         for link in client_links(topology, name):
-            yield LinkWanted(
-                name=link,
-                upstream_port=port,
-                # A user for each: what one user may have open is bounded.
-                probe=_hello(keys.client, CLIENT, f"{PROBE}-{next(numbers)}"),
-                ping=PING,
-                heavy=heavy_ping,
-            )
+            # A user for each: what one user may have open is bounded.
+            words = to_edge.words(f"{PROBE}-{next(numbers)}")
+            yield LinkWanted(name=link, upstream_port=port, **words)
 
 
 def _readable(rows: Iterator[BucketRow]) -> Iterator[BucketRow]:
@@ -442,12 +454,6 @@ def planted_bug(ready_lines: Iterable[str]) -> str | None:
         if bug := about.get("planted_bug"):
             return str(bug)
     return None
-
-
-def _hello(key: str, role: str, name: str) -> bytes:
-    """Return what a node answers at once on a fresh connection, for measuring round trips."""
-    token = sign(key, Claims(role=role, name=name))
-    return b"".join(encode(Hello(PROTOCOL_VERSION, role, name, token)))
 
 
 def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:
