@@ -274,7 +274,8 @@ async def deploy(
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
-    machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
+    machines by name, such as smaller limits), ``window_bytes`` (what a receiver asks for, instead
+    of WINDOW_BYTES), ``launcher`` (a module that is run instead of
     ``reference.node``, with its arguments, for disks and planted bugs).
 
     Raises:
@@ -284,6 +285,7 @@ async def deploy(
     launcher = [str(word) for word in options.pop("launcher", [PLAIN_LAUNCHER])]
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
+    window_bytes = int(options.pop("window_bytes", WINDOW_BYTES))
     core_options = _settings_of("core", options.pop("core", {}), CoreSettings)
     edge_options = _settings_of("edge", options.pop("edge", {}), EdgeSettings)
     if options:
@@ -344,7 +346,7 @@ async def deploy(
         "client_ports": client_ports,
         "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
-        "window_bytes": WINDOW_BYTES,
+        "window_bytes": window_bytes,
     }
     config = {
         "protocol_version": PROTOCOL_VERSION,
@@ -352,6 +354,7 @@ async def deploy(
         "edges": list(topology.edges),
         "latency_ms": dict(topology.latency_ms),
         "core_links": core_links,
+        "window_bytes": window_bytes,
         "core": core_options,
         "edge": edge_options,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
