@@ -69,6 +69,7 @@ class ReceiverActor:
         self.delivered_count = 0
         self.wrong_count = 0
         self.connects = 0
+        self._session_pos = -1
         self._acked_pos = -1
         self._confirmed_pos = -1
         self._early: list[Delivery] = []
@@ -110,8 +111,8 @@ class ReceiverActor:
         self.session = login.session
         self._window = WindowMeter(login.window_bytes)
         self.last_pos = max(self.last_pos, login.next_pos - 1)
-        self._acked_pos = max(self._acked_pos, login.next_pos - 1)
-        self._confirmed_pos = login.next_pos - 1
+        # A login by the cursor may begin before what has come: that is acknowledged as it comes.
+        self._session_pos = self._acked_pos = self._confirmed_pos = login.next_pos - 1
         self.connects += 1
         self._recorder.write_now(
             (
@@ -161,6 +162,7 @@ class ReceiverActor:
         # What lies up to the last position came before and comes again.
         self.delivered_count += max(0, min(count, last - self.last_pos))
         self.last_pos = max(self.last_pos, last)
+        self._session_pos = max(self._session_pos, last)
 
     def _examine(self, delivery: Delivery) -> tuple[DeliveredRun, ...]:
         """Digest each run; cut a run whose content is wrong so that wrong messages stand alone."""
@@ -196,9 +198,10 @@ class ReceiverActor:
 
     def flush_acks(self) -> None:
         """Acknowledge what has come since the last time; called at a steady pace."""
-        if not self.up or not self.reads or self.last_pos <= self._acked_pos:
+        upto = self._session_pos
+        if not self.up or not self.reads or upto <= self._acked_pos:
             return
-        self._acked_pos = self.last_pos
+        self._acked_pos = upto
         self._recorder.write_now(
             (
                 AckInvoked(
@@ -206,17 +209,17 @@ class ReceiverActor:
                     reader=self.seat.reader,
                     inbox=self.seat.inbox,
                     session=self.session,
-                    upto=self.last_pos,
+                    upto=upto,
                 ),
             )
         )
-        self._window.acknowledged(self.last_pos)
-        self.receiver.ack(self.last_pos)
+        self._window.acknowledged(upto)
+        self.receiver.ack(upto)
 
     @property
     def waits_for_ack(self) -> bool:
         """Whether an acknowledgement of the open session is not answered, or not sent yet."""
-        return self.up and self.reads and self.last_pos > self._confirmed_pos
+        return self.up and self.reads and self._session_pos > self._confirmed_pos
 
     def _on_ack(self, session: int, upto: int, outcome: str) -> None:
         if session == self.session:
@@ -297,9 +300,7 @@ class ReceiverActor:
             self._close_session(session, "logout", t_invoked_ns)
 
     def _close_session(self, session: int, cause: str, t_invoked_ns: int = -1) -> None:
-        # An unacknowledged delivery may come again: acknowledging starts over from what is sure.
         self.up = False
-        self._acked_pos = min(self._acked_pos, self.last_pos)
         if session < 0:
             return
         if self._window.most_bytes:

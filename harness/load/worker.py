@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,9 @@ UNASKED = -1
 
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
+
+LOGGING_OUT_MAX = 128
+"""Receivers that one process logs out at the same time."""
 
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
@@ -366,17 +369,27 @@ class Worker:
 
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
-        for name in command["readers"]:
-            await self._receivers[name].logout()
+        await self._log_out([self._receivers[name] for name in command["readers"]])
         return {}
+
+    async def _log_out(self, actors: Sequence[ReceiverActor]) -> None:
+        """Log receivers out side by side: where nobody answers, each waits for its time-out."""
+        turns = anyio.Semaphore(LOGGING_OUT_MAX)
+
+        async def log_out(actor: ReceiverActor) -> None:
+            async with turns:
+                await actor.logout()
+
+        async with anyio.create_task_group() as tasks:
+            for actor in actors:
+                tasks.start_soon(log_out, actor)
 
     async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """Log everybody out, close the history, stop."""
         self._receiver_churn = None
         self._tell_lag()
         await self.do_close_senders({})
-        for actor in self._receivers.values():
-            await actor.logout()
+        await self._log_out(list(self._receivers.values()))
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)

@@ -24,9 +24,8 @@ CUT_AT_S = 0.3
 
 def _held_back(p: Parameters) -> Plan:
     mine = (INBOX,)
-    options = {"window_bytes": p.window_bytes, "core": {"tail_cache_bytes_max": p.cache_bytes}}
     return Plan(
-        topology=Topology(edges=EDGES[:1], options=options),
+        topology=Topology(edges=EDGES[:1], window_bytes=p.window_bytes, cache_bytes=p.cache_bytes),
         phases=(
             Send(stream=Stream(to=mine, producers=2, count=2_000, batch_count=50), within_s=5.0),
             Login(inboxes=mine, reads=False),

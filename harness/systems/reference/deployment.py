@@ -274,8 +274,7 @@ async def deploy(
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
-    machines by name, such as smaller limits), ``window_bytes`` (what a receiver asks for, instead
-    of WINDOW_BYTES), ``launcher`` (a module that is run instead of
+    machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
     ``reference.node``, with its arguments, for disks and planted bugs).
 
     Raises:
@@ -285,8 +284,9 @@ async def deploy(
     launcher = [str(word) for word in options.pop("launcher", [PLAIN_LAUNCHER])]
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
-    window_bytes = int(options.pop("window_bytes", WINDOW_BYTES))
-    core_options = _settings_of("core", options.pop("core", {}), CoreSettings)
+    window_bytes = topology.window_bytes or WINDOW_BYTES
+    cache = {"tail_cache_bytes_max": topology.cache_bytes} if topology.cache_bytes else {}
+    core_options = _settings_of("core", cache | options.pop("core", {}), CoreSettings)
     edge_options = _settings_of("edge", options.pop("edge", {}), EdgeSettings)
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
