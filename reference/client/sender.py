@@ -122,6 +122,8 @@ class SenderMachine:
         self._out: list[SenderOutput] = []
         self.lost = False
         """The lineage is lost: nothing is taken or sent any more."""
+        self.violation = ""
+        """What came that must not come, for which the last connection was ended; "" for nothing."""
 
     @property
     def ready(self) -> bool:
@@ -155,6 +157,7 @@ class SenderMachine:
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
+        self.violation = ""
         return [*self._dialer.start(), *self._done(now_ns)]
 
     def disconnect(self, now_ns: int) -> list[SenderOutput]:
@@ -222,7 +225,7 @@ class SenderMachine:
                 try:
                     self._received(message, now_ns)
                 except RemoteProtocolError as error:
-                    out.extend(self._dialer.refuse(error.code, error.detail))
+                    self._refuse(error.code, error.detail)
             case Written():
                 self._dialer.outlet.written()
             case Arriving():
@@ -235,12 +238,16 @@ class SenderMachine:
             case ConnectFailed():
                 self._dialer.failed(now_ns)
             case Malformed(code=code, detail=detail):
-                out.extend(self._dialer.refuse(code, detail))
+                self._refuse(code, detail)
             case Closed():
                 out.append(ConnectionLost(cause=self._dialer.cause or "the connection ended"))
                 self._dialer.failed(now_ns)
                 self._forget_connection()
         return self._done(now_ns)
+
+    def _refuse(self, code: ErrorCode, detail: str) -> None:
+        self.violation = f"{code.name}: {detail}"
+        self._out.extend(self._dialer.refuse(code, detail))
 
     def _done(self, now_ns: int) -> list[SenderOutput]:
         self._pump(now_ns)

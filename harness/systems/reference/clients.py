@@ -55,7 +55,7 @@ class ReferenceConnector:
             silence_ms=connect["heartbeat_interval_ms"],
             deadline_ms=connect["heartbeat_deadline_ms"],
         )
-        self._window_bytes: int = connect["window_bytes"]
+        self.window_bytes: int = connect["window_bytes"]
         authority: str = connect["authority"]
         self._hub = ClientHub(trust(authority, EDGE_NAME) if authority else None)
         self._opened: Counter[str] = Counter()
@@ -100,7 +100,11 @@ class ReferenceConnector:
             if not isinstance(outcome, out.LineageLost):
                 outcomes(_outcome(outcome))
 
-        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost)
+        def lost_as_told(cause: str) -> None:
+            violation = client.machine.violation
+            lost(f"{CONTRADICTED}{violation}" if violation else cause)
+
+        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost_as_told)
         return ReferenceSender(client, self, group, outcomes)
 
     def receiver(
@@ -117,7 +121,7 @@ class ReferenceConnector:
             inbox=inbox,
             token=self._token(inbox),
             name=f"reader of {inbox}",
-            window_bytes=self._window_bytes,
+            window_bytes=self.window_bytes,
             pulse=self._pulse,
         )
 
@@ -192,7 +196,10 @@ class ReferenceSender:
             raise ConnectionError(LINEAGE_LOST)
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        try:
+            await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
 
     async def disconnect(self) -> None:
@@ -231,12 +238,24 @@ class ReferenceReceiver:
         self._group = group
 
     async def login(self, edge: str, from_pos: int) -> Login:
-        """Open a session through an edge."""
+        """Open a session through an edge.
+
+        Raises:
+            ConnectionError: It did not come up in time, or what came contradicted itself.
+        """
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        try:
+            opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
-        return Login(session=opened.session, next_pos=opened.next_pos, cursor=opened.cursor)
+        return Login(
+            session=opened.session,
+            next_pos=opened.next_pos,
+            cursor=opened.cursor,
+            window_bytes=self._connector.window_bytes,
+        )
 
     def ack(self, upto: int) -> None:
         """Acknowledge everything up to `upto`."""
@@ -253,6 +272,11 @@ class ReferenceReceiver:
     async def logout(self) -> None:
         """End the session in order."""
         await self._client.logout()
+
+
+def _as_told(error: ConnectionError, violation: str) -> ConnectionError:
+    """Return why nobody got in: what came that must not come goes before what the client says."""
+    return ConnectionError(f"{CONTRADICTED}{violation}") if violation else error
 
 
 def _refused(batch: Batch) -> Outcome:
