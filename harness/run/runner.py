@@ -38,6 +38,7 @@ from harness.run.fitting import claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
+from harness.run.remarks import remarks
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.unsound import targets_of
@@ -224,7 +225,7 @@ def _first_result(
         ),
         environment=environment(request.run_dir, toxiproxy),
         not_tried=list(not_tried),
-        notes=list(request.notes),
+        notes=[*request.notes, *remarks(plan)],
     )
 
 
