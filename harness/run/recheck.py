@@ -18,6 +18,7 @@ import msgspec
 
 from harness.errors import DamagedHistory
 from harness.faults.journal import JOURNAL_NAME, read_journal
+from harness.history.audit import RUNNER
 from harness.history.index import read_index
 from harness.history.reader import read_segment
 from harness.history.records import FaultMarked, LinkCounted, TroubleSeen
@@ -25,7 +26,7 @@ from harness.report.result import Check, LinkCoverage, Result, Status, Trouble
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, read_brief
 from harness.run.coverage import is_covered
-from harness.run.judge import CLAIM_UNCHECKED, HISTORY_FOLDER, judge
+from harness.run.judge import HISTORY_FOLDER, RECOMPUTED_CODES, RECORDS_LOST, judge
 from harness.run.verdict import Finding
 
 RECOMPUTED = (
@@ -39,12 +40,6 @@ TOLD = (
     "findings with ERROR",
 )  # fmt: skip
 """Parts of a result that nothing else in its folder can contradict."""
-
-RUNNER = "runner"
-"""The recorder of the runner itself."""
-
-LOAD_TARGETS = "load:"
-"""How faults name load processes; only their histories may end in mid-sentence."""
 
 COVERAGE_IN_HISTORY_SINCE = 4
 """Minor version of the result's schema since which the runner writes coverage into its history."""
@@ -95,12 +90,21 @@ def differences(run_dir: Path, stored: Result, again: Result) -> list[str]:
         DamagedHistory: The schedule or the journal cannot be read.
     """
     return [
+        *_lost(stored, again),
         *_from_schedule(stored, read_brief(run_dir)),
         *_from_journal(run_dir, stored),
         *_from_history(stored, again),
         *_from_runner(run_dir, stored),
         *_from_itself(stored),
     ]
+
+
+def _lost(stored: Result, again: Result) -> Iterator[str]:
+    """Tell in full what the books of the history say otherwise than its segments."""
+    said = {one.reason for one in stored.findings}
+    for one in again.findings:
+        if one.reason_code == RECORDS_LOST and one.reason not in said:
+            yield f"history: {one.reason}"
 
 
 def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
@@ -145,7 +149,7 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
         says, given = getattr(stored.verdict, name), getattr(again.verdict, name)
         yield from _differ(f"verdict.{name}", says, given, "the history")
     says, given = (
-        [one.reason for one in result.findings if one.reason_code == CLAIM_UNCHECKED]
+        [one.reason for one in result.findings if one.reason_code in RECOMPUTED_CODES]
         for result in (stored, again)
     )
     yield from _differ("findings", says, given, "the history")
@@ -197,20 +201,13 @@ def _from_runner(run_dir: Path, stored: Result) -> Iterator[str]:
         told = [
             one
             for one in stored.findings
-            if one.status is not Status.ERROR and one.reason_code != CLAIM_UNCHECKED
+            if one.status is not Status.ERROR and one.reason_code not in RECOMPUTED_CODES
         ]
         seen = [one for one in troubles if one.status is not Status.ERROR]
         for name, says, given in (("coverage", stored.coverage, links), ("findings", told, seen)):
             yield from _differ(
                 name, msgspec.to_builtins(says), msgspec.to_builtins(given), "the runner's history"
             )
-    killed = [one.recorder for one in index.segments if one.closed == "killed"]
-    blows = {(one.fault, one.target) for one in marks if one.target.startswith(LOAD_TARGETS)}
-    if len(killed) > len(blows):
-        yield (
-            f"history: {len(killed)} recorders killed ({', '.join(killed)}), and from the runner's"
-            f" history {len(blows)} faults on load processes"
-        )
 
 
 def _is_counted(stored: Result) -> bool:

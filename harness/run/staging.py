@@ -17,6 +17,8 @@ from harness.errors import HarnessError
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen
 from harness.links.links import Links
@@ -74,7 +76,9 @@ async def on_stage(
     def now_ns() -> int:
         return time.monotonic_ns() - t0_ns
 
-    recorder = Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner")
+    recorder = Ledger(
+        Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name=RUNNER)
+    )
     table = ProcessTable(run_dir)
     links = await Links.start(
         toxiproxy,
@@ -84,6 +88,7 @@ async def on_stage(
     )
     deployment: Deployment | None = None
     nemesis: Nemesis | None = None
+    load: LoadProcesses | None = None
     crew = Crew([])
     administrator = ClientErrors(secrets_of({}))
     try:
@@ -161,6 +166,8 @@ async def on_stage(
             aftermath.client_errors = together([crew.client_errors(), administrator.told()])
             if nemesis is not None:
                 aftermath.faults = nemesis.journal()
+            if load is not None:
+                recorder.write_now(load.heard(now_ns()))
             recorder.write_now(closing_records(aftermath, now_ns()))
             recorder.close()
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.checkers.route import splitmix64_xxh3
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
 from harness.history.records import (
@@ -32,6 +34,7 @@ from harness.history.records import (
     EndRead,
     GaugeSeen,
     Invoked,
+    Kept,
     Opened,
     PhaseMarked,
     Stored,
@@ -46,6 +49,8 @@ from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing.stored_runs import begun_result, seal
 
 RUN_ID = "long"
+SENDER = "load-sender-0"
+READER = "load-reader-0"
 SIZE_BYTES = 100
 
 BATCH_COUNT = 500
@@ -81,6 +86,7 @@ class Shape:
             inboxes.
         reconnect_commits: After each so many commits a sender and a receiver reconnect.
         plain_inboxes: Inboxes of one bucket.
+        wrong_content: The first messages to the hot inbox are delivered with another content.
     """
 
     messages: int
@@ -90,6 +96,7 @@ class Shape:
     commit_count: int = 4_000
     reconnect_commits: int = 50
     plain_inboxes: int = 15
+    wrong_content: bool = False
 
 
 class _Inbox:
@@ -115,9 +122,9 @@ class LongHistory:
         self.folder = folder
         self.shape = shape
         self.rng = random.Random(shape.seed)
-        self.sender = Recorder(folder / "0000.msgpack", run_id, "load-sender-0")
-        self.reader = Recorder(folder / "0001.msgpack", run_id, "load-reader-0")
-        self.runner = Recorder(folder / "0002.msgpack", run_id, "runner")
+        self.sender = Ledger(Recorder(folder / "0000.msgpack", run_id, SENDER))
+        self.reader = Ledger(Recorder(folder / "0001.msgpack", run_id, READER))
+        self.runner = Ledger(Recorder(folder / "0002.msgpack", run_id, RUNNER))
         self.digest = payloads.expected_digest
         names = [f"user-{i}" for i in range(shape.plain_inboxes)]
         self.inboxes = [_Inbox("hot", HOT_BUCKETS), *(_Inbox(name, 1) for name in names)]
@@ -147,8 +154,10 @@ class LongHistory:
             for row in self._rows(inbox):
                 self.runner.write(row)
             self.runner.write(StoredEnd(self.now_ns, inbox.name, 0, inbox.top - 1, self.now_ns))
-        for recorder in (self.sender, self.reader, self.runner):
-            recorder.close()
+        for name, ledger in ((SENDER, self.sender), (READER, self.reader)):
+            ledger.close()
+            self.runner.write(Kept(self.now_ns, name, f"load:{name}", ledger.told()))
+        self.runner.close()
         write_index(self.folder)
 
     def _commit(self, left: int) -> int:
@@ -201,6 +210,7 @@ class LongHistory:
         self, inbox: _Inbox, producer: int, n: int, count: int, runs: list[DeliveredRun]
     ) -> None:
         digest = self.digest(producer, inbox.name, n, count)
+        digest ^= self.shape.wrong_content and inbox is self.inboxes[0] and not inbox.top
         inbox.producers.append(producer - 2**63)
         inbox.ns.append(n)
         inbox.counts.append(count)

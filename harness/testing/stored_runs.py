@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from harness.faults.journal import JOURNAL_NAME, write_journal
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
-from harness.history.records import Record, Watermark
+from harness.history.records import Kept, Record, Watermark
 from harness.report.junit import write_junit
 from harness.report.result import Result
 from harness.report.summary import write_summary
@@ -94,9 +96,9 @@ def begun_result(brief: Brief) -> Result:
 def write_history(folder: Path, records: Sequence[Record], run_id: str = RUN_ID) -> None:
     """Write the records as the only segment of a finished history."""
     folder.mkdir(exist_ok=True)
-    recorder = Recorder(folder / "0000.msgpack", run_id, "runner")
-    recorder.write_now([record for record in records if not isinstance(record, Watermark)])
-    recorder.close()
+    runner = Ledger(Recorder(folder / "0000.msgpack", run_id, RUNNER))
+    runner.write_now([one for one in records if not isinstance(one, Watermark | Kept)])
+    runner.close()
     write_index(folder)
 
 

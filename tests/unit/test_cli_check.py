@@ -347,5 +347,5 @@ def test_a_recorder_that_nobody_killed_and_that_lacks_its_end_is_refused(
     write_index(run_dir / "history", killed=["load-1"])
     seal(run_dir, sound)
     assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
-    assert "1 recorders killed (load-1)" in capsys.readouterr().err
+    assert "load-1: the runner has not heard its books" in capsys.readouterr().err
     recorder.close()
