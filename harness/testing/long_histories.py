@@ -42,11 +42,11 @@ from harness.history.records import (
 )
 from harness.load.payloads import Payloads
 from harness.report.result import Result
-from harness.run.aftermath import Aftermath
+from harness.run.aftermath import Aftermath, closing_records
 from harness.run.brief import Brief, PayloadBrief, RequiresBrief, read_brief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
-from harness.testing.stored_runs import begun_result, seal
+from harness.testing.stored_runs import begun_result, ended_result, seal
 
 RUN_ID = "long"
 SENDER = "load-sender-0"
@@ -58,6 +58,9 @@ BATCH_COUNT = 500
 
 COMMIT_NS = 20_000_000
 """Time from one commit to the next."""
+
+DURATION_S = 86_400.0
+"""How long a run says that it took; longer than any history that is made here."""
 
 HOT_BUCKETS = 50
 """Buckets of the hot inbox, which gets half of all messages; the others have one."""
@@ -157,6 +160,8 @@ class LongHistory:
         for name, ledger in ((SENDER, self.sender), (READER, self.reader)):
             ledger.close()
             self.runner.write(Kept(self.now_ns, name, f"load:{name}", ledger.told()))
+        for told in closing_records(Aftermath(), self.now_ns):
+            self.runner.write(told)
         self.runner.close()
         write_index(self.folder)
 
@@ -322,7 +327,8 @@ def write_run(run_dir: Path, shape: Shape) -> None:
 
 def judge_run(run_dir: Path) -> Result:
     """Judge the folder as the end of a run does, write its result and return it."""
-    return seal(run_dir, judge(run_dir, begun_result(read_brief(run_dir)), Aftermath()))
+    begun = begun_result(read_brief(run_dir))
+    return seal(run_dir, judge(run_dir, ended_result(begun, DURATION_S), Aftermath()))
 
 
 def _sends_alone(single_share: float) -> float:

@@ -25,6 +25,7 @@ from harness.report.result import (
     Latencies,
     LinkCoverage,
     LoadLatency,
+    Process,
     Result,
     Status,
 )
@@ -111,6 +112,9 @@ def altered(result: Result, name: str) -> Result:
         "latency_ms": Latencies(),
         "load_latency_ms": [LoadLatency(label="quiet")],
         "throughput_per_s": msgspec.structs.replace(result.throughput_per_s, acknowledged=9e9),
+        "processes": [
+            Process(role="core", index=0, cpu_s=0.1, cpu_us_per_message=None, rss_max_bytes=1)
+        ],
         "buckets": [*result.buckets, InboxBuckets(inbox="nobody", epochs=[])],
     }
     return msgspec.structs.replace(result, **{name: changes[name]})
