@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import (
     BROKEN,
     AckCompleted,
@@ -49,7 +49,7 @@ class ReceiverActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,

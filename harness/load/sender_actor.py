@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
 from harness.load.mover import Mover
@@ -44,7 +44,7 @@ class SenderActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,

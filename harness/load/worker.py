@@ -24,6 +24,7 @@ import anyio.abc
 import msgspec
 
 from harness.checkers.gauges import LOAD_LAG_GAUGE
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
@@ -82,10 +83,8 @@ class Worker:
         self._job = job
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
-        self._recorder = Recorder(
-            Path(job.history_path),
-            run_id=job.run_id,
-            name=f"load-{job.process}",
+        self._recorder = Ledger(
+            Recorder(Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}")
         )
         self._payloads = Payloads(job.seed, bodies=job.bodies, to=job.bodies_to)
         self._connector = connector
@@ -163,7 +162,9 @@ class Worker:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
             self._recorder.beat(self.clock())
-            _say({"progress": self._progress(), **self._news_of_errors()})
+            # On file first: a process that is killed has all that it has told of.
+            told = {"progress": self._progress(), "books": self._recorder.told()}
+            _say({**told, **self._news_of_errors()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
     async def tell_offered(self) -> None:
@@ -443,6 +444,7 @@ class Worker:
             reply = {"error": f"{type(error).__name__}: {error}"}
         if self.stopping.is_set():
             self._recorder.close()
+            reply["books"] = self._recorder.told()
         _say({"id": command["id"], **reply})
         if self.stopping.is_set():
             self._tasks.cancel_scope.cancel()

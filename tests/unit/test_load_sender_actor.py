@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from harness.history.books import Ledger
 from harness.history.reader import read_segment
 from harness.history.recorder import Recorder
 from harness.history.records import BROKEN, Completed, Connected, Invoked
@@ -67,7 +68,7 @@ def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> Non
         batch_count=5,
         offset_s=0.0,
     )
-    recorder = Recorder(tmp_path / "0000.msgpack", run_id="r", name="load-0")
+    recorder = Ledger(Recorder(tmp_path / "0000.msgpack", run_id="r", name="load-0"))
     actor = SenderActor(
         seat=seat,
         process=0,
@@ -83,7 +84,7 @@ def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> Non
     actor.end_schedule(10)
     anyio.run(actor.close)
     recorder.close()
-    records = list(read_segment(recorder.path))
+    records = list(read_segment(tmp_path / "0000.msgpack"))
     invoked = [record for record in records if isinstance(record, Invoked)]
     completed = [record for record in records if isinstance(record, Completed)]
     assert [record.n_first for record in invoked] == [0, 5, 10, 15]
