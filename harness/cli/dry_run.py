@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.report import drawn
 from harness.report.untried import lines
 from harness.run.fitting import Fitted, fit_scenario
+from harness.run.remarks import remarks
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.parameters import Parameters
 from harness.scenario.performed import schedules_in
@@ -72,6 +73,8 @@ def _show(fitted: Fitted) -> None:
     if fitted.drawn:
         typer.echo("Drawn by the seed beside the plan (it is in the phases above):")
     _show_lines(drawn.lines(fitted.drawn))
+    for line in remarks(plan):
+        typer.echo(textwrap.fill(f"Note: {line}", WIDTH, subsequent_indent="      "))
 
 
 def show_not_tried(fitted: Fitted) -> None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from harness.history.recorder import Recorder
-from harness.history.records import OK, Completed, Connected, Invoked
+from harness.history.books import Ledger
+from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
 from harness.load.mover import Mover
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import Batch, Connector, OutboxFull, Outcome, Recutting
+from harness.systems.port import (
+    CONTRADICTED,
+    Batch,
+    Connector,
+    OutboxFull,
+    Outcome,
+    Recutting,
+)
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -37,7 +44,7 @@ class SenderActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
@@ -220,7 +227,7 @@ class SenderActor:
     def _on_lost(self, cause: str) -> None:
         self._errors.hear("sender", "lost", cause, self._clock())
         if self.up:
-            self._mark(up=False, cause="lost")
+            self._mark(up=False, cause=BROKEN if cause.startswith(CONTRADICTED) else "lost")
         self.up = False
         self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
 
@@ -231,6 +238,8 @@ class SenderActor:
             await self.sender.connect(self.edge)
         except ConnectionError as error:
             self._errors.hear("sender", "connect", str(error), self._clock())
+            if str(error).startswith(CONTRADICTED):
+                self._mark(up=False, cause=BROKEN)
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
         else:

@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.checkers.gauges import LOAD_LAG_GAUGE
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
-from harness.history.records import Offered
+from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.client_errors import ClientErrors, secrets_of
 from harness.load.payloads import Bodies, Payloads
@@ -52,6 +54,9 @@ UNASKED = -1
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
 
+LOGGING_OUT_MAX = 128
+"""Receivers that one process logs out at the same time."""
+
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
 
@@ -78,10 +83,8 @@ class Worker:
         self._job = job
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
-        self._recorder = Recorder(
-            Path(job.history_path),
-            run_id=job.run_id,
-            name=f"load-{job.process}",
+        self._recorder = Ledger(
+            Recorder(Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}")
         )
         self._payloads = Payloads(job.seed, bodies=job.bodies, to=job.bodies_to)
         self._connector = connector
@@ -96,6 +99,8 @@ class Worker:
         self._connecting = 0
         self._told = (0, 0)
         self._late_ns_max = 0
+        self._lag_ns = 0
+        self._lag_told_ns = 0
         self.stopping = anyio.Event()
 
     def clock(self) -> int:
@@ -123,6 +128,8 @@ class Worker:
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
+            # Whatever came meanwhile waited as long to be read: it comes over the same loop.
+            self._lag_ns = max(self._lag_ns, self.clock() - now_ns - int(PACE_S * 1e9))
 
     def _move(self, now_ns: int) -> None:
         """Cut those whose time it is to go elsewhere; they come back at once."""
@@ -155,7 +162,9 @@ class Worker:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
             self._recorder.beat(self.clock())
-            _say({"progress": self._progress(), **self._news_of_errors()})
+            # On file first: a process that is killed has all that it has told of.
+            told = {"progress": self._progress(), "books": self._recorder.told()}
+            _say({**told, **self._news_of_errors()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
     async def tell_offered(self) -> None:
@@ -163,6 +172,23 @@ class Worker:
         while not self.stopping.is_set():
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        """Record how late this process was at the worst, where that is later than ever."""
+        if self._lag_ns <= self._lag_told_ns:
+            return
+        self._lag_told_ns = self._lag_ns
+        self._recorder.write(
+            GaugeSeen(
+                t_ns=self.clock(),
+                role="load",
+                index=self._job.process,
+                name=LOAD_LAG_GAUGE,
+                value=self._lag_ns // 1_000,
+                limit=-1,
+            )
+        )
 
     def _tell_offered(self) -> None:
         now_ns = self.clock()
@@ -353,16 +379,27 @@ class Worker:
 
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
-        for name in command["readers"]:
-            await self._receivers[name].logout()
+        await self._log_out([self._receivers[name] for name in command["readers"]])
         return {}
+
+    async def _log_out(self, actors: Sequence[ReceiverActor]) -> None:
+        """Log receivers out side by side: where nobody answers, each waits for its time-out."""
+        turns = anyio.Semaphore(LOGGING_OUT_MAX)
+
+        async def log_out(actor: ReceiverActor) -> None:
+            async with turns:
+                await actor.logout()
+
+        async with anyio.create_task_group() as tasks:
+            for actor in actors:
+                tasks.start_soon(log_out, actor)
 
     async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """Log everybody out, close the history, stop."""
         self._receiver_churn = None
+        self._tell_lag()
         await self.do_close_senders({})
-        for actor in self._receivers.values():
-            await actor.logout()
+        await self._log_out(list(self._receivers.values()))
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -407,6 +444,7 @@ class Worker:
             reply = {"error": f"{type(error).__name__}: {error}"}
         if self.stopping.is_set():
             self._recorder.close()
+            reply["books"] = self._recorder.told()
         _say({"id": command["id"], **reply})
         if self.stopping.is_set():
             self._tasks.cancel_scope.cancel()
