@@ -21,9 +21,9 @@ from harness.cli.check_pages import (
     unlisted,
 )
 from harness.cli.options import LoadFiles
-from harness.cli.places import load_result, load_suite
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.result import Artifact, Limits, Result, Verdict
+from harness.report.stored import load_result, load_suite
 from harness.report.untried import lines
 from harness.report.writer import RESULT_NAME, SUITE_NAME, digest_of
 from harness.run.recheck import differences, judge_again

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.report.card import card
+
 RESULT_SCHEMA = "tallystick.result/1.5"
 SUITE_SCHEMA = "tallystick.suite/1.2"
 
@@ -654,6 +656,20 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: Count = 1
 
 
+class Drawn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rare thing that the seed drew beside the plan.
+
+    Attributes:
+        what: What it is, in words.
+        values: What was drawn: numbers, or names of inboxes.
+        unit: Of the values; "" where they speak for themselves.
+    """
+
+    what: str
+    values: list[int | str]
+    unit: str = ""
+
+
 class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients were told by the system in one kind of error, and how often.
 
@@ -716,6 +732,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         coverage: What went through every link that was used.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        drawn: What the seed drew beside the plan: rare sizes, names, counts and senders; empty
+            where nothing varies, and before 1.5.
         client_errors: What clients were told by the system when something did not work, causes of
             lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what has changed since the run that it
@@ -751,9 +769,39 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
     not_tried: list[NotTried] = []
+    drawn: list[Drawn] = []
     client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
+
+    def __repr__(self) -> str:
+        return f"<Result {self.verdict.status} of {self._titled()}: {self.verdict.reason}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict, what happened, and the counts."""
+        counts = self.counts
+        sends = counts.sends
+        return card(
+            f"{self.verdict.status}: {self._titled()}",
+            good=self.verdict.status is Status.PASS,
+            lines=[
+                self.diagnosis.text if self.diagnosis else self.verdict.reason,
+                *(f"not tried: {one.what}: {one.why}" for one in self.not_tried),
+            ],
+            rows={
+                "acknowledged": f"{sends.ok:,}",
+                "outcome unknown": f"{sends.info:,}",
+                "delivered": f"{counts.delivered:,}",
+                "lost": f"{counts.lost.total:,}",
+                "vanished from the log": f"{counts.vanished:,}",
+                "duplicated": f"{counts.duplicated:,}",
+                "reordered": f"{counts.reordered:,}",
+                "again": self.run.repeat_command,
+            },
+        )
+
+    def _titled(self) -> str:
+        return f"{self.run.scenario} on {self.system.name}, seed {self.run.seed}"
 
 
 class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -197,11 +197,8 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
     Raises:
         DamagedHistory: The brief says what no run has.
     """
-    payload = brief.payload
     try:
-        made = Payloads(
-            brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
-        )  # fmt: skip
+        made = Payloads(brief.seed, bodies=brief.payload, to=brief.payloads)
         promises = frozenset(Promise(word) for word in brief.promises)
         planned = tuple(
             (str(one["kind"]), str(target))
@@ -218,6 +215,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         expected_digests=made.expected_digests,
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),
+        delivery_bound_ns=int(brief.delivery_within_s * 1e9),
         planned=planned,
         promotions=brief.promotions,
         churns=frozenset(brief.churns),
@@ -229,6 +227,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         torn=torn,
         trims=brief.trims,
         senders={int(producer): name for producer, name in aftermath.senders.items()},
+        extra_actors=frozenset(brief.extra_actors),
     )
 
 

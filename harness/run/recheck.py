@@ -21,7 +21,14 @@ from harness.faults.journal import JOURNAL_NAME, read_journal
 from harness.history.audit import RUNNER
 from harness.history.index import read_index
 from harness.history.reader import read_segment
-from harness.history.records import FaultMarked, LinkCounted, PartTold, Record, TroubleSeen
+from harness.history.records import (
+    HEALING,
+    FaultMarked,
+    LinkCounted,
+    PartTold,
+    Record,
+    TroubleSeen,
+)
 from harness.history.segment import SCHEMA_WITHOUT_BOOKS
 from harness.report.result import Check, LinkCoverage, Result, Status, Trouble
 from harness.run.aftermath import HARNESS_ROLE, Aftermath
@@ -167,6 +174,7 @@ def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
             "run": (stored.run, msgspec.structs.replace(begun.run, **ended)),
             "system": (stored.system, msgspec.structs.replace(begun.system, **config)),
             "environment": (stored.environment, begun.environment),
+            "drawn": (stored.drawn, brief.drawn),
             "notes": (stored.notes, [*begun.notes, *stored.system.config.get("notes", [])]),
         }
     for name, (says, decided) in told.items():
@@ -328,6 +336,8 @@ def _from_marks(stored: Result, marks: Sequence[FaultMarked]) -> Iterator[str]:
     """Compare the faults with their marks; only their parameters lie nowhere in the history."""
     seen: dict[tuple[str, str, str], dict[str, Any]] = {}
     for mark in marks:
+        if mark.state == HEALING:
+            continue
         entry = seen.setdefault((mark.fault, mark.kind, mark.target), {})
         entry |= {mark.state: mark.t_ns, "effect": mark.effect, "effective": mark.effective}
     says = {

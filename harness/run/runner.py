@@ -11,7 +11,6 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -27,17 +26,18 @@ from harness.history.reader import read_folder
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
-from harness.report.result import NotTried, Process, Result, RunInfo, Status, SystemInfo
+from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
 from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import HARNESS_ROLE, Aftermath
-from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.fitting import claimed, fit_scenario
+from harness.run.brief import BegunBrief, Brief, RequiresBrief, bodies_of, write_brief
+from harness.run.fitting import Fitted, claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
+from harness.run.remarks import remarks
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.unsound import targets_of
@@ -45,7 +45,7 @@ from harness.run.verdict import Finding, started
 from harness.scenario.performed import churns_in, promotions_in, schedules_in
 from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System, promises_in
+from harness.systems.port import System, delivery_within_s, promises_in
 from harness.systems.registry import load_system
 
 
@@ -81,7 +81,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, plan, toxiproxy, not_tried)
+    begun = _first_result(request, system, plan, toxiproxy, fitted)
     write_result(request.run_dir, begun)
     _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
@@ -190,7 +190,7 @@ def _first_result(
     system: System,
     plan: Plan,
     toxiproxy: Toxiproxy,
-    not_tried: Sequence[NotTried],
+    fitted: Fitted,
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -216,8 +216,9 @@ def _first_result(
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
-        not_tried=list(not_tried),
-        notes=list(request.notes),
+        not_tried=list(fitted.not_tried),
+        drawn=list(fitted.drawn),
+        notes=[*request.notes, *remarks(plan)],
     )
 
 
@@ -241,11 +242,10 @@ def _write_brief(
             seed=request.seed,
             system=request.system,
             promises=sorted(promises_in(system, plan.topology)),
-            payload=PayloadBrief(
-                kind=plan.payload.kind,
-                size_bytes_min=plan.payload.size_bytes_min,
-                size_bytes_max=plan.payload.size_bytes_max,
-            ),
+            payload=bodies_of(plan.payload),
+            payloads={inbox: bodies_of(one) for inbox, one in plan.payloads.items()},
+            drawn=begun.drawn,
+            extra_actors=list(plan.extra_actors),
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
             parameters=request.parameters.as_dict(),
@@ -257,6 +257,7 @@ def _write_brief(
             not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,
+            delivery_within_s=delivery_within_s(system, plan.topology),
             trims=plan.topology.retention == "ack",
             planted_bug=request.planted_bug,
             place=request.place,

@@ -14,12 +14,13 @@ from harness.history.books import Ledger
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
 from harness.history.records import Kept, Record, Watermark
+from harness.load.payloads import Bodies
 from harness.report.junit import write_junit
-from harness.report.result import NotTried, Result
+from harness.report.result import Drawn, NotTried, Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run.aftermath import Aftermath, closing_records
-from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.brief import BegunBrief, Brief, RequiresBrief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing import example_results as examples
@@ -49,6 +50,7 @@ def store_run(
     not_tried: Sequence[NotTried] = (),
     notes: Sequence[str] = (),
     flags: Sequence[str] = (),
+    drawn: Sequence[Drawn] = (),
     write: Writes | None = None,
 ) -> Result:
     """Write a complete run folder that holds these records, and return its result.
@@ -62,6 +64,7 @@ def store_run(
         not_tried: What the plan had and the system could not have.
         notes: What people should know of it.
         flags: What is odd about the machine.
+        drawn: What the seed drew beside the plan.
         write: Writes the records as a history; None: as that of the runner alone.
     """
     left = aftermath or Aftermath()
@@ -71,7 +74,7 @@ def store_run(
         seed=seed,
         system="reference",
         promises=sorted(ReferenceSystem.promises),
-        payload=PayloadBrief(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
+        payload=Bodies(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
         requires=RequiresBrief(),
         limits=["acknowledged_messages >= 1"],
         faults=[],
@@ -81,11 +84,13 @@ def store_run(
         trims=trims,
         parameters={"users": 3},
         not_tried=list(not_tried),
+        drawn=list(drawn),
     )
     begun = begun_result(brief)
     begun = msgspec.structs.replace(
         begun,
         notes=list(notes),
+        drawn=list(drawn),
         not_tried=list(not_tried),
         environment=msgspec.structs.replace(begun.environment, flags=list(flags)),
         client_errors=left.client_errors,
