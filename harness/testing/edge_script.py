@@ -19,6 +19,7 @@ from reference.events import (
     Written,
 )
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.limits import PROTOCOL_VERSION
 
 MS_NS = 1_000_000
@@ -73,16 +74,18 @@ class EdgeScript:
         self._next_conn += 1
         conn = self._next_conn
         self.feed(Opened(conn=conn, link=link))
-        assert self.heard(conn) == [m.Hello(PROTOCOL_VERSION, "edge", "eu", "t")]
+        assert self.heard(conn) == [versions.hello("edge", "eu", "t")]
         self.say(conn, m.Welcome(PROTOCOL_VERSION, "core", credit_bytes))
         return conn
 
-    def client(self, *, role: str = "client", token: str = "t") -> int:
+    def client(
+        self, *, role: str = "client", token: str = "t", version: int = PROTOCOL_VERSION
+    ) -> int:
         """Open a client connection and greet; return it."""
         self._next_conn += 1
         conn = self._next_conn
         self.feed(Opened(conn=conn))
-        self.say(conn, m.Hello(PROTOCOL_VERSION, role, "c", token))
+        self.say(conn, m.Hello(version, role, "c", token))
         return conn
 
     def sender(self, core: int, producer: int = 7) -> int:

@@ -38,8 +38,9 @@ from reference.events import (
 from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX, PROTOCOL_VERSION
+from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX
 
 T = TypeVar("T")
 
@@ -267,9 +268,9 @@ class CoreMachine:
         if not isinstance(message, m.Hello):
             self._fail(link, ErrorCode.HELLO_EXPECTED, type(message).__name__)
             return
-        if message.version != PROTOCOL_VERSION:
-            detail = f"this core speaks version {PROTOCOL_VERSION}"
-            self._fail(link, ErrorCode.VERSION_MISMATCH, detail)
+        version = versions.agreed(message)
+        if version is None:
+            self._fail(link, ErrorCode.VERSION_MISMATCH, versions.refusal(message))
             return
         tokens = {Role.EDGE: settings.token, Role.ADMIN: settings.admin_token}
         token = tokens.get(message.role)  # type: ignore[call-overload]
@@ -282,9 +283,10 @@ class CoreMachine:
         else:
             link.role = Role(message.role)
             link.node = message.node
+            link.version = version
             if link.role is Role.ADMIN:
                 link.pulse = self._pulse(settings.admin_idle_ms)
-            link.offer(m.Welcome(PROTOCOL_VERSION, settings.node, settings.link_credit_bytes))
+            link.offer(m.Welcome(version, settings.node, settings.link_credit_bytes))
 
     def _append(self, link: Link, segments: Iterable[m.Segment]) -> None:
         known: list[m.OkRange] = []

@@ -33,7 +33,7 @@ class ClientLine:
         "cause",
         "close_at_ns",
         "conn", "holds", "logins", "outlet", "producers", "pulse", "requests", "role", "sessions",
-        "stage", "window_bytes",
+        "stage", "version", "window_bytes",
     )  # fmt: skip
 
     def __init__(self, conn: int, pulse: Pulse) -> None:
@@ -42,6 +42,7 @@ class ClientLine:
         self.outlet = Outlet()
         self.stage = Stage.GREETING
         self.role = ""
+        self.version = 0
         self.producers: set[int] = set()
         self.sessions: set[tuple[str, int]] = set()
         self.window_bytes = 0

@@ -11,9 +11,10 @@ from anyio.abc import SocketStream
 
 from reference.node.connection import RECEIVE_BYTES
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
-from reference.wire.limits import PRESENCE_USERS_MAX, PROTOCOL_VERSION
+from reference.wire.limits import PRESENCE_USERS_MAX
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a question may take, connecting included."""
@@ -132,7 +133,7 @@ class AdminClient:
             self._stream = await anyio.connect_tcp(self._host, self._port)
             self._parser = FrameParser()
             self._waiting = []
-            await self._send(m.Hello(PROTOCOL_VERSION, "admin", self._name, self._token))
+            await self._send(versions.hello("admin", self._name, self._token))
             welcome = await self._next()
             if isinstance(welcome, m.Error):
                 await self.close()

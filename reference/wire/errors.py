@@ -33,6 +33,7 @@ class ErrorCode(IntEnum):
     TOO_LARGE = 31
     BAD_NAME = 32
     QUOTA = 33
+    QUARANTINED = 34
     SUPERSEDED = 40
     UNKNOWN_SESSION = 41
     ACK_BEYOND_DELIVERED = 42
@@ -131,6 +132,12 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
     ),
     ErrorCode.QUOTA: _rule(
         True, False, Scope.LINEAGE, "The node keeps as many producers or inboxes as it may."
+    ),
+    ErrorCode.QUARANTINED: _rule(
+        True,
+        False,
+        Scope.LINEAGE,
+        "What the store knows of this inbox or producer is damaged; see the core's log.",
     ),
     ErrorCode.SUPERSEDED: _rule(
         True, False, Scope.SESSION, "A later login of the same inbox took over."

@@ -46,16 +46,24 @@ _LOGIN = msgspec.Meta(max_length=LOGIN_INBOXES_MAX)
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """First message of a connection. `role` is "client", "edge" or "admin"."""
+    """First message of a connection. `role` is "client", "edge" or "admin".
+
+    `version` is the lowest version that the caller speaks and `version_max` the highest; without
+    it `version` is the only one.
+    """
 
     version: Number
     role: Name
     node: Name
     token: Annotated[str, msgspec.Meta(max_length=TOKEN_BYTES_MAX)]
+    version_max: Number = -1
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
-    """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""
+    """Reply to HELLO: the version that is spoken from here on, the highest that both speak.
+
+    `credit_bytes`: how much may be sent and not yet answered.
+    """
 
     version: Number
     node: Name
@@ -162,7 +170,8 @@ class LoginOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to LOGIN, sent when the session number is durable.
 
     `session` is -1 without an inbox. Delivery begins at `next_pos`. `durable[i]` is the number of
-    durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply.
+    durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply;
+    -1 where nobody knows, since the inbox is quarantined.
     """
 
     request: Number

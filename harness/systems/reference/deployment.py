@@ -33,10 +33,11 @@ from reference.node.admin import AdminClient, Refusal
 from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNodeSettings
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
+from reference.wire import versions
 from reference.wire.errors import ERROR_RULES
 from reference.wire.frames import encode
 from reference.wire.limits import HEADER_BYTES_MAX, PROTOCOL_VERSION
-from reference.wire.messages import Heartbeat, Hello
+from reference.wire.messages import Heartbeat
 from reference.wire.opcodes import Opcode
 
 HOST = "127.0.0.1"
@@ -420,7 +421,7 @@ def planted_bug(ready_lines: Iterable[str]) -> str | None:
 
 def _hello(role: str, token: str) -> bytes:
     """Return what a node answers at once on a fresh connection, for measuring round trips."""
-    return b"".join(encode(Hello(PROTOCOL_VERSION, role, "probe", token)))
+    return b"".join(encode(versions.hello(role, "probe", token)))
 
 
 def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:
