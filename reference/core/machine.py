@@ -40,7 +40,7 @@ from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
 from reference.wire import versions
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX
+from reference.wire.limits import DETAIL_CHARS_MAX, LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX
 
 T = TypeVar("T")
 
@@ -98,6 +98,7 @@ class CoreMachine:
             "window_bytes_limit": self._settings.window_bytes_max,
             "commits": self._sequencer.commits,
             "damaged_reads": self._damaged_reads,
+            "quarantined_inboxes": len(self._sequencer.quarantined),
             **self.extra_gauges,
         }
 
@@ -246,8 +247,14 @@ class CoreMachine:
             case m.Promote() if link.role is Role.ADMIN:
                 if error := self._sequencer.promote(link, message):
                     link.offer(error)
+            case m.Inspect(request=request, inbox=name) if (
+                link.role is Role.ADMIN and name and self._sequencer.is_quarantined(name)
+            ):
+                self._quarantined(link, request, name)
             case m.Inspect() if link.role is Role.ADMIN:
                 self._inspect(link, message)
+            case m.End(request=request, inbox=name) if self._sequencer.is_quarantined(name):
+                self._quarantined(link, request, name)
             case m.End(request=request, inbox=name):
                 inbox = self._sequencer.inboxes.get(name)
                 link.offer(m.EndOk(request, name, inbox.pos_end - 1 if inbox else -1))
@@ -262,6 +269,10 @@ class CoreMachine:
             case _:
                 detail = f"{type(message).__name__} from role {link.role}"
                 self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, detail)
+
+    def _quarantined(self, link: Link, request: int, name: str) -> None:
+        why = self._sequencer.quarantined.get(name, "inboxes are missing, and it may be one")
+        link.offer(m.Error(request, ErrorCode.QUARANTINED, why[:DETAIL_CHARS_MAX]))
 
     def _hello(self, link: Link, message: m.Message) -> None:
         settings = self._settings
@@ -313,7 +324,10 @@ class CoreMachine:
         elif login.from_pos < -2 or login.window_bytes < 1:
             self._fail(link, ErrorCode.BAD_HEADER, "a login with a bad position or window")
         elif code := self._sequencer.open_session(link, login):
-            link.offer(m.Error(login.request, code, ""))
+            if code is ErrorCode.QUARANTINED:
+                self._quarantined(link, login.request, login.inbox)
+            else:
+                link.offer(m.Error(login.request, code, ""))
 
     def _durable_counts(self, login: m.Login) -> tuple[int, ...]:
         if login.producer < 0:
@@ -452,6 +466,11 @@ class CoreMachine:
     def _rows_read(self, read: RowsRead) -> None:
         link, inspect = self._inspecting.pop(read.read_no)
         inbox = self._sequencer.inboxes.get(inspect.inbox)
+        if read.damaged:
+            self._damaged_reads += 1
+            why = "a stored row has changed; see the core's log"
+            link.offer(m.Error(inspect.request, ErrorCode.DAMAGED, why))
+            return
         end = inbox.pos_end if inbox else 0
         # The store may be a commit ahead of what has been reported as durable.
         rows = tuple(row for row in read.rows if row.pos_last < end)

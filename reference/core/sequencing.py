@@ -198,6 +198,13 @@ class Sequencer:
             inbox.epochs.append(m.EpochEntry(epoch.epoch, epoch.bucket_count, epoch.pos_first))
             inbox.epochs_durable += 1
         self._forgotten = recovered.forgotten
+        self.quarantined = recovered.quarantined
+        """Inboxes of which something is damaged, and what."""
+        self._inboxes_whole = recovered.inboxes_whole
+        # Who is known in some inbox was not forgotten; all others may have been.
+        self._producers = (
+            None if recovered.forgotten_whole else {mark.producer for mark in recovered.producers}
+        )
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
         self.full = False
@@ -221,7 +228,9 @@ class Sequencer:
         return self._in_flight is None and self._gathering.empty
 
     def n_durable(self, producer: int, inbox: str) -> int:
-        """Return how many messages of a producer to an inbox are durable."""
+        """Return how many messages of a producer to an inbox are durable, -1: nobody knows."""
+        if self.is_quarantined(inbox):
+            return -1
         lineage = self.lineages.get((producer, inbox))
         return lineage.n_durable if lineage else 0
 
@@ -233,8 +242,8 @@ class Sequencer:
             Otherwise None: its ranges are answered with the group's commit.
         """
         lineage = self.lineages.get((segment.producer, segment.inbox))
-        if lineage is None and segment.producer in self._forgotten:
-            return _refuse(segment, ErrorCode.PRODUCER_REUSED, -1)
+        if lineage is None and (code := self._stranger(segment)):
+            return _refuse(segment, code, -1)
         n_assigned = lineage.n_assigned if lineage else 0
         if segment.n_first > n_assigned:
             return _refuse(segment, ErrorCode.GAP, n_assigned)
@@ -254,6 +263,20 @@ class Sequencer:
         self._take(link, segment, known)
         return None
 
+    def _stranger(self, segment: m.Segment) -> ErrorCode | None:
+        """Return why nothing is taken of a lineage that is not known, or None: it is new."""
+        if segment.producer in self._forgotten:
+            return ErrorCode.PRODUCER_REUSED
+        if self.is_quarantined(segment.inbox):
+            return ErrorCode.QUARANTINED
+        if self._producers is not None and segment.producer not in self._producers:
+            return ErrorCode.QUARANTINED
+        return None
+
+    def is_quarantined(self, inbox: str) -> bool:
+        """Tell whether nobody knows what became of an inbox: it is damaged, or may be gone."""
+        return inbox not in self.inboxes and (inbox in self.quarantined or not self._inboxes_whole)
+
     def _refusal(self, segment: m.Segment, lineage: Lineage | None) -> ErrorCode | None:
         settings = self._settings
         if not 0 < segment.count <= BATCH_COUNT_MAX or len(segment.body) > BATCH_BYTES_MAX:
@@ -271,6 +294,8 @@ class Sequencer:
     def _new_name(self, name: str) -> ErrorCode | None:
         if not name_is_good(name):
             return ErrorCode.BAD_NAME
+        if self.is_quarantined(name):
+            return ErrorCode.QUARANTINED
         return ErrorCode.QUOTA if len(self.inboxes) >= self._settings.inboxes_max else None
 
     def _take(self, link: Link, segment: m.Segment, known: int) -> None:

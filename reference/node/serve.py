@@ -39,6 +39,9 @@ EXIT_LIFELINE: Final = 3
 BACKLOG: Final = 1_024
 """Connections that the system keeps until they are accepted."""
 
+DAMAGE_LINES_MAX: Final = 100
+"""So many lines of each kind say what of the store is damaged."""
+
 log = logging.getLogger("tallystick.node")
 
 CoreFactory = Callable[[CoreSettings, Recovered], Machine]
@@ -55,11 +58,25 @@ def run_core(
     _start(settings)
     try:
         store = store_factory(Path(settings.database))
-        machine = machine_factory(settings.core, take_over(store))
+        recovered = take_over(store)
+        _tell_damage(recovered)
+        machine = machine_factory(settings.core, recovered)
     except Exception as error:
         log.error("the core cannot start: %s: %s", type(error).__name__, error)
         return EXIT_FAILED
     return _serve("core", settings, lambda: Driver(machine, store=store))
+
+
+def _tell_damage(recovered: Recovered) -> None:
+    """Log what of the store is not as it was written; the core starts without it."""
+    for note in recovered.notes[:DAMAGE_LINES_MAX]:
+        log.error("the store is damaged: %s", note)
+    for inbox, why in list(recovered.quarantined.items())[:DAMAGE_LINES_MAX]:
+        log.error("inbox %r is quarantined, the others go on: %s", inbox, why)
+    if not recovered.inboxes_whole:
+        log.error("inboxes are missing in the store: none is taken for new until it is mended")
+    if not recovered.forgotten_whole:
+        log.error("forgotten producers are missing in the store: none is taken for new")
 
 
 def run_edge(settings: EdgeNodeSettings, machine_factory: EdgeFactory = EdgeMachine) -> int:
