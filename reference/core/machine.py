@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from reference.core import presence
 from reference.core.delivery import Deliverer, Session
+from reference.core.heat import Heat, HeatSettings
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
 from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings
@@ -64,6 +65,7 @@ class CoreMachine:
         """By inbox and session the last cursor mark that can be judged only later."""
         self._parked_until_ns = 0
         self._damaged_reads = 0
+        self._heat: Heat | None = None
         self._rows_no = 0
         self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
         self.extra_gauges: dict[str, int] = {}
@@ -99,7 +101,19 @@ class CoreMachine:
             "commits": self._sequencer.commits,
             "damaged_reads": self._damaged_reads,
             "quarantined_inboxes": len(self._sequencer.quarantined),
+            **self._heat_gauges(),
             **self.extra_gauges,
+        }
+
+    def _heat_gauges(self) -> dict[str, int]:
+        if self._heat is None:
+            return {}
+        hottest = self._heat.hottest()
+        return {
+            "measured_inboxes": self._heat.measured,
+            "hottest_writes_per_s": hottest[0].writes_per_s if hottest else 0,
+            "rule_promotions": self._heat.promotions,
+            "rule_demotions": self._heat.demotions,
         }
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
@@ -218,9 +232,42 @@ class CoreMachine:
             for link, mark in parked.values():
                 # Somebody else may have logged in meanwhile, who has not read so far.
                 self._cursors(link, (mark,))
+        self._look_at_heat()
         if self._sequencer.full and self._sequencer.idle and now >= self._parked_until_ns:
             # Nothing else waits for room, so messages try whether there is some.
             self._sequencer.full = False
+
+    def _look_at_heat(self) -> None:
+        """Work the rates out, and begin the epochs that the rule wants."""
+        settings, sequencer = self._settings, self._sequencer
+        if self._heat is None:
+            count = settings.hot_bucket_count
+            rule = HeatSettings(
+                hot_writes_per_s=settings.hot_writes_per_s,
+                cool_writes_per_s=settings.cool_writes_per_s,
+                hold_ms=settings.hot_hold_ms,
+                bucket_count=count,
+                window_ms=settings.hot_window_ms,
+            )
+            promoted = [
+                n for n, i in sequencer.inboxes.items() if i.epochs[-1].bucket_count == count
+            ]
+            self._heat = Heat(rule, promoted, self._now_ns)
+        if sequencer.full:
+            # It takes no messages, and would refuse the change.
+            return
+        for change in self._heat.look(self._now_ns, sequencer.count_in_force):
+            sequencer.begin_epoch(change.inbox, change.bucket_count)
+
+    def _hot_list(self) -> tuple[m.HotEntry, ...]:
+        """Return the hottest inboxes with what is durable of their epochs."""
+        found = []
+        for hot in self._heat.hottest() if self._heat is not None else ():
+            inbox = self._sequencer.inboxes.get(hot.inbox)
+            if inbox is not None:
+                last = inbox.epochs[inbox.epochs_durable - 1]
+                found.append(m.HotEntry(hot.inbox, hot.writes_per_s, last.epoch, last.bucket_count))
+        return tuple(found)
 
     # Messages ---------------------------------------------------------------------------------
 
@@ -448,7 +495,8 @@ class CoreMachine:
 
     def _inspect(self, link: Link, inspect: m.Inspect) -> None:
         if not inspect.inbox:
-            link.offer(m.InspectOk(inspect.request, "", (), (), False, self.gauges()))
+            gauges, hot = self.gauges(), self._hot_list()
+            link.offer(m.InspectOk(inspect.request, "", (), (), False, gauges, hot))
         elif not name_is_good(inspect.inbox):
             link.offer(m.Error(inspect.request, ErrorCode.BAD_NAME, ""))
         else:
@@ -490,6 +538,8 @@ class CoreMachine:
             link.offer(reply)
         for append in group.writes.appends:
             self._deliverer.tail.add(append)
+            if self._heat is not None:
+                self._heat.wrote(append.inbox, append.count)
         for wait in group.logins:
             self._logged_in(wait)
         for name in group.inboxes:

@@ -371,20 +371,30 @@ class Sequencer:
             return None
         if inbox is not None and len(inbox.epochs) >= EPOCHS_MAX:
             return m.Error(request, ErrorCode.QUOTA, f"at most {EPOCHS_MAX} epochs")
-        inbox = self._dirty(promote.inbox)
-        begun = m.EpochEntry(entry.epoch + 1, promote.bucket_count, inbox.pos_next)
+        begun = self.begin_epoch(promote.inbox, promote.bucket_count)
+        reply = m.Promoted(request, promote.inbox, begun.epoch, begun.bucket_count, begun.pos_first)
+        self._gathering.replies.append((link, reply))
+        return None
+
+    def begin_epoch(self, name: str, bucket_count: int) -> m.EpochEntry:
+        """Begin an epoch of an inbox at its next position, durable with the group's commit."""
+        inbox = self._dirty(name)
+        begun = m.EpochEntry(inbox.epochs[-1].epoch + 1, bucket_count, inbox.pos_next)
         inbox.epochs.append(begun)
         self._gathering.epochs.append(
             EpochMark(
-                inbox=inbox.name,
+                inbox=name,
                 epoch=begun.epoch,
                 bucket_count=begun.bucket_count,
                 pos_first=begun.pos_first,
             )
         )
-        reply = m.Promoted(request, inbox.name, begun.epoch, begun.bucket_count, begun.pos_first)
-        self._gathering.replies.append((link, reply))
-        return None
+        return begun
+
+    def count_in_force(self, name: str) -> tuple[int, int]:
+        """Return the bucket count in force of an inbox, and how many epochs it has had."""
+        inbox = self.inboxes.get(name)
+        return (inbox.epochs[-1].bucket_count, len(inbox.epochs)) if inbox else (1, 1)
 
     def seal(self) -> Commit | None:
         """Return the next group commit, if something waits and none is under way."""

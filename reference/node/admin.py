@@ -22,6 +22,9 @@ ANSWER_TIMEOUT_S: Final = 5.0
 FRESH_S: Final = 1.0
 """A connection unused for longer is opened anew: a node closes those that stay silent."""
 
+POSITION_MAX: Final = 2**62
+"""Behind it lies nothing."""
+
 R = TypeVar("R", bound=m.Message)
 
 
@@ -91,6 +94,15 @@ class AdminClient:
         """Return the node's gauges; works at a core and at an edge."""
         self._request += 1
         return (await self._ask(m.Inspect(self._request, "", -1, -1), m.InspectOk)).gauges
+
+    async def hottest(self) -> tuple[m.HotEntry, ...]:
+        """Return the inboxes of a core that are written to most, the hottest first."""
+        self._request += 1
+        return (await self._ask(m.Inspect(self._request, "", -1, -1), m.InspectOk)).hot
+
+    async def epochs(self, inbox: str) -> tuple[m.EpochEntry, ...]:
+        """Return the epochs of an inbox, the first included; of its rows none."""
+        return (await self.inspect(inbox, POSITION_MAX)).epochs
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -27,8 +27,10 @@ from reference.node.driver import Driver, Machine
 from reference.node.log import LineLimit
 from reference.node.memory import keep_freed_memory
 from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
+from reference.store import schema
 from reference.store.port import Store, take_over
 from reference.store.sqlite import SqliteStore
+from reference.wire import versions
 
 EXIT_FAILED: Final = 1
 """A store, a machine or the port failed; the log says why. The next start recovers."""
@@ -124,8 +126,9 @@ def _serve(
         port = listener.extra(SocketAttribute.local_port)
 
         def ready() -> None:
-            about = json.dumps({"role": role, "port": port, "pid": os.getpid()})
-            sys.stdout.write(f"ready {about}\n")
+            about = {"role": role, "port": port, "pid": os.getpid(), "wire": versions.SPOKEN}
+            about |= {"store": schema.SCHEMA_VERSION}
+            sys.stdout.write(f"ready {json.dumps(about)}\n")
             sys.stdout.flush()
 
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -358,8 +358,20 @@ class EpochEntry(msgspec.Struct, frozen=True, array_like=True):
     pos_first: Number
 
 
+class HotEntry(msgspec.Struct, frozen=True, array_like=True):
+    """An inbox that is written to much: messages per second, and the epoch in force."""
+
+    inbox: Name
+    writes_per_s: Number
+    epoch: Number
+    bucket_count: Number
+
+
 class InspectOk(msgspec.Struct, frozen=True, array_like=True):
-    """Reply to INSPECT. `more` says that rows remain behind the last one."""
+    """Reply to INSPECT. `more` says that rows remain behind the last one.
+
+    `hot` are the hottest inboxes, the hottest first, where the core was asked for its gauges.
+    """
 
     request: Number
     inbox: Name
@@ -367,6 +379,7 @@ class InspectOk(msgspec.Struct, frozen=True, array_like=True):
     rows: Annotated[tuple[StoredRow, ...], _MANY]
     more: bool
     gauges: dict[str, int]
+    hot: Annotated[tuple[HotEntry, ...], _MANY] = ()
 
 
 class ResumeMark(msgspec.Struct, frozen=True, array_like=True):
