@@ -4,7 +4,8 @@ Method: one inbox goes from one bucket to many and back, again and again, while 
 it and its reader reads. Kills of the core lie around the moments of a change, so that some requests
 are cut off and asked for again under the epoch that they expect; resets and cuts of edges' links
 lie between them. Each new count must begin at one position, nothing may move, and where every
-message lies is compared with the published hash of the count in force there.
+message lies is compared with the published hash of the count in force there, at the end and while
+all of that goes on.
 
 With rule=on nobody asks for the changes: the load comes in bursts, the core promotes the inbox when
 it is hot and demotes it when it has cooled down, and the same faults and checks stand around that.
@@ -15,6 +16,7 @@ import random
 from tallystick import (
     Ability,
     Drain,
+    Inspect,
     LinkCut,
     LinkReset,
     Load,
@@ -34,6 +36,9 @@ from tallystick import (
 
 BUCKET_COUNTS = (5, 50, 1, 7, 100, 2)
 EDGES = ("us-east", "eu-west")
+
+LOOKS = 2
+"""Inspections of the store while load runs."""
 
 
 VIP = "vip_rebucketed"
@@ -113,6 +118,11 @@ def _by_request(p: Parameters) -> Plan:
         )
         for index in range(p.changes)
     )
+    # Beside the kills: an inspection finds what no crash has undone, and what one may yet undo.
+    looks = tuple(
+        ((index + 1) * p.duration_s / (LOOKS + 1), Inspect(inboxes=(vip,)))
+        for index in range(LOOKS)
+    )
     rng = random.Random(p.seed_for("strikes"))
     faults: list[Planned] = []
     for index, (change_s, _) in enumerate(changes):
@@ -143,7 +153,7 @@ def _by_request(p: Parameters) -> Plan:
                     ),
                 ),
                 faults=tuple(faults),
-                during=changes,
+                during=(*changes, *looks),
             ),
             Drain(within_s=120.0),
         ),

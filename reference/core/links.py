@@ -35,6 +35,7 @@ class Link:
     __slots__ = (
         "_error",
         "_touch",
+        "address",
         "close_sent",
         "conn",
         "failed",
@@ -49,8 +50,11 @@ class Link:
         "version",
     )
 
-    def __init__(self, conn: int, pulse: Pulse, touch: Callable[[Link], None]) -> None:
+    def __init__(
+        self, conn: int, pulse: Pulse, touch: Callable[[Link], None], address: str = ""
+    ) -> None:
         self.conn = conn
+        self.address = address
         self.role = Role.NEW
         self.node = ""
         self.version = 0

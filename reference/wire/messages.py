@@ -58,6 +58,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     token: Annotated[str, msgspec.Meta(max_length=TOKEN_BYTES_MAX)]
     version_max: Number = -1
 
+    def __repr__(self) -> str:
+        """Return what may stand in a log: everything but the token."""
+        spoken = f"version={self.version}, version_max={self.version_max}"
+        return f"Hello({spoken}, role={self.role!r}, node={self.node!r})"
+
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """Reply to HELLO: the version that is spoken from here on, the highest that both speak.

@@ -4,7 +4,7 @@ Who connects says the lowest and the highest version it speaks; who accepts take
 both do. So nodes whose versions differ by one talk to each other while they are restarted one
 after the other. A peer that says one number only speaks that one.
 
-Version 2 knows the error QUARANTINED, and so can say it.
+Version 2 knows the errors QUARANTINED and FORBIDDEN, and so can say them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Versions(NamedTuple):
 SPOKEN = Versions(PROTOCOL_VERSION_MIN, PROTOCOL_VERSION)
 """What this process speaks. Read it here at each use: tests start nodes that speak others."""
 
-_INSTEAD = {2: {ErrorCode.QUARANTINED: ErrorCode.QUOTA}}
+_INSTEAD = {2: {ErrorCode.QUARANTINED: ErrorCode.QUOTA, ErrorCode.FORBIDDEN: ErrorCode.QUOTA}}
 """By the version that brought an error code: what is said to who speaks an earlier one.
 
 The other code must be as definite, and end as much.
