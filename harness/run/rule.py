@@ -32,38 +32,45 @@ async def look_at_epochs(stage: Stage) -> None:
     if not isinstance(deployment, SelfResizing) or not _rule_of(stage):
         return
     for inbox in list(stage.inboxes):
-        if inbox not in stage.ruled:
-            stage.ruled[inbox] = stage.epochs.get(inbox, 0)
-            _allow(stage, inbox, 1)
-        try:
-            entries = await deployment.epochs(inbox)
-        except ConnectionError:
-            # Nobody answers now; the next look finds what it did meanwhile.
-            return
-        for epoch, bucket_count, pos_first in entries:
-            if epoch <= stage.ruled[inbox]:
-                continue
-            stage.recorder.write(
-                ResizeCompleted(
-                    t_ns=stage.now_ns(),
-                    inbox=inbox,
-                    expected_epoch=epoch - 1,
-                    bucket_count=bucket_count,
-                    outcome=OK,
-                    epoch=epoch,
-                    pos_first=pos_first,
-                    error="",
-                    by_rule=True,
-                )
-            )
-            stage.ruled[inbox] = epoch
-            stage.epochs[inbox] = max(epoch, stage.epochs.get(inbox, 0))
-            _allow(stage, inbox, bucket_count)
+        # What an administrator asks for meanwhile is written down by who asked.
+        async with stage.turns.setdefault(inbox, anyio.Lock()):
+            if inbox not in stage.ruled:
+                _allow(stage, inbox, 1)
+            try:
+                entries = await deployment.epochs(inbox)
+            except ConnectionError:
+                # Nobody answers now; the next look finds what it did meanwhile.
+                return
+            for epoch, bucket_count, pos_first in entries:
+                if epoch > stage.epochs.get(inbox, 0):
+                    _done(stage, inbox, epoch, bucket_count, pos_first)
+            epoch, bucket_count, _pos_first = entries[-1] if entries else (0, 1, 0)
+            if stage.ruled[inbox] != epoch:
+                _allow(stage, inbox, bucket_count)
     stage.recorder.flush()
+
+
+def _done(stage: Stage, inbox: str, epoch: int, bucket_count: int, pos_first: int) -> None:
+    """Write down that the rule has begun an epoch."""
+    stage.epochs[inbox] = epoch
+    stage.recorder.write(
+        ResizeCompleted(
+            t_ns=stage.now_ns(),
+            inbox=inbox,
+            expected_epoch=epoch - 1,
+            bucket_count=bucket_count,
+            outcome=OK,
+            epoch=epoch,
+            pos_first=pos_first,
+            error="",
+            by_rule=True,
+        )
+    )
 
 
 def _allow(stage: Stage, inbox: str, bucket_count: int) -> None:
     """Write down that the rule may change the count in force to another one of its own."""
+    stage.ruled[inbox] = stage.epochs.get(inbox, 0)
     for other in _rule_of(stage):
         if other != bucket_count:
             stage.recorder.write(

@@ -32,7 +32,7 @@ class Stage:
         t0_ns: The host's monotonic clock at the start of the run.
         errors: What the runner itself was told by the system, as its administrator.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
-        ruled: The last epoch per inbox that is written down, where the system has a rule.
+        ruled: The epoch per inbox behind which the rule was allowed the next one, in the history.
         turns: Lets promotions of one inbox wait for each other.
         inspecting: Lets inspections wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
