@@ -64,7 +64,9 @@ def plan(p: Parameters) -> Plan:
             ),
             Drain(within_s=120.0),
         ),
-        requires=Requires(sends_ok=promised, delivered=promised, sender_reconnects=3),
+        requires=Requires(
+            sends_ok=promised, delivered=promised, sender_reconnects=3, receiver_reconnects=1
+        ),
     )
 
 

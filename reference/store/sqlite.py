@@ -137,7 +137,7 @@ class SqliteStore:
                 self._reserve.take()
             except apsw.FullError as error:
                 raise StoreFull(f"no room to open {path.name}; it is as it was") from error
-            except apsw.Error as error:
+            except (apsw.Error, UnicodeDecodeError) as error:
                 raise StoreDamaged(f"{path.name} cannot be opened: {error}") from error
             undo.pop_all()
 

@@ -231,6 +231,16 @@ def test_a_flipped_bit_in_the_file_is_found(path: Path) -> None:
         store.read("vip", 0, 2, 10**6)
 
 
+@pytest.mark.parametrize("bit", [1, 128])
+def test_a_flipped_bit_in_the_names_of_tables_is_found(path: Path, bit: int) -> None:
+    SqliteStore(path).close()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"pos_next  INTEGER") + 2] ^= bit
+    path.write_bytes(data)
+    with pytest.raises(StoreDamaged, match=r"core\.db"):
+        SqliteStore(path)
+
+
 def test_a_write_lock_of_another_program_is_waited_for_then_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
