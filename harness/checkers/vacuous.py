@@ -74,6 +74,10 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
         ),
+        "change{s} by the system's own rule": (
+            sum(resize.outcome == OK and resize.by_rule for resize in index.resizes),
+            needs.own_resizes,
+        ),
         # Who says how many changes must be confirmed knows that some may not be.
         "planned resize{s} in effect": (
             _resizes_in_effect(facts),

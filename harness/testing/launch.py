@@ -1,9 +1,9 @@
 """Start a node with a planted bug, on a disk that loses power, or with switches for faults inside.
 
-`python -m harness.testing.launch [--switches FILE] [--bug NAME] [--held-disk SYNC_MS] core|edge
-JSON` takes the place of `python -m reference.node` and behaves like it, but for what it was told. A
-bug goes only into the role that its entry names. The ready line of a node with a bug says so
-(`"planted_bug": NAME`), and every result of such a run must repeat it.
+`python -m harness.testing.launch [--older-first FILE] [--switches FILE] [--bug NAME]
+[--held-disk SYNC_MS] core|edge JSON` takes the place of `python -m reference.node` and behaves like
+it, but for what it was told. A bug goes only into the role that its entry names. The ready line of
+a node with a bug says so (`"planted_bug": NAME`), and every result of such a run must repeat it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.faults.switches import Switches
 from harness.testing.bugs.registry import BugGone, Place, PlantedBug, find_bug
 from harness.testing.held_disk import HeldVfs
+from harness.testing.older import older
 from harness.testing.switched import SwitchedDisk, shift_clock
 from reference.core.machine import CoreMachine
 from reference.edge.machine import EdgeMachine
@@ -44,9 +45,14 @@ DISK_OPTION = "--held-disk"
 SWITCHES_OPTION = "--switches"
 """The word before the file of switches (`harness.faults.switches`) that the node is to obey."""
 
+OLDER_OPTION = "--older-first"
+"""The word before the file by which a node knows that it was started before: the first time it is
+one of the version before, later one of this version."""
+
 USAGE = (
-    f"usage: python -m harness.testing.launch [{SWITCHES_OPTION} FILE] [{BUG_OPTION} NAME] "
-    f"[{DISK_OPTION} SYNC_MS] core|edge '<json settings>'; a disk obeys switches or is held"
+    f"usage: python -m harness.testing.launch [{OLDER_OPTION} FILE] [{SWITCHES_OPTION} FILE] "
+    f"[{BUG_OPTION} NAME] [{DISK_OPTION} SYNC_MS] core|edge '<json settings>'; a disk obeys "
+    "switches or is held"
 )
 
 
@@ -81,6 +87,14 @@ class Order:
     bug: PlantedBug | None = None
     store: StoreFactory = SqliteStore
     switches: Switches | None = None
+    started_before: Path | None = None
+
+    def is_first_start(self) -> bool:
+        """Tell whether the node is to be one of the version before, and remember that it was."""
+        if self.started_before is None or self.started_before.exists():
+            return False
+        self.started_before.touch()
+        return True
 
 
 def read_order(arguments: Sequence[str]) -> Order:
@@ -101,6 +115,10 @@ def read_order(arguments: Sequence[str]) -> Order:
         case ["--held-disk", milliseconds, *rest] if milliseconds.isdecimal():
             order = read_order(rest)
             order.store = _on_held_disk(int(milliseconds))
+            return order
+        case ["--older-first", path, *rest]:
+            order = read_order(rest)
+            order.started_before = Path(path)
             return order
         case ["--switches", path, *rest] if DISK_OPTION not in rest:
             order = read_order(rest)
@@ -135,7 +153,11 @@ def carry_out(order: Order) -> int:
     if bug is not None or disk is not None:
         name = "" if bug is None else bug.name
         sys.stdout = SayingSo(sys.stdout, name, _do_nothing if disk is None else disk.ready)
-    with nullcontext() if bug is None else bug.planted():
+    with ExitStack() as changes:
+        if order.is_first_start():
+            changes.enter_context(older())
+        if bug is not None:
+            changes.enter_context(bug.planted())
         match order.role:
             case Place.CORE:
                 core = CoreMachine if bug is None else bug.core

@@ -82,6 +82,7 @@ class Requires:
     fault_effects: int = 0
     resent: int = 0
     backlog: int = 0
+    own_resizes: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

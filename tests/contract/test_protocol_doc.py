@@ -48,7 +48,7 @@ def test_opcodes_and_fields() -> None:
 def test_structs() -> None:
     kinds = [frames._BatchHead, frames._DeliveryHead, messages.Run, messages.OkRange]
     kinds += [messages.RefusedRange, messages.CursorMark, messages.ResumeMark]
-    kinds += [messages.PresenceEntry, messages.EpochEntry, messages.StoredRow]
+    kinds += [messages.PresenceEntry, messages.EpochEntry, messages.HotEntry, messages.StoredRow]
     wanted = [[kind.__name__.lstrip("_"), fields_of(kind)] for kind in kinds]
     assert read_table("struct") == wanted
 
