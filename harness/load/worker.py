@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.checkers.gauges import LOAD_LAG_GAUGE
 from harness.history.recorder import Recorder
-from harness.history.records import Offered
+from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.client_errors import ClientErrors, secrets_of
 from harness.load.payloads import Payloads
@@ -52,6 +53,9 @@ UNASKED = -1
 
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
+
+LOGGING_OUT_MAX = 128
+"""Receivers that one process logs out at the same time."""
 
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
@@ -102,6 +106,8 @@ class Worker:
         self._connecting = 0
         self._told = (0, 0)
         self._late_ns_max = 0
+        self._lag_ns = 0
+        self._lag_told_ns = 0
         self.stopping = anyio.Event()
 
     def clock(self) -> int:
@@ -125,6 +131,8 @@ class Worker:
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
+            # Whatever came meanwhile waited as long to be read: it comes over the same loop.
+            self._lag_ns = max(self._lag_ns, self.clock() - now_ns - int(PACE_S * 1e9))
 
     def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
         if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
@@ -156,6 +164,23 @@ class Worker:
         while not self.stopping.is_set():
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        """Record how late this process was at the worst, where that is later than ever."""
+        if self._lag_ns <= self._lag_told_ns:
+            return
+        self._lag_told_ns = self._lag_ns
+        self._recorder.write(
+            GaugeSeen(
+                t_ns=self.clock(),
+                role="load",
+                index=self._job.process,
+                name=LOAD_LAG_GAUGE,
+                value=self._lag_ns // 1_000,
+                limit=-1,
+            )
+        )
 
     def _tell_offered(self) -> None:
         now_ns = self.clock()
@@ -344,16 +369,27 @@ class Worker:
 
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
-        for name in command["readers"]:
-            await self._receivers[name].logout()
+        await self._log_out([self._receivers[name] for name in command["readers"]])
         return {}
+
+    async def _log_out(self, actors: Sequence[ReceiverActor]) -> None:
+        """Log receivers out side by side: where nobody answers, each waits for its time-out."""
+        turns = anyio.Semaphore(LOGGING_OUT_MAX)
+
+        async def log_out(actor: ReceiverActor) -> None:
+            async with turns:
+                await actor.logout()
+
+        async with anyio.create_task_group() as tasks:
+            for actor in actors:
+                tasks.start_soon(log_out, actor)
 
     async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """Log everybody out, close the history, stop."""
         self._receiver_churn = None
+        self._tell_lag()
         await self.do_close_senders({})
-        for actor in self._receivers.values():
-            await actor.logout()
+        await self._log_out(list(self._receivers.values()))
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)

@@ -56,8 +56,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
     phase, each with its `targets`: what its pattern fits, as far as the plan tells. `route` is the
     published bucket route, "" for none; `presence_bound_s` the promised time in which presence
-    becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
-    `source_sha256` say where the scenario came from, for `tallystick replay`.
+    becomes right; `delivery_within_s` the promised time in which a reader that waits is delivered,
+    latencies included, 0 for no promise; `trims`: the store may drop what was acknowledged.
+    `place`, `files` and `source_sha256` say where the scenario came from, for `tallystick replay`.
     `promotions`: how many promotions are planned, None in a run before they were counted here.
     `churns`: whose churn is planned ("sender", "receiver").
     `checks` carry the claim, as far as the system promises what they judge. `not_tried`: what was
@@ -81,6 +82,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     route: str
     presence_bound_s: float
     trims: bool
+    delivery_within_s: float = 0.0
     promotions: int | None = None
     churns: list[str] = []
     checks: list[str] = []

@@ -45,7 +45,7 @@ from harness.run.verdict import Finding, started
 from harness.scenario.performed import churns_in, promotions_in, schedules_in
 from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System, promises_in
+from harness.systems.port import System, delivery_within_s, promises_in
 from harness.systems.registry import load_system
 
 
@@ -264,6 +264,7 @@ def _write_brief(
             not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,
+            delivery_within_s=delivery_within_s(system, plan.topology),
             trims=plan.topology.retention == "ack",
             planted_bug=request.planted_bug,
             place=request.place,

@@ -33,7 +33,7 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
-from harness.selftest import shapes
+from harness.selftest import shapes, waits
 from harness.systems.topology import Topology
 
 INBOX = "vip"
@@ -424,11 +424,11 @@ SCENARIOS = {
         STEADY, OFFLINE, RESETS, KILL, POWER_LOSS, CHURN, READER_CHURN, RESIZE, TWO_LIVES, TIGHT,
         PRESENCE, SECOND_DEVICE, TAKEOVER,
     )
-} | shapes.SCENARIOS  # fmt: skip
+} | shapes.SCENARIOS | waits.SCENARIOS  # fmt: skip
 """Every scenario of the self-test by its name."""
 
 
 def place_of(name: str) -> str:
     """Return how a scenario of the self-test is named to `tallystick run` and load processes."""
-    module = shapes.__name__ if name in shapes.SCENARIOS else __name__
+    module = next((one.__name__ for one in (shapes, waits) if name in one.SCENARIOS), __name__)
     return f"{module}:{name.upper()}"

@@ -122,6 +122,8 @@ class SenderMachine:
         self._out: list[SenderOutput] = []
         self.lost = False
         """The lineage is lost: nothing is taken or sent any more."""
+        self.violation = ""
+        """What came that must not come, for which the last connection was ended; "" for nothing."""
 
     @property
     def ready(self) -> bool:
@@ -155,6 +157,7 @@ class SenderMachine:
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
+        self.violation = ""
         return [*self._dialer.start(), *self._done(now_ns)]
 
     def disconnect(self, now_ns: int) -> list[SenderOutput]:
@@ -222,7 +225,7 @@ class SenderMachine:
                 try:
                     self._received(message, now_ns)
                 except RemoteProtocolError as error:
-                    out.extend(self._dialer.refuse(error.code, error.detail))
+                    self._refuse(error.code, error.detail)
             case Written():
                 self._dialer.outlet.written()
             case Arriving():
@@ -235,12 +238,16 @@ class SenderMachine:
             case ConnectFailed():
                 self._dialer.failed(now_ns)
             case Malformed(code=code, detail=detail):
-                out.extend(self._dialer.refuse(code, detail))
+                self._refuse(code, detail)
             case Closed():
                 out.append(ConnectionLost(cause=self._dialer.cause or "the connection ended"))
                 self._dialer.failed(now_ns)
                 self._forget_connection()
         return self._done(now_ns)
+
+    def _refuse(self, code: ErrorCode, detail: str) -> None:
+        self.violation = f"{code.name}: {detail}"
+        self._out.extend(self._dialer.refuse(code, detail))
 
     def _done(self, now_ns: int) -> list[SenderOutput]:
         self._pump(now_ns)
@@ -293,6 +300,10 @@ class SenderMachine:
             case m.LoginOk(request=request) if request == self._request:
                 self._credit_bytes = message.credit_bytes
                 self._login_answered(message)
+            case m.Error(request=request, code=ErrorCode.FORBIDDEN, detail=detail) if (
+                request == self._request
+            ):
+                self._end_lineage("", -1, 0, ErrorCode.FORBIDDEN, detail)
             case m.Error(request=request, code=code) if request == self._request:
                 self._login_failed(code, now_ns)
             case _:
@@ -430,18 +441,23 @@ class SenderMachine:
 
     def _lose_lineage(self, lane: Lane, durable: int, detail: str) -> None:
         """End everything: whatever this outbox holds may carry ids that belong to others."""
+        self._end_lineage(lane.inbox, durable, lane.sent_end, ErrorCode.PRODUCER_REUSED, detail)
+
+    def _end_lineage(
+        self, inbox: str, durable: int, sent: int, code: ErrorCode, detail: str
+    ) -> None:
         self.lost = True
         self._out.append(
             LineageLost(
-                inbox=lane.inbox,
+                inbox=inbox,
                 producer=self._settings.producer,
                 durable=durable,
-                sent=lane.sent_end,
+                sent=sent,
                 detail=detail,
             )
         )
         for each in self._lanes.values():
-            self._end_lane(each, ErrorCode.PRODUCER_REUSED)
+            self._end_lane(each, code)
         self._out.extend(self._dialer.stop())
 
     # What goes out.
