@@ -11,7 +11,7 @@ from harness.load.client_errors import OURS, ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import CONTRADICTED, Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import CONTRADICTED, Batch, Connector, OutboxFull, Outcome, Recutting
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -71,11 +71,15 @@ class SenderActor:
         self._begin_ns = 0
         self._end_ns = 0
         self._late_ns = 0
-        self._n_next = 0
+        self._inboxes = seat.inboxes or (seat.inbox,)
+        self._turn = 0
+        self._n_next = dict.fromkeys(self._inboxes, 0)
         self._pumping = False
         self.sender = connector.sender(
             producer=seat.producer, group=seat.group, outcomes=self._on_outcome, lost=self._on_lost
         )
+        if seat.recut_count and isinstance(self.sender, Recutting):
+            self.sender.cut_resends(seat.recut_count)
 
     def begin(self, begin_ns: int, end_ns: int) -> None:
         """Start the schedule."""
@@ -149,9 +153,11 @@ class SenderActor:
 
     def _make(self, due_ns: int, count: int, now_ns: int) -> Batch:
         seat = self.seat
-        n_first = self._n_next
-        self._n_next += count
-        lengths, body = self._payloads.make(seat.producer, seat.inbox, n_first, count)
+        inbox = self._inboxes[self._turn]
+        self._turn = (self._turn + 1) % len(self._inboxes)
+        n_first = self._n_next[inbox]
+        self._n_next[inbox] += count
+        lengths, body = self._payloads.make(seat.producer, inbox, n_first, count)
         self.open_count += count
         self.handed_count += count
         # A closed loop has no schedule to be late against.
@@ -163,7 +169,7 @@ class SenderActor:
                     t_ns=self._clock(),
                     process=self._process,
                     producer=seat.producer,
-                    inbox=seat.inbox,
+                    inbox=inbox,
                     n_first=n_first,
                     count=count,
                     t_due_ns=due_ns,
@@ -171,7 +177,7 @@ class SenderActor:
             )
         )
         return Batch(
-            inbox=seat.inbox,
+            inbox=inbox,
             producer=seat.producer,
             n_first=n_first,
             count=count,
@@ -248,6 +254,13 @@ class SenderActor:
             await self.sender.disconnect()
         finally:
             self.connecting = False
+
+    async def leave(self) -> None:
+        """Go for good, since all is answered; not told as a cut, for it was none."""
+        self.wanted_up = False
+        self.up = False
+        self._mark(up=False, cause="close")
+        await self.sender.disconnect()
 
     async def close(self) -> None:
         """End the sender; what is still open becomes "info", what is still due is never offered."""

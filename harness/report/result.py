@@ -16,7 +16,7 @@ import msgspec
 
 from harness.report.card import card
 
-RESULT_SCHEMA = "tallystick.result/1.4"
+RESULT_SCHEMA = "tallystick.result/1.5"
 SUITE_SCHEMA = "tallystick.suite/1.2"
 
 INTEGER_LIMIT = 2**53
@@ -654,6 +654,20 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: Count = 1
 
 
+class Drawn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rare thing that the seed drew beside the plan.
+
+    Attributes:
+        what: What it is, in words.
+        values: What was drawn: numbers, or names of inboxes.
+        unit: Of the values; "" where they speak for themselves.
+    """
+
+    what: str
+    values: list[int | str]
+    unit: str = ""
+
+
 class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients were told by the system in one kind of error, and how often.
 
@@ -716,6 +730,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         coverage: What went through every link that was used.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        drawn: What the seed drew beside the plan: rare sizes, names, counts and senders; empty
+            where nothing varies, and before 1.5.
         client_errors: What clients were told by the system when something did not work, causes of
             lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what has changed since the run that it
@@ -729,7 +745,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "tallystick.result/1.2",
         "tallystick.result/1.3",
         "tallystick.result/1.4",
-    ] = "tallystick.result/1.4"
+        "tallystick.result/1.5",
+    ] = "tallystick.result/1.5"
     complete: bool
     verdict: Verdict
     run: RunInfo
@@ -750,6 +767,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
     not_tried: list[NotTried] = []
+    drawn: list[Drawn] = []
     client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []

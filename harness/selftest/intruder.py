@@ -12,7 +12,7 @@ from harness.scenario.phases import Hands
 from harness.systems.port import Delivery, Receiver
 from harness.systems.reference.clients import ReferenceConnector
 
-WRONG_TOKEN: Final = "a token that was never given to anybody"
+WRONG_SECRET: Final = "a-secret-that-no-edge-has-ever-been-told"
 
 READS_FOR_S: Final = 1.0
 """How long an intruder who was let in reads, and acknowledges what he gets."""
@@ -20,7 +20,7 @@ READS_FOR_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intruder:
-    """Logs in to a user's inbox with a wrong token; where that opens it, he acknowledges all.
+    """Logs in to a user's inbox with a token of his own; where that opens it, he acknowledges all.
 
     Of a system that drops what was acknowledged he takes the messages from the user then, and what
     is lost is seen by those who should have it. Nothing of what he does is recorded.
@@ -36,7 +36,7 @@ class Intruder:
 
     async def carry_out(self, hands: Hands) -> None:
         """Try the door once."""
-        connect = {**hands.deployment.connect, "token": WRONG_TOKEN}
+        connect = {**hands.deployment.connect, "client_secret": WRONG_SECRET}
         got: list[int] = []
 
         def read(delivery: Delivery) -> None:

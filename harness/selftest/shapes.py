@@ -13,6 +13,7 @@ from harness.faults.link_reset import LinkReset
 from harness.faults.process_kill import ProcessKill
 from harness.faults.schedule import Planned, at
 from harness.faults.store_full import StoreFull
+from harness.scenario.extras import Extra
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -27,6 +28,7 @@ from harness.scenario.phases import (
     Promote,
     Restart,
     Send,
+    SendExtras,
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
@@ -65,6 +67,7 @@ def _bulk(p: Parameters) -> Plan:
         phases.insert(0, Promote(inbox=INBOX, bucket_count=p.bucket_count))
     sent = p.producers * p.count
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,)),
         phases=tuple(phases),
         payload=PayloadSpec(size_bytes_min=p.size_bytes_min, size_bytes_max=p.size_bytes_max),
@@ -83,6 +86,7 @@ def _crowd(p: Parameters) -> Plan:
         faults.append(at(2.4, ProcessKill(duration_s=0.1), on="core"))
     one_each = Stream(to=(INBOX,), producers=p.producers, rate_per_s=p.producers, count=1)
     return Plan(
+        vary=False,
         topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 150, NEAR: 150 if p.kill else 0}),
         phases=(
             Login(inboxes=(INBOX,), edge=NEAR),
@@ -99,6 +103,7 @@ def _names(p: Parameters) -> Plan:
     everybody = (*firsts, *seconds)
     stream = Stream(to=everybody, producers=len(everybody), count=60, batch_count=10)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,), retention=p.retention),
         phases=(
             Send(stream=stream, within_s=5.0),
@@ -121,6 +126,7 @@ def _outage(p: Parameters) -> Plan:
     stream = Stream(to=(INBOX,), producers=6, rate_per_s=2_000, batch_count=5)
     options = {"launcher": [LAUNCHER, "--recut"]} if p.recut else {}
     return Plan(
+        vary=False,
         topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 100, NEAR: 50}, options=options),
         phases=(
             Login(inboxes=(INBOX,), edge=FAR),
@@ -140,6 +146,7 @@ def _moves(p: Parameters) -> Plan:
         at(0.5, LinkReset(), on=f"client-edge:{FAR}:*"),
     )
     return Plan(
+        vary=False,
         topology=Topology(edges=(FAR, NEAR)),
         phases=(
             Login(inboxes=users, edge=FAR),
@@ -156,6 +163,7 @@ def _clock(p: Parameters) -> Plan:
     jump = ClockJump(jump_s=DAY_S * p.jump_days, duration_s=3.0)
     stream = Stream(to=(INBOX,), producers=2, rate_per_s=200, batch_count=5)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,)),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -178,6 +186,7 @@ def _full(p: Parameters) -> Plan:
     )
     stream = Stream(to=(INBOX,), producers=8, rate_per_s=2_000, batch_count=5)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,), latency_ms={NEAR: 20}),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -191,6 +200,7 @@ def _full(p: Parameters) -> Plan:
 def _intruded(p: Parameters) -> Plan:
     send = Send(stream=Stream(to=(INBOX,), producers=2, count=50, batch_count=10), within_s=5.0)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,), retention="ack"),
         phases=(
             send,
@@ -207,6 +217,7 @@ def _intruded(p: Parameters) -> Plan:
 def _demoted(p: Parameters) -> Plan:
     send = Send(stream=Stream(to=(INBOX,), producers=2, count=100, batch_count=10), within_s=5.0)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,)),
         phases=(
             Promote(inbox=INBOX, bucket_count=8),
@@ -226,6 +237,7 @@ def _twice_killed(p: Parameters) -> Plan:
     first = (at(0.7, ProcessKill(duration_s=0.1), on="core"),)
     stream = Stream(to=(INBOX,), producers=3, rate_per_s=300, batch_count=10)
     return Plan(
+        vary=False,
         topology=Topology(edges=(NEAR,), options={"launcher": words}),
         phases=(
             Load(duration_s=1.0, streams=(stream,), faults=first),
@@ -237,6 +249,20 @@ def _twice_killed(p: Parameters) -> Plan:
     )
 
 
+def _roaming(p: Parameters) -> Plan:
+    # Batch by batch to another inbox: numbers begin anew in each of them.
+    inboxes = (INBOX, "second", "third")
+    extra = Extra(kind="roamer", to=inboxes, producers=(1, 2, 3), batches=(10, 3, 5) * 4)
+    own = Send(stream=Stream(to=(INBOX,), count=10), within_s=5.0)
+    sent = len(extra.producers) * sum(extra.batches)
+    return Plan(
+        vary=False,
+        topology=Topology(edges=(FAR, NEAR)),
+        phases=(SendExtras(extras=(extra,), within_s=10.0), own, DRAIN),
+        requires=Requires(sends_ok=sent, delivered=sent),
+    )
+
+
 def _narrow(p: Parameters) -> Plan:
     options = {"core": {"window_bytes_max": p.window_bytes}}
     send = Send(stream=Stream(to=(INBOX,), producers=3, count=200, batch_count=100), within_s=5.0)
@@ -244,6 +270,7 @@ def _narrow(p: Parameters) -> Plan:
     # The core is killed while the reader is on its way through what was sent before.
     faults = (at(0.7, ProcessKill(duration_s=0.1), on="core"),) if p.kill else ()
     return Plan(
+        vary=False,
         topology=Topology(
             edges=(FAR,), latency_ms={FAR: 60}, retention=p.retention, options=options
         ),
@@ -373,6 +400,11 @@ TWICE_KILLED = Scenario(
         ),
     ),
 )  # fmt: skip
+ROAMING = Scenario(
+    name="roaming",
+    claim="Senders who write to several inboxes in turn are read in each of them.",
+    plan=_roaming,
+)
 NARROW = Scenario(
     name="narrow",
     claim="A reader behind a small window gets everything, in whatever pieces.",
@@ -395,7 +427,8 @@ NARROW = Scenario(
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        BULK, CROWD, NAMES, OUTAGE, MOVES, CLOCK, FULL, INTRUDED, DEMOTED, TWICE_KILLED, NARROW,
+        BULK, CROWD, NAMES, OUTAGE, MOVES, CLOCK, FULL, INTRUDED, DEMOTED, TWICE_KILLED, ROAMING,
+        NARROW,
     )
 }  # fmt: skip
 """All of them by name."""

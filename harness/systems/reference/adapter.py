@@ -15,8 +15,16 @@ from harness.systems.reference.deployment import (
     ReferenceDeployment,
     deploy,
 )
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    BUCKET_COUNT_MAX,
+    INBOX_NAME_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    PROTOCOL_VERSION,
+)
 
 RESTART_WITHIN_S = 5.0
 """From the start of the core to the first acknowledgement; 0.3 to 0.6 s on a quiet machine, and
@@ -40,6 +48,17 @@ class ReferenceSystem:
     route = "splitmix64-xxh3"
     one_hop = False
     restart_within_s = RESTART_WITHIN_S
+    takes = Takes(
+        payload_bytes_max=MESSAGE_BYTES_MAX,
+        batch_bytes_max=BATCH_BYTES_MAX,
+        batch_count_max=BATCH_COUNT_MAX,
+        inbox_bytes_max=INBOX_NAME_BYTES_MAX,
+        any_names=True,
+        bucket_count_max=BUCKET_COUNT_MAX,
+        senders_more=1_000,
+        messages_more=1_000_000,
+        recuts=True,
+    )
     options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
 
     def __init__(self, *, tls: bool = False) -> None:

@@ -21,6 +21,7 @@ from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX
 from reference.identity import CLIENT, NO_ACCOUNT, Claims, account_of, sign
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
@@ -120,7 +121,7 @@ class ReferenceConnector:
         settings = ReceiverSettings(
             inbox=inbox,
             token=self._token(inbox),
-            name=f"reader of {inbox}",
+            name=_fitting(f"reader of {inbox}"),
             window_bytes=self.window_bytes,
             pulse=self._pulse,
         )
@@ -206,6 +207,10 @@ class ReferenceSender:
         """Cut the connection abruptly; the outbox stays."""
         await self._client.disconnect()
 
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what is sent again on another connection into batches of so many at most."""
+        self._client.machine.cut_resends(count_max)
+
     def submit(self, batch: Batch) -> None:
         """Take a batch into the outbox; of a lineage that has ended it is refused at once."""
         if self._client.machine.ended(batch.inbox):
@@ -277,6 +282,11 @@ class ReferenceReceiver:
 def _as_told(error: ConnectionError, violation: str) -> ConnectionError:
     """Return why nobody got in: what came that must not come goes before what the client says."""
     return ConnectionError(f"{CONTRADICTED}{violation}") if violation else error
+
+
+def _fitting(name: str) -> str:
+    """Return the name of a client cut to what a node may be called."""
+    return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def _refused(batch: Batch) -> Outcome:

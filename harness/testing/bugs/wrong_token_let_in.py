@@ -1,31 +1,29 @@
-"""An edge lets clients in whatever token they show."""
+"""An edge reads who a client says it is, and never looks at the signature."""
 
 from __future__ import annotations
 
 import msgspec
 
 from harness.testing.bugs.registry import Category, Patch, Place, PlantedBug, Trial
-from reference.edge.clients import ClientLine
-from reference.edge.machine import EdgeMachine
-from reference.wire import messages as m
-
-_greet = EdgeMachine._greet
+from reference import identity
+from reference.edge import door
+from reference.identity import Claims
 
 
-def greet_anybody(self: EdgeMachine, line: ClientLine, message: m.Message, now_ns: int) -> None:
-    """Take every client's token for the right one."""
-    if isinstance(message, m.Hello) and message.role == "client":
-        message = msgspec.structs.replace(message, token=self._settings.token)
-    _greet(self, line, message, now_ns)
+def believe(keys: str, token: str, role: str) -> Claims | None:
+    """Return the claims of a token, whoever signed it."""
+    body, _, _ = token.partition(".")
+    claims = msgspec.msgpack.decode(identity._bytes(body), type=Claims)
+    return claims if keys and claims.role == role else None
 
 
 BUG = PlantedBug(
     name="wrong-token-let-in",
-    summary="A client with a wrong token is let in, and acknowledges what is not its own.",
+    summary="A client whose token nobody has signed is let in, and acknowledges what is another's.",
     category=Category.CURSOR,
     place=Place.EDGE,
-    replaces="the edge's greeting",
+    replaces="the edge's look at tokens",
     named_by=("A12", "A1"),
     trial=Trial(scenario="intruded"),
-    patches=(Patch(owner=EdgeMachine, name="_greet", replacement=greet_anybody),),
+    patches=(Patch(owner=door, name="verify", replacement=believe),),
 )
