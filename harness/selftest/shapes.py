@@ -87,7 +87,7 @@ def _crowd(p: Parameters) -> Plan:
     one_each = Stream(to=(INBOX,), producers=p.producers, rate_per_s=p.producers, count=1)
     return Plan(
         vary=False,
-        topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 150, NEAR: 150 if p.kill else 0}),
+        topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 300, NEAR: 300 if p.kill else 0}),
         phases=(
             Login(inboxes=(INBOX,), edge=NEAR),
             Load(duration_s=3.0 if p.kill else 1.5, streams=(one_each,), faults=tuple(faults)),
