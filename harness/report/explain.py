@@ -359,11 +359,15 @@ ENTRIES: dict[str, Entry] = {entry.id: entry for entry in (*_ANOMALIES, *_OTHERS
 ANOMALY_IDS = tuple(entry.id for entry in _ANOMALIES)
 
 
+LIKENESS_MIN = 0.7
+"""Words are short and many here, and some have half of their letters in common with anything."""
+
+
 def find(word: str) -> Entry:
     """Return the entry called `word`, by id or name, in any case and with - or _.
 
     Raises:
-        UsageError: There is none; says which is nearest.
+        UsageError: There is none; says which are near, if any are.
     """
     wanted = _normal(word)
     by_word = {_normal(entry.name): entry for entry in reversed(_ANOMALIES)}
@@ -372,12 +376,19 @@ def find(word: str) -> Entry:
     wanted = aliases.get(wanted, wanted)
     if wanted in by_word:
         return by_word[wanted]
-    near = nearest(wanted, by_word)
-    hint = f"; did you mean {by_word[near].id!r}?" if near else ""
+    near = {nearest(wanted, by_word, LIKENESS_MIN)} - {""}
+    near = near or {known for known in by_word if wanted and known.startswith(f"{wanted}-")}
+    # As in 'B1' (FIFO-SYNC): who does not know the ids knows it by its name.
+    meant = " or ".join(sorted({_shown(by_word[known]) for known in near}))
+    hint = f"; did you mean {meant}?" if meant else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
         "(A1 to E2, exit-codes, a verdict, limits, bound, compare, not-tried, outcomes)"
     )
+
+
+def _shown(entry: Entry) -> str:
+    return repr(entry.id) + (f" ({entry.name})" if entry.id in ANOMALY_IDS else "")
 
 
 def _normal(word: str) -> str:

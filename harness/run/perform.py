@@ -414,7 +414,7 @@ async def _login(stage: Stage, phase: Login) -> None:
     stage.note_inboxes(phase.inboxes)
     stage.seated.update(dict.fromkeys(phase.inboxes))
     edges = stage.plan.topology.edges
-    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device)
+    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device, phase.moves)
     begun_ns = stage.now_ns()
     reply = await stage.crew.readers.command(
         "login",

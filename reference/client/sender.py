@@ -72,7 +72,7 @@ class SenderSettings:
     """
 
     producer: int
-    token: str
+    token: str = field(repr=False)
     name: str
     outbox_bytes_max: int = 64 * 1024 * 1024
     outbox_batches_max: int = 65_536

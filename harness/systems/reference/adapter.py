@@ -48,6 +48,7 @@ class ReferenceSystem:
     route = "splitmix64-xxh3"
     one_hop = False
     restart_within_s = RESTART_WITHIN_S
+    options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
     takes = Takes(
         payload_bytes_max=MESSAGE_BYTES_MAX,
         batch_bytes_max=BATCH_BYTES_MAX,
@@ -59,7 +60,6 @@ class ReferenceSystem:
         messages_more=1_000_000,
         recuts=True,
     )
-    options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
 
     def __init__(self, *, tls: bool = False) -> None:
         self._tls = tls
