@@ -76,25 +76,26 @@ def _bulk(p: Parameters) -> Plan:
 
 
 def _crowd(p: Parameters) -> Plan:
-    # The way back is long, so that much is stored whose acknowledgement the cut takes away.
+    # The way back is long, so that much is stored whose acknowledgement the cut takes away; and it
+    # comes when everybody has logged in.
     links = "edge-core:*" if p.kill else f"edge-core:{FAR}"
-    cut_s = 2.4 if p.kill else 1.0
-    faults: list[Planned] = [at(0.4, LinkCut(duration_s=cut_s), on=links)]
+    cut_s = 2.4 if p.kill else 1.3
+    faults: list[Planned] = [at(1.2, LinkCut(duration_s=cut_s), on=links)]
     if p.clock_jump_days:
-        faults.append(at(0.6, ClockJump(jump_s=DAY_S * p.clock_jump_days), on="core"))
+        faults.append(at(1.4, ClockJump(jump_s=DAY_S * p.clock_jump_days), on="core"))
     if p.kill:
-        faults.append(at(2.4, ProcessKill(duration_s=0.1), on="core"))
-    one_each = Stream(to=(INBOX,), producers=p.producers, rate_per_s=p.producers, count=1)
+        faults.append(at(3.2, ProcessKill(duration_s=0.1), on="core"))
+    one_each = Stream(to=(INBOX,), producers=p.producers, rate_per_s=p.producers / 2, count=1)
     return Plan(
         vary=False,
-        topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 300, NEAR: 300 if p.kill else 0}),
+        topology=Topology(edges=(FAR, NEAR), latency_ms={FAR: 150, NEAR: 150 if p.kill else 0}),
         phases=(
             Login(inboxes=(INBOX,), edge=NEAR),
-            Load(duration_s=3.0 if p.kill else 1.5, streams=(one_each,), faults=tuple(faults)),
+            Load(duration_s=4.0 if p.kill else 2.6, streams=(one_each,), faults=tuple(faults)),
             # So many connections take their time on a busy machine.
             Drain(within_s=30.0, stuck_after_s=10.0, reread=False),
         ),
-        requires=Requires(sends_ok=100, delivered=100, fault_effects=len(faults)),
+        requires=Requires(sends_ok=p.producers, delivered=p.producers, fault_effects=len(faults)),
     )
 
 
@@ -160,7 +161,7 @@ def _moves(p: Parameters) -> Plan:
 
 
 def _clock(p: Parameters) -> Plan:
-    jump = ClockJump(jump_s=DAY_S * p.jump_days, duration_s=3.0)
+    jump = ClockJump(jump_s=DAY_S * p.jump_days, duration_s=1.5)
     stream = Stream(to=(INBOX,), producers=2, rate_per_s=200, batch_count=5)
     return Plan(
         vary=False,
@@ -319,7 +320,7 @@ CROWD = Scenario(
     plan=_crowd,
     parameters=(
         Parameter(
-            name="producers", default=200, unit="senders", minimum=1, help="Who send one each."
+            name="producers", default=240, unit="senders", minimum=1, help="Who send one each."
         ),
         Parameter(
             name="kill", default=False, unit="",
@@ -370,7 +371,8 @@ CLOCK = Scenario(
     plan=_clock,
     parameters=(
         Parameter(
-            name="jump_days", default=-1, unit="days", help="How far; negative is backwards."
+            name="jump_days", default=1, unit="days",
+            help="How far, before it jumps back; negative is backwards.",
         ),
     ),
 )  # fmt: skip

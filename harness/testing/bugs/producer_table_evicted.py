@@ -1,4 +1,4 @@
-"""The core remembers the 64 producers that it heard of last."""
+"""The core remembers the 48 producers that it heard of last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reference.core.links import Link
 from reference.core.sequencing import Sequencer
 from reference.wire.messages import OkRange, RefusedRange, Segment
 
-PRODUCERS_MAX = 64
+PRODUCERS_MAX = 48
 
 _append = Sequencer.append
 
@@ -33,7 +33,7 @@ def append_and_evict(
 
 BUG = PlantedBug(
     name="producer-table-evicted",
-    summary="Of more than 64 producers the first are forgotten, and a resend stored again.",
+    summary="Of more than 48 producers the first are forgotten, and a resend stored again.",
     category=Category.DUPLICATE,
     replaces="the sequencer's append",
     named_by=("A7",),

@@ -26,7 +26,7 @@ BUG = PlantedBug(
     replaces="the store's recovery",
     named_by=("A7",),
     trial=Trial(
-        scenario="crowd", settings={"kill": "true", "producers": "60", "clock_jump_days": "8"}
+        scenario="crowd", settings={"kill": "true", "producers": "100", "clock_jump_days": "8"}
     ),
     patches=(Patch(owner=SqliteStore, name="recover", replacement=recover_the_recent),),
 )

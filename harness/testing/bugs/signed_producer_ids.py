@@ -27,6 +27,6 @@ BUG = PlantedBug(
     category=Category.DUPLICATE,
     replaces="the store's recovery",
     named_by=("A7",),
-    trial=Trial(scenario="crowd", settings={"kill": "true", "producers": "60"}),
+    trial=Trial(scenario="crowd", settings={"kill": "true", "producers": "100"}),
     patches=(Patch(owner=SqliteStore, name="recover", replacement=recover_signed),),
 )
