@@ -61,7 +61,11 @@ def test_who_waits_for_nothing_or_is_told_nothing_is_patient() -> None:
 def test_where_nothing_can_come_hardly_anything_is_waited_for() -> None:
     assert watch(120, errors_until_s=0, dead=True, cut_off=True) == CUT_OFF_PATIENCE_S
     assert watch(120, dead=True, cut_off=True, moves_every_s=1, waiting=True) is None
-    assert watch(120, dead=True, cut_off=True, waiting=False) is None
+    # Nor does it matter then who waits, or which fault is under way and finds nothing to strike.
+    assert watch(120, dead=True, cut_off=True, waiting=False) == CUT_OFF_PATIENCE_S
+    assert watch(120, dead=True, cut_off=True, disturbed_until_s=1e9) == CUT_OFF_PATIENCE_S
+    assert watch(120, dead=True, waiting=False) is None
+    assert watch(120, dead=True, disturbed_until_s=1e9) is None
 
 
 def test_it_begins_anew_behind_a_planned_fault() -> None:

@@ -16,13 +16,17 @@ from harness.systems.port import (
     Outcome,
     RunOfMessages,
 )
+from harness.systems.reference.certificates import EDGE_NAME
 from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX
+from reference.identity import CLIENT, NO_ACCOUNT, Claims, account_of, sign
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
 from reference.node.sender_client import SenderClient
+from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.wire import messages as m
 
@@ -39,17 +43,22 @@ LINEAGE_LOST = "lineage_lost"
 
 
 class ReferenceConnector:
-    """Makes senders and receivers that reach an edge through the proxy of their group."""
+    """Makes senders and receivers that reach an edge through the proxy of their group.
+
+    Each sender and each inbox is a user of its own. Their tokens are made here: whoever runs the
+    load holds the clients' key, as whoever gives out tokens does.
+    """
 
     def __init__(self, connect: Mapping[str, Any]) -> None:
-        self._token: str = connect["token"]
+        self._client_key: str = connect["client_secret"]
         self._ports: Mapping[str, int] = connect["client_ports"]
         self._pulse = PulseSettings(
             silence_ms=connect["heartbeat_interval_ms"],
             deadline_ms=connect["heartbeat_deadline_ms"],
         )
-        self._window_bytes: int = connect["window_bytes"]
-        self._hub = ClientHub()
+        self.window_bytes: int = connect["window_bytes"]
+        authority: str = connect["authority"]
+        self._hub = ClientHub(trust(authority, EDGE_NAME) if authority else None)
         self._opened: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
         self._on_link: dict[SenderClient | ReceiverClient, str] = {}
@@ -76,10 +85,11 @@ class ReferenceConnector:
         lost: Callable[[str], None],
     ) -> ReferenceSender:
         """Return a sender that is not connected yet."""
+        name = f"p{producer:016x}"
         settings = SenderSettings(
             producer=producer,
-            token=self._token,
-            name=f"p{producer:016x}",
+            token=self._token(name, account_of(producer)),
+            name=name,
             outbox_bytes_max=OUTBOX_BYTES_MAX,
             # The roster draws ids at random, one per sender and phase: none is used twice.
             fresh_producer=True,
@@ -91,7 +101,11 @@ class ReferenceConnector:
             if not isinstance(outcome, out.LineageLost):
                 outcomes(_outcome(outcome))
 
-        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost)
+        def lost_as_told(cause: str) -> None:
+            violation = client.machine.violation
+            lost(f"{CONTRADICTED}{violation}" if violation else cause)
+
+        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost_as_told)
         return ReferenceSender(client, self, group, outcomes)
 
     def receiver(
@@ -106,9 +120,9 @@ class ReferenceConnector:
         """Return a receiver that is not logged in yet."""
         settings = ReceiverSettings(
             inbox=inbox,
-            token=self._token,
-            name=f"reader of {inbox}",
-            window_bytes=self._window_bytes,
+            token=self._token(inbox),
+            name=_fitting(f"reader of {inbox}"),
+            window_bytes=self.window_bytes,
             pulse=self._pulse,
         )
 
@@ -127,6 +141,9 @@ class ReferenceConnector:
             lost=lost_as_told,
         )
         return ReferenceReceiver(client, self, group)
+
+    def _token(self, name: str, account: int = NO_ACCOUNT) -> str:
+        return sign(self._client_key, Claims(role=CLIENT, name=name, account=account))
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:
         """Return (connections opened, bytes read) per link, over ended connections."""
@@ -180,12 +197,19 @@ class ReferenceSender:
             raise ConnectionError(LINEAGE_LOST)
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        try:
+            await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
 
     async def disconnect(self) -> None:
         """Cut the connection abruptly; the outbox stays."""
         await self._client.disconnect()
+
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what is sent again on another connection into batches of so many at most."""
+        self._client.machine.cut_resends(count_max)
 
     def submit(self, batch: Batch) -> None:
         """Take a batch into the outbox; of a lineage that has ended it is refused at once."""
@@ -219,12 +243,24 @@ class ReferenceReceiver:
         self._group = group
 
     async def login(self, edge: str, from_pos: int) -> Login:
-        """Open a session through an edge."""
+        """Open a session through an edge.
+
+        Raises:
+            ConnectionError: It did not come up in time, or what came contradicted itself.
+        """
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        try:
+            opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
-        return Login(session=opened.session, next_pos=opened.next_pos, cursor=opened.cursor)
+        return Login(
+            session=opened.session,
+            next_pos=opened.next_pos,
+            cursor=opened.cursor,
+            window_bytes=self._connector.window_bytes,
+        )
 
     def ack(self, upto: int) -> None:
         """Acknowledge everything up to `upto`."""
@@ -241,6 +277,16 @@ class ReferenceReceiver:
     async def logout(self) -> None:
         """End the session in order."""
         await self._client.logout()
+
+
+def _as_told(error: ConnectionError, violation: str) -> ConnectionError:
+    """Return why nobody got in: what came that must not come goes before what the client says."""
+    return ConnectionError(f"{CONTRADICTED}{violation}") if violation else error
+
+
+def _fitting(name: str) -> str:
+    """Return the name of a client cut to what a node may be called."""
+    return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def _refused(batch: Batch) -> Outcome:
