@@ -66,6 +66,8 @@ class RunFacts:
             asked for one by one.
         route: Name of the published bucket route, "" for none.
         presence_bound_ns: Within this time after a change presence is right.
+        delivery_bound_ns: Within this time after its acknowledgement a message is delivered to a
+            reader that waits; 0 where no time is promised.
         planned: The faults of the schedule, as (kind, target), once per target; a pattern where its
             targets were not known before the run.
         promotions: How many promotions and demotions are planned, None where nobody counted.
@@ -75,6 +77,8 @@ class RunFacts:
         killed: Load processes that were killed: their sends without an outcome are unknown, not
             miscounted.
         senders: What people call each producer, as far as that is known.
+        extra_actors: Names of senders and receivers that the seed drew beside the plan; what is
+            required of reconnects and resends speaks of the plan's own.
         trims: The store drops what is acknowledged; False under retention `run`.
     """
 
@@ -84,6 +88,7 @@ class RunFacts:
     expected_digests: Callable[[str, Sequence[int], Sequence[int]], list[int]] | None = None
     route: str = ""
     presence_bound_ns: int = 4_000_000_000
+    delivery_bound_ns: int = 1_000_000_000
     planned: tuple[tuple[str, str], ...] = ()
     promotions: int | None = None
     churns: frozenset[str] = frozenset()
@@ -92,6 +97,7 @@ class RunFacts:
     killed: frozenset[int] = frozenset()
     trims: bool = False
     senders: Mapping[int, str] = field(default_factory=dict)
+    extra_actors: frozenset[str] = frozenset()
 
     def sender(self, producer: int) -> str:
         """Return who sent, in words: by name, the id in brackets."""

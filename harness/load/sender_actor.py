@@ -5,13 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from harness.history.recorder import Recorder
-from harness.history.records import OK, Completed, Connected, Invoked
+from harness.history.books import Ledger
+from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
+from harness.load.mover import Mover
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import (
+    CONTRADICTED,
+    Batch,
+    Connector,
+    OutboxFull,
+    Outcome,
+    Recutting,
+)
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -36,7 +44,7 @@ class SenderActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
@@ -49,6 +57,7 @@ class SenderActor:
         self.connecting = False
         """A connect or disconnect is under way; nothing else may touch the connection."""
         self.retry_at_ns = 0
+        self.mover = Mover(seat.between, seat.move_every_s)
         self.cut_at_ns = -1
         self.cut_on_submit = False
         self.on_cut: Callable[[SenderActor], None] = lambda _actor: None
@@ -71,11 +80,15 @@ class SenderActor:
         self._begin_ns = 0
         self._end_ns = 0
         self._late_ns = 0
-        self._n_next = 0
+        self._inboxes = seat.inboxes or (seat.inbox,)
+        self._turn = 0
+        self._n_next = dict.fromkeys(self._inboxes, 0)
         self._pumping = False
         self.sender = connector.sender(
             producer=seat.producer, group=seat.group, outcomes=self._on_outcome, lost=self._on_lost
         )
+        if seat.recut_count and isinstance(self.sender, Recutting):
+            self.sender.cut_resends(seat.recut_count)
 
     def begin(self, begin_ns: int, end_ns: int) -> None:
         """Start the schedule."""
@@ -149,9 +162,11 @@ class SenderActor:
 
     def _make(self, due_ns: int, count: int, now_ns: int) -> Batch:
         seat = self.seat
-        n_first = self._n_next
-        self._n_next += count
-        lengths, body = self._payloads.make(seat.producer, seat.inbox, n_first, count)
+        inbox = self._inboxes[self._turn]
+        self._turn = (self._turn + 1) % len(self._inboxes)
+        n_first = self._n_next[inbox]
+        self._n_next[inbox] += count
+        lengths, body = self._payloads.make(seat.producer, inbox, n_first, count)
         self.open_count += count
         self.handed_count += count
         # A closed loop has no schedule to be late against.
@@ -163,7 +178,7 @@ class SenderActor:
                     t_ns=self._clock(),
                     process=self._process,
                     producer=seat.producer,
-                    inbox=seat.inbox,
+                    inbox=inbox,
                     n_first=n_first,
                     count=count,
                     t_due_ns=due_ns,
@@ -171,7 +186,7 @@ class SenderActor:
             )
         )
         return Batch(
-            inbox=seat.inbox,
+            inbox=inbox,
             producer=seat.producer,
             n_first=n_first,
             count=count,
@@ -212,7 +227,7 @@ class SenderActor:
     def _on_lost(self, cause: str) -> None:
         self._errors.hear("sender", "lost", cause, self._clock())
         if self.up:
-            self._mark(up=False, cause="lost")
+            self._mark(up=False, cause=BROKEN if cause.startswith(CONTRADICTED) else "lost")
         self.up = False
         self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
 
@@ -223,6 +238,8 @@ class SenderActor:
             await self.sender.connect(self.edge)
         except ConnectionError as error:
             self._errors.hear("sender", "connect", str(error), self._clock())
+            if str(error).startswith(CONTRADICTED):
+                self._mark(up=False, cause=BROKEN)
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
         else:
@@ -241,11 +258,18 @@ class SenderActor:
         self.up = False
         self.connecting = True
         self.retry_at_ns = back_at_ns
-        self.edge = self._rng.choice(self._edges)
+        self.edge = self.mover.next_edge(self.edge) or self._rng.choice(self._edges)
         try:
             await self.sender.disconnect()
         finally:
             self.connecting = False
+
+    async def leave(self) -> None:
+        """Go for good, since all is answered; not told as a cut, for it was none."""
+        self.wanted_up = False
+        self.up = False
+        self._mark(up=False, cause="close")
+        await self.sender.disconnect()
 
     async def close(self) -> None:
         """End the sender; what is still open becomes "info", what is still due is never offered."""

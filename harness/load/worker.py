@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,16 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.checkers.gauges import LOAD_LAG_GAUGE
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
-from harness.history.records import Offered
+from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.client_errors import ClientErrors, secrets_of
-from harness.load.payloads import Payloads
+from harness.load.payloads import Bodies, Payloads
 from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
 from harness.load.sender_actor import SenderActor
-from harness.scenario.scenario import PayloadSpec
 from harness.systems.port import Connector
 from harness.systems.registry import load_system
 
@@ -53,6 +54,9 @@ UNASKED = -1
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
 
+LOGGING_OUT_MAX = 128
+"""Receivers that one process logs out at the same time."""
+
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
 
@@ -67,9 +71,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     t0_ns: int
     process: int
     history_path: str
-    payload_kind: str
-    payload_size_bytes_min: int
-    payload_size_bytes_max: int
+    bodies: Bodies
+    bodies_to: dict[str, Bodies]
     edges: tuple[str, ...]
 
 
@@ -80,17 +83,10 @@ class Worker:
         self._job = job
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
-        self._recorder = Recorder(
-            Path(job.history_path),
-            run_id=job.run_id,
-            name=f"load-{job.process}",
+        self._recorder = Ledger(
+            Recorder(Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}")
         )
-        spec = PayloadSpec(
-            kind=job.payload_kind,
-            size_bytes_min=job.payload_size_bytes_min,
-            size_bytes_max=job.payload_size_bytes_max,
-        )
-        self._payloads = Payloads(job.seed, spec.kind, spec.size_bytes_min, spec.size_bytes_max)
+        self._payloads = Payloads(job.seed, bodies=job.bodies, to=job.bodies_to)
         self._connector = connector
         self._errors = ClientErrors(secrets_of(job.connect))
         self._errors_told = 0
@@ -99,9 +95,12 @@ class Worker:
         self._receivers: dict[str, ReceiverActor] = {}
         self._sender_churn: ChurnPlan | None = None
         self._receiver_churn: ChurnPlan | None = None
+        self._receivers_move = True
         self._connecting = 0
         self._told = (0, 0)
         self._late_ns_max = 0
+        self._lag_ns = 0
+        self._lag_told_ns = 0
         self.stopping = anyio.Event()
 
     def clock(self) -> int:
@@ -113,18 +112,33 @@ class Worker:
         while not self.stopping.is_set():
             now_ns = self.clock()
             if self._sender_churn is not None:
-                churn_senders(self._senders, self._sender_churn, now_ns, self._rng, self._cut)
+                churned = [actor for actor in self._senders if actor.seat.churns]
+                churn_senders(churned, self._sender_churn, now_ns, self._rng, self._cut)
             if self._receiver_churn is not None:
                 actors = list(self._receivers.values())
                 churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
+            self._move(now_ns)
             for sender in self._senders:
                 self._keep_up(sender, now_ns)
                 sender.pump()
+                if sender.seat.leaves and sender.up and sender.finished and not sender.connecting:
+                    self._tasks.start_soon(sender.leave)
             for receiver in self._receivers.values():
                 self._keep_up(receiver, now_ns)
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
+            # Whatever came meanwhile waited as long to be read: it comes over the same loop.
+            self._lag_ns = max(self._lag_ns, self.clock() - now_ns - int(PACE_S * 1e9))
+
+    def _move(self, now_ns: int) -> None:
+        """Cut those whose time it is to go elsewhere; they come back at once."""
+        for sender in self._senders:
+            if not sender.finished and sender.mover.is_due(now_ns, up=sender.up):
+                self._cut(sender, now_ns)
+        for receiver in self._receivers.values() if self._receivers_move else ():
+            if receiver.mover.is_due(now_ns, up=receiver.up):
+                self._tasks.start_soon(partial(receiver.cut, now_ns, abrupt=True))
 
     def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
         if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
@@ -148,7 +162,9 @@ class Worker:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
             self._recorder.beat(self.clock())
-            _say({"progress": self._progress(), **self._news_of_errors()})
+            # On file first: a process that is killed has all that it has told of.
+            told = {"progress": self._progress(), "books": self._recorder.told()}
+            _say({**told, **self._news_of_errors()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
     async def tell_offered(self) -> None:
@@ -156,6 +172,23 @@ class Worker:
         while not self.stopping.is_set():
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        """Record how late this process was at the worst, where that is later than ever."""
+        if self._lag_ns <= self._lag_told_ns:
+            return
+        self._lag_told_ns = self._lag_ns
+        self._recorder.write(
+            GaugeSeen(
+                t_ns=self.clock(),
+                role="load",
+                index=self._job.process,
+                name=LOAD_LAG_GAUGE,
+                value=self._lag_ns // 1_000,
+                limit=-1,
+            )
+        )
 
     def _tell_offered(self) -> None:
         now_ns = self.clock()
@@ -230,9 +263,10 @@ class Worker:
         return {}
 
     async def do_senders_up(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait until every sender is connected."""
+        """Wait until every sender is connected; one that soon leaves comes meanwhile."""
         up = await self._until(
-            lambda: all(actor.up for actor in self._senders), command["within_s"]
+            lambda: all(actor.up for actor in self._senders if not actor.seat.leaves),
+            command["within_s"],
         )
         return {"up": up}
 
@@ -284,12 +318,12 @@ class Worker:
             actor.from_cursor = command["from_cursor"]
             actor.reads = command.get("reads", True)
             actor.wanted_up = True
-        # Whoever loses its connection from now on must not come back and push the auditor out.
-        audited = {seat.inbox for seat in seats if seat.audit}
-        for actor in self._receivers.values():
-            if actor.seat.inbox in audited and not actor.seat.audit:
-                actor.wanted_up = False
         wanted = [self._receivers[seat.reader] for seat in seats]
+        # A user's other device must not come back either: its session is ended by this login.
+        inboxes = {seat.inbox for seat in seats}
+        for actor in self._receivers.values():
+            if actor.seat.inbox in inboxes and actor not in wanted:
+                actor.wanted_up = False
         up = await self._until(lambda: all(a.up for a in wanted), command["within_s"])
         return {"up": up, "session": {a.seat.inbox: a.session for a in wanted}}
 
@@ -319,8 +353,9 @@ class Worker:
         return {"cut": cut}
 
     async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin (or, without a plan, end) the churn of the receivers."""
+        """Begin (or, without a plan, end) the churn of the receivers; that ends moves too."""
         plan = command.get("churn")
+        self._receivers_move = self._receivers_move and bool(plan)
         self._receiver_churn = msgspec.convert(plan, ChurnPlan) if plan else None
         return {}
 
@@ -344,16 +379,27 @@ class Worker:
 
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
-        for name in command["readers"]:
-            await self._receivers[name].logout()
+        await self._log_out([self._receivers[name] for name in command["readers"]])
         return {}
+
+    async def _log_out(self, actors: Sequence[ReceiverActor]) -> None:
+        """Log receivers out side by side: where nobody answers, each waits for its time-out."""
+        turns = anyio.Semaphore(LOGGING_OUT_MAX)
+
+        async def log_out(actor: ReceiverActor) -> None:
+            async with turns:
+                await actor.logout()
+
+        async with anyio.create_task_group() as tasks:
+            for actor in actors:
+                tasks.start_soon(log_out, actor)
 
     async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """Log everybody out, close the history, stop."""
         self._receiver_churn = None
+        self._tell_lag()
         await self.do_close_senders({})
-        for actor in self._receivers.values():
-            await actor.logout()
+        await self._log_out(list(self._receivers.values()))
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -398,6 +444,7 @@ class Worker:
             reply = {"error": f"{type(error).__name__}: {error}"}
         if self.stopping.is_set():
             self._recorder.close()
+            reply["books"] = self._recorder.told()
         _say({"id": command["id"], **reply})
         if self.stopping.is_set():
             self._tasks.cancel_scope.cancel()

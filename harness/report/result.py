@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.4"
+from harness.report.card import card
+
+RESULT_SCHEMA = "tallystick.result/1.5"
 SUITE_SCHEMA = "tallystick.suite/1.2"
 
 INTEGER_LIMIT = 2**53
@@ -56,7 +58,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The verdict of a run or a suite.
 
     Attributes:
-        status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS. Limits
+        status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS; but
+            ERROR where the history lacks records ("records_lost"), whatever was found in it. Limits
             do not change it.
         reason_code: One word for programs, stable. Of a run: "all_checks_passed"; the name of the
             deciding check, of a FAIL that which `diagnosis` names, in small letters ("lost",
@@ -477,7 +480,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
             reach its end, without any progress or too slowly; "not_performed", an own phase did not
             do what it declares; "claim_unchecked", a check that carries the claim had nothing to
-            judge; "node_died", a process of the system ended by itself; "system_died",
+            judge; "records_lost", the history lacks records that were made, so no check of it
+            counts (ERROR); "node_died", a process of the system ended by itself; "system_died",
             "system_unreachable", "system_refuses", the run was ended early since nobody got
             anything from the system any more; "left_behind", what the run has made at a server of
             somebody else's is still there; "link_bypassed", a client went around a proxy (UNKNOWN,
@@ -652,6 +656,20 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: Count = 1
 
 
+class Drawn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rare thing that the seed drew beside the plan.
+
+    Attributes:
+        what: What it is, in words.
+        values: What was drawn: numbers, or names of inboxes.
+        unit: Of the values; "" where they speak for themselves.
+    """
+
+    what: str
+    values: list[int | str]
+    unit: str = ""
+
+
 class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients were told by the system in one kind of error, and how often.
 
@@ -714,6 +732,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         coverage: What went through every link that was used.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        drawn: What the seed drew beside the plan: rare sizes, names, counts and senders; empty
+            where nothing varies, and before 1.5.
         client_errors: What clients were told by the system when something did not work, causes of
             lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what has changed since the run that it
@@ -727,7 +747,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "tallystick.result/1.2",
         "tallystick.result/1.3",
         "tallystick.result/1.4",
-    ] = "tallystick.result/1.4"
+        "tallystick.result/1.5",
+    ] = "tallystick.result/1.5"
     complete: bool
     verdict: Verdict
     run: RunInfo
@@ -748,9 +769,39 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
     not_tried: list[NotTried] = []
+    drawn: list[Drawn] = []
     client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
+
+    def __repr__(self) -> str:
+        return f"<Result {self.verdict.status} of {self._titled()}: {self.verdict.reason}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict, what happened, and the counts."""
+        counts = self.counts
+        sends = counts.sends
+        return card(
+            f"{self.verdict.status}: {self._titled()}",
+            good=self.verdict.status is Status.PASS,
+            lines=[
+                self.diagnosis.text if self.diagnosis else self.verdict.reason,
+                *(f"not tried: {one.what}: {one.why}" for one in self.not_tried),
+            ],
+            rows={
+                "acknowledged": f"{sends.ok:,}",
+                "outcome unknown": f"{sends.info:,}",
+                "delivered": f"{counts.delivered:,}",
+                "lost": f"{counts.lost.total:,}",
+                "vanished from the log": f"{counts.vanished:,}",
+                "duplicated": f"{counts.duplicated:,}",
+                "reordered": f"{counts.reordered:,}",
+                "again": self.run.repeat_command,
+            },
+        )
+
+    def _titled(self) -> str:
+        return f"{self.run.scenario} on {self.system.name}, seed {self.run.seed}"
 
 
 class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,11 +25,12 @@ from harness.history.records import (
 )
 from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
-from harness.load.roster import seat_readers, seat_senders
+from harness.load.roster import seat_extras, seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders, told_since
 from harness.run.lacks import Lacks
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
+from harness.scenario.extras import Extra
 from harness.scenario.performed import Performed, must_be_declared
 from harness.scenario.phases import (
     AskPresence,
@@ -47,8 +48,10 @@ from harness.scenario.phases import (
     Read,
     Restart,
     Send,
+    SendExtras,
     Start,
     Storm,
+    Stream,
 )
 from harness.systems.port import (
     Deployment,
@@ -105,7 +108,7 @@ async def perform(stage: Stage, phase: Phase) -> None:
         case Promote():
             with stage.phase("promote"):
                 await promote(stage, phase)
-        case Send():
+        case Send() | SendExtras():
             with stage.phase("send"):
                 await _send(stage, phase)
         case Load():
@@ -270,13 +273,25 @@ async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
     return resized
 
 
+def _senders_of(
+    phase: Send | SendExtras | Load,
+) -> tuple[tuple[Stream, ...], tuple[Extra, ...]]:
+    match phase:
+        case Send():
+            return (phase.stream,), ()
+        case SendExtras():
+            return (), phase.extras
+        case Load():
+            return phase.streams, phase.extras
+
+
 async def _begin_senders(
-    stage: Stage, phase: Send | Load, duration_s: float, churn: Churn | None
+    stage: Stage, phase: Send | SendExtras | Load, duration_s: float, churn: Churn | None
 ) -> int:
     """Give out the schedules, wait until the senders are up, return when the schedules end."""
-    streams = phase.streams if isinstance(phase, Load) else (phase.stream,)
-    for stream in streams:
-        stage.note_inboxes(stream.to)
+    streams, extras = _senders_of(phase)
+    for to in (*(stream.to for stream in streams), *(extra.to for extra in extras)):
+        stage.note_inboxes(to)
     hands = stage.crew.senders
     seats = seat_senders(
         streams,
@@ -285,8 +300,21 @@ async def _begin_senders(
         stage.rng,
         stage.groups,
         stage.sender_serial,
+        stage.plan.recut_count,
     )
     stage.sender_serial += sum(map(len, seats))
+    more = seat_extras(
+        extras,
+        stage.plan.topology.edges,
+        len(hands),
+        stage.rng,
+        stage.groups,
+        duration_s if isinstance(phase, Load) else 0.0,
+        stage.extra_serial,
+        stage.plan.recut_count,
+    )
+    stage.extra_serial += sum(map(len, more))
+    seats = [[*own, *drawn] for own, drawn in zip(seats, more, strict=True)]
     stage.senders.update((str(seat.producer), seat.name) for mine in seats for seat in mine)
     plan = None
     if churn is not None and churn.sender_up_s:
@@ -308,7 +336,7 @@ async def _begin_senders(
     return end_ns
 
 
-async def _send(stage: Stage, phase: Send) -> None:
+async def _send(stage: Stage, phase: Send | SendExtras) -> None:
     await _begin_senders(stage, phase, phase.within_s, None)
     await finish_senders(stage, within_s=phase.within_s, stuck_after_s=phase.within_s)
     await close_senders(stage)
@@ -320,6 +348,7 @@ async def _load(stage: Stage, phase: Load) -> None:
             up_s=phase.churn.receiver_up_s,
             down_s=phase.churn.down_s,
             up_s_min=RECEIVER_UP_S_MIN * phase.churn.receiver_up_s,
+            from_cursor_share=phase.churn.from_cursor_share,
         )
         await stage.crew.readers.command("receiver_churn", churn=msgspec.to_builtins(plan))
     end_ns = await _begin_senders(stage, phase, phase.duration_s, phase.churn)
@@ -336,7 +365,7 @@ async def _load(stage: Stage, phase: Load) -> None:
     await stage.crew.readers.command("receiver_churn", churn=None)
 
 
-async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
+async def _after(after_s: float, stage: Stage, event: Promote | Storm | Inspect) -> None:
     await anyio.sleep(after_s)
     match event:
         case Promote():
@@ -344,6 +373,8 @@ async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
         case Storm():
             storm = ClientStorm(down_s=event.down_s)
             await stage.nemesis.strike_now(storm, Clients(crew=stage.crew))
+        case Inspect():
+            await inspect(stage, event.inboxes)
 
 
 async def _poll_presence(stage: Stage, phase: Load) -> None:
@@ -383,7 +414,7 @@ async def _login(stage: Stage, phase: Login) -> None:
     stage.note_inboxes(phase.inboxes)
     stage.seated.update(dict.fromkeys(phase.inboxes))
     edges = stage.plan.topology.edges
-    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device)
+    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device, phase.moves)
     begun_ns = stage.now_ns()
     reply = await stage.crew.readers.command(
         "login",
@@ -477,7 +508,8 @@ async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
 
 
 async def inspect(stage: Stage, inboxes: tuple[str, ...]) -> None:
-    """Record where every message of the inboxes is stored."""
-    async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
-        stage.recorder.write(record)
-    stage.recorder.flush()
+    """Record where every message of the inboxes is stored; one inspection after the other."""
+    async with stage.inspecting:
+        async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
+            stage.recorder.write(record)
+        stage.recorder.flush()

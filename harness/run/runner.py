@@ -11,7 +11,6 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from harness.errors import DamagedHistory, HarnessError, SetupError
+from harness.errors import DamagedHistory, HarnessError, SetupError, first_line
 from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
@@ -27,17 +26,18 @@ from harness.history.reader import read_folder
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
-from harness.report.result import NotTried, Process, Result, RunInfo, Status, SystemInfo
+from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
 from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
-from harness.run.aftermath import Aftermath
-from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.fitting import claimed, fit_scenario
+from harness.run.aftermath import HARNESS_ROLE, Aftermath
+from harness.run.brief import BegunBrief, Brief, RequiresBrief, bodies_of, write_brief
+from harness.run.fitting import Fitted, claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
+from harness.run.remarks import remarks
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.unsound import targets_of
@@ -45,7 +45,7 @@ from harness.run.verdict import Finding, started
 from harness.scenario.performed import churns_in, promotions_in, schedules_in
 from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System, promises_in
+from harness.systems.port import System, delivery_within_s, promises_in
 from harness.systems.registry import load_system
 
 
@@ -81,7 +81,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, plan, toxiproxy, not_tried)
+    begun = _first_result(request, system, plan, toxiproxy, fitted)
     write_result(request.run_dir, begun)
     _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
@@ -98,7 +98,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
                     await perform(stage, phase)
     except* (HarnessError, TimeoutError, OSError) as group:
         aftermath.findings.append(
-            Finding(status=Status.ERROR, reason_code="harness", reason=_first_line(group))
+            Finding(status=Status.ERROR, reason_code="harness", reason=first_line(group))
         )
     duration_s = (time.monotonic_ns() - t0_ns) / 1e9
     observer.phase("judge")
@@ -146,13 +146,13 @@ def _finish(
 
 def _own_process(result: Result, cpu_begun_s: float) -> Process:
     """Return what the harness itself used, the checks included."""
-    cpu_s = time.process_time() - cpu_begun_s
+    cpu_s = round(time.process_time() - cpu_begun_s, 3)
     delivered = result.counts.delivered
     rss_max = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Process(
-        role="harness",
+        role=HARNESS_ROLE,
         index=0,
-        cpu_s=round(cpu_s, 3),
+        cpu_s=cpu_s,
         cpu_us_per_message=round(cpu_s * 1e6 / delivered, 4) if delivered else None,
         rss_max_bytes=rss_max * (1 if sys.platform == "darwin" else 1024),
     )
@@ -179,13 +179,6 @@ def _apply_retention(request: RunRequest, result: Result) -> None:
         shutil.rmtree(request.run_dir / "history")
 
 
-def _first_line(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error).strip() or type(error).__name__
-
-
 def _with_drain(plan: Plan) -> tuple[Phase, ...]:
     if plan.phases and isinstance(plan.phases[-1], Drain):
         return plan.phases
@@ -197,7 +190,7 @@ def _first_result(
     system: System,
     plan: Plan,
     toxiproxy: Toxiproxy,
-    not_tried: Sequence[NotTried],
+    fitted: Fitted,
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -223,8 +216,9 @@ def _first_result(
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
-        not_tried=list(not_tried),
-        notes=list(request.notes),
+        not_tried=list(fitted.not_tried),
+        drawn=list(fitted.drawn),
+        notes=[*request.notes, *remarks(plan)],
     )
 
 
@@ -248,11 +242,10 @@ def _write_brief(
             seed=request.seed,
             system=request.system,
             promises=sorted(promises_in(system, plan.topology)),
-            payload=PayloadBrief(
-                kind=plan.payload.kind,
-                size_bytes_min=plan.payload.size_bytes_min,
-                size_bytes_max=plan.payload.size_bytes_max,
-            ),
+            payload=bodies_of(plan.payload),
+            payloads={inbox: bodies_of(one) for inbox, one in plan.payloads.items()},
+            drawn=begun.drawn,
+            extra_actors=list(plan.extra_actors),
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
             parameters=request.parameters.as_dict(),
@@ -264,6 +257,7 @@ def _write_brief(
             not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,
+            delivery_within_s=delivery_within_s(system, plan.topology),
             trims=plan.topology.retention == "ack",
             planted_bug=request.planted_bug,
             place=request.place,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from harness.faults.nemesis import Nemesis
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import PhaseMarked
 from harness.load.client_errors import ClientErrors
 from harness.load.groups import Groups
@@ -33,9 +33,11 @@ class Stage:
         errors: What the runner itself was told by the system, as its administrator.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
         turns: Lets promotions of one inbox wait for each other.
+        inspecting: Lets inspections wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
+        extra_serial: How many senders there were that the seed drew, likewise.
         senders: The name of each sender, by its producer as text.
         uplinks: What the edges count of their links to the core.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
@@ -54,15 +56,17 @@ class Stage:
     deployment: Deployment
     crew: Crew
     nemesis: Nemesis
-    recorder: Recorder
+    recorder: Ledger
     observer: Observer
     rng: random.Random
     errors: ClientErrors = field(default_factory=ClientErrors)
     epochs: dict[str, int] = field(default_factory=dict)
     turns: dict[str, anyio.Lock] = field(default_factory=dict)
+    inspecting: anyio.Lock = field(default_factory=anyio.Lock)
     inboxes: dict[str, None] = field(default_factory=dict)
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0
+    extra_serial: int = 0
     senders: dict[str, str] = field(default_factory=dict)
     uplinks: Uplinks = field(default_factory=Uplinks)
     commits: int = -1

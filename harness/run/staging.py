@@ -13,12 +13,14 @@ from pathlib import Path
 import anyio
 
 from harness.checkers.gauges import LAG_GAUGE
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
-from harness.history.records import GaugeSeen
+from harness.history.records import GaugeSeen, TroubleSeen
 from harness.links.links import Links
 from harness.load.client_errors import ClientErrors, secrets_of, together, without
 from harness.load.groups import groups_of
@@ -26,6 +28,7 @@ from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
 from harness.run.aftermath import Aftermath, closing_records
+from harness.run.brief import bodies_of
 from harness.run.coverage import compare_coverage
 from harness.run.crew import Crew, Hand
 from harness.run.load_processes import LoadProcesses
@@ -74,7 +77,9 @@ async def on_stage(
     def now_ns() -> int:
         return time.monotonic_ns() - t0_ns
 
-    recorder = Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner")
+    recorder = Ledger(
+        Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name=RUNNER)
+    )
     table = ProcessTable(run_dir)
     links = await Links.start(
         toxiproxy,
@@ -84,6 +89,8 @@ async def on_stage(
     )
     deployment: Deployment | None = None
     nemesis: Nemesis | None = None
+    load: LoadProcesses | None = None
+    broken: list[TroubleSeen] = []
     crew = Crew([])
     administrator = ClientErrors(secrets_of({}))
     try:
@@ -149,6 +156,16 @@ async def on_stage(
                     reason=f"somebody went around the proxies: {', '.join(bypassed)}",
                 )
             )
+    except Exception as error:
+        broken = [
+            TroubleSeen(
+                t_ns=now_ns(),
+                status=Status.ERROR.value,
+                reason_code="harness",
+                reason=first_line(error),
+            )
+        ]
+        raise
     finally:
         with anyio.CancelScope(shield=True):
             await crew.end()
@@ -161,7 +178,9 @@ async def on_stage(
             aftermath.client_errors = together([crew.client_errors(), administrator.told()])
             if nemesis is not None:
                 aftermath.faults = nemesis.journal()
-            recorder.write_now(closing_records(aftermath, now_ns()))
+            if load is not None:
+                recorder.write_now(load.heard(now_ns()))
+            recorder.write_now([*broken, *closing_records(aftermath, now_ns())])
             recorder.close()
 
 
@@ -174,9 +193,8 @@ def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int) ->
         t0_ns=t0_ns,
         process=0,
         history_path="",
-        payload_kind=plan.payload.kind,
-        payload_size_bytes_min=plan.payload.size_bytes_min,
-        payload_size_bytes_max=plan.payload.size_bytes_max,
+        bodies=bodies_of(plan.payload),
+        bodies_to={inbox: bodies_of(one) for inbox, one in plan.payloads.items()},
         edges=plan.topology.edges,
     )
 
@@ -252,7 +270,7 @@ async def _tear_down(stage: Stage, aftermath: Aftermath) -> None:
 async def _watch(stage: Stage, links: Links, logs: Path) -> None:
     """Tell those who watch how far the run is; notice nodes that died, and an outage."""
     seen_dead: set[str] = set()
-    outage = Outage()
+    outage = Outage(back_within_s=restart_within_s(stage.system))
     while True:
         now = stage.crew.progress()
         stage.recorder.beat(stage.now_ns())

@@ -21,6 +21,7 @@ from harness.definitions import (
     refusal,
 )
 from harness.faults.schedule import Planned
+from harness.scenario.extras import Extra, Moves
 
 DEVICE = "reader"
 """The receiver of an inbox that phases speak of when they name no other."""
@@ -70,16 +71,26 @@ class Churn:
             cuts come right behind a submitted batch, while its bytes are under way.
         receiver_up_s: Mean time in s a receiver stays logged in; 0: receivers do not churn.
         down_s: Mean time in s between a disconnect and the next connect, to an edge drawn anew.
+        from_cursor_share: Share of the receivers' logins that leave their place to the system's
+            durable cursor, as a device without a memory of its own does; what they had not
+            acknowledged comes again, marked. The others name the last position that they have.
     """
 
     sender_up_s: float = 0.0
     receiver_up_s: float = 0.0
     down_s: float = 0.2
+    from_cursor_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_fields(
-            self, sender_up_s=not_negative, receiver_up_s=not_negative, down_s=not_negative
+            self,
+            sender_up_s=not_negative,
+            receiver_up_s=not_negative,
+            down_s=not_negative,
+            from_cursor_share=not_negative,
         )
+        if self.from_cursor_share > 1:
+            raise refusal(self, "from_cursor_share", "a share, 1 at most")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +128,22 @@ class Storm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Record where every message of the inboxes is stored (buckets, epochs, positions).
+
+    Attributes:
+        inboxes: Which.
+        optional: A system that cannot do it is tried without it; the result says so.
+    """
+
+    inboxes: tuple[str, ...]
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Send `stream.count` messages per producer and wait until every outcome is known.
 
@@ -136,34 +163,50 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendExtras:
+    """Let senders that the seed drew send, and wait as `Send` does; the runner puts it in.
+
+    Attributes:
+        extras: Who sends.
+        within_s: Deadline in s, as that of `Send`.
+    """
+
+    extras: tuple[Extra, ...]
+    within_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Open-loop load for a time, with churn, faults and promotions while messages flow.
+    """Open-loop load for a time, with churn, faults, promotions and more while messages flow.
 
     Attributes:
         duration_s: Seconds that the schedules run.
         streams: What is sent.
         churn: Disconnects and reconnects while it lasts.
         faults: The fault schedule; times count from the begin of the phase.
-        during: Promotions and storms, as (seconds after the begin, what).
+        during: Promotions, storms and inspections, as (seconds after the begin, what).
         presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
         presence_optional: A system that cannot tell who is online is tried without these questions;
             the result says so.
         waits_for_restarts: Where clients talk to the core itself, faults and events behind one that
-            ends it come later by the time that the system says a restart takes, and the load lasts
-            as much longer; a link on which nobody can be connected shows no fault.
+            ends it come later by the time that the system says a restart takes, behind a pause by
+            the pause, and the load lasts as much longer; a link on which nobody is answered shows
+            no fault.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
+        extras: Senders that the seed drew beside the streams; the runner fills them in.
     """
 
     duration_s: float
     streams: tuple[Stream, ...]
     churn: Churn = Churn()
     faults: tuple[Planned, ...] = ()
-    during: tuple[tuple[float, Promote | Storm], ...] = ()
+    during: tuple[tuple[float, Promote | Storm | Inspect], ...] = ()
     presence_every_s: float = 0.0
     presence_optional: bool = False
     waits_for_restarts: bool = False
     label: str = ""
+    extras: tuple[Extra, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, duration_s=positive, presence_every_s=not_negative)
@@ -193,6 +236,8 @@ class Login:
         reads: Without it a receiver takes what its window holds and acknowledges nothing, so the
             system must hold back the rest, until a phase `Read` or the drain.
         within_s: Deadline in s; passing it leaves safety UNKNOWN (`stuck`).
+        moves: How receivers that the seed drew move until the next load has ended; the runner fills
+            it in.
     """
 
     inboxes: tuple[str, ...]
@@ -201,6 +246,7 @@ class Login:
     from_cursor: bool = False
     reads: bool = True
     within_s: float = 20.0
+    moves: Moves | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, inboxes=names, device=name, within_s=positive)
@@ -327,22 +373,6 @@ class AskPresence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspect:
-    """Record where every message of the inboxes is stored (buckets, epochs, positions).
-
-    Attributes:
-        inboxes: Which.
-        optional: A system that cannot do it is tried without it; the result says so.
-    """
-
-    inboxes: tuple[str, ...]
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self, inboxes=names)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
     """Heal, let the senders finish, read every inbox to its confirmed end.
 
@@ -423,6 +453,7 @@ class OwnPhase(Protocol):
 Phase: TypeAlias = (
     Promote
     | Send
+    | SendExtras
     | Load
     | Login
     | Read

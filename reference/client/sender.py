@@ -120,8 +120,11 @@ class SenderMachine:
         self._outbox_bytes = 0
         self._outbox_batches = 0
         self._out: list[SenderOutput] = []
+        self._recut_count = 0
         self.lost = False
         """The lineage is lost: nothing is taken or sent any more."""
+        self.violation = ""
+        """What came that must not come, for which the last connection was ended; "" for nothing."""
 
     @property
     def ready(self) -> bool:
@@ -153,8 +156,16 @@ class SenderMachine:
         lane = self._lanes.get(inbox)
         return self.lost or (lane is not None and lane.dead)
 
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what a lost connection leaves unanswered anew, into batches of so many at most.
+
+        Ids and content stay, boundaries do not: whoever receives a resend cannot rely on them.
+        """
+        self._recut_count = count_max
+
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
+        self.violation = ""
         return [*self._dialer.start(), *self._done(now_ns)]
 
     def disconnect(self, now_ns: int) -> list[SenderOutput]:
@@ -222,7 +233,7 @@ class SenderMachine:
                 try:
                     self._received(message, now_ns)
                 except RemoteProtocolError as error:
-                    out.extend(self._dialer.refuse(error.code, error.detail))
+                    self._refuse(error.code, error.detail)
             case Written():
                 self._dialer.outlet.written()
             case Arriving():
@@ -235,12 +246,16 @@ class SenderMachine:
             case ConnectFailed():
                 self._dialer.failed(now_ns)
             case Malformed(code=code, detail=detail):
-                out.extend(self._dialer.refuse(code, detail))
+                self._refuse(code, detail)
             case Closed():
                 out.append(ConnectionLost(cause=self._dialer.cause or "the connection ended"))
                 self._dialer.failed(now_ns)
                 self._forget_connection()
         return self._done(now_ns)
+
+    def _refuse(self, code: ErrorCode, detail: str) -> None:
+        self.violation = f"{code.name}: {detail}"
+        self._out.extend(self._dialer.refuse(code, detail))
 
     def _done(self, now_ns: int) -> list[SenderOutput]:
         self._pump(now_ns)
@@ -534,6 +549,8 @@ class SenderMachine:
         """The connection is gone: everything unanswered is to be sent again, oldest first."""
         for lane in self._lanes.values():
             lane.rewind(-1)
+            if self._recut_count:
+                self._outbox_batches += lane.recut(self._recut_count)
             lane.registered = False
             lane.turn = False
         self._flying.clear()

@@ -15,12 +15,25 @@ from harness.systems.reference.deployment import (
     ReferenceDeployment,
     deploy,
 )
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    BUCKET_COUNT_MAX,
+    INBOX_NAME_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    PROTOCOL_VERSION,
+)
 
 RESTART_WITHIN_S = 5.0
 """From the start of the core to the first acknowledgement; 0.3 to 0.6 s on a quiet machine, and
 more by what there is to recover."""
+
+
+DELIVERY_WITHIN_S = 1.0
+"""From an acknowledgement to the delivery at a reader that waits: 20 ms on a quiet machine. Nothing
+in the system waits for a time to pass, so what takes a second was withheld."""
 
 
 class ReferenceSystem:
@@ -31,10 +44,22 @@ class ReferenceSystem:
     promises = frozenset(Promise) - {Promise.MERGE_WATERMARK, Promise.TOTAL_ORDER}
     abilities = frozenset(Ability)
     presence_bound_s = HEARTBEAT_DEADLINE_MS / 1000 + 1.0
+    delivery_within_s = DELIVERY_WITHIN_S
     route = "splitmix64-xxh3"
     one_hop = False
     restart_within_s = RESTART_WITHIN_S
     options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
+    takes = Takes(
+        payload_bytes_max=MESSAGE_BYTES_MAX,
+        batch_bytes_max=BATCH_BYTES_MAX,
+        batch_count_max=BATCH_COUNT_MAX,
+        inbox_bytes_max=INBOX_NAME_BYTES_MAX,
+        any_names=True,
+        bucket_count_max=BUCKET_COUNT_MAX,
+        senders_more=1_000,
+        messages_more=1_000_000,
+        recuts=True,
+    )
 
     def __init__(self, *, tls: bool = False) -> None:
         self._tls = tls
