@@ -14,7 +14,7 @@ _recover = SqliteStore.recover
 def recover_without_epochs(self: SqliteStore) -> Recovered:
     """Recover everything but the epochs; new messages go to one bucket again."""
     recovered = _recover(self)
-    self._next.clear()
+    self._ledger.bucket_next.clear()
     return replace(recovered, epochs=())
 
 
