@@ -54,7 +54,7 @@ class Dialer:
 
     __slots__ = (
         "_backoff_ms", "_link", "_pulse", "_retry_ns", "_settings", "_wanted", "cause", "conn",
-        "credit_bytes", "outlet", "state",
+        "credit_bytes", "outlet", "silent", "state",
     )  # fmt: skip
 
     def __init__(self, settings: DialSettings, link: int = 0) -> None:
@@ -71,6 +71,8 @@ class Dialer:
         """What the peer's `Welcome` allows to be unanswered."""
         self.cause = ""
         """Why the last connection ended, as far as it is known."""
+        self.silent = False
+        """It was given up since nothing was heard."""
 
     @property
     def ready(self) -> bool:
@@ -122,6 +124,7 @@ class Dialer:
         self.conn = conn
         self.outlet = Outlet()
         self.cause = ""
+        self.silent = False
         self._pulse = Pulse(self._settings.pulse, now_ns)
         if not self._wanted:
             self.state = DialState.CLOSING
@@ -189,6 +192,7 @@ class Dialer:
                     case Sign.ASK if self.state is DialState.READY:
                         self.outlet.offer(m.Heartbeat(self._pulse.nonce))
                     case Sign.DEAD:
+                        self.silent = True
                         detail = "nothing was heard within the deadline"
                         return self.refuse(ErrorCode.HEARTBEAT_MISSED, detail)
         return []

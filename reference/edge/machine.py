@@ -45,6 +45,7 @@ from reference.events import (
     Written,
 )
 from reference.pulse import MS_NS, Pulse, Sign
+from reference.reach import Reach, gauges_of
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.limits import (
@@ -69,7 +70,8 @@ class EdgeMachine:
             backoff_max_ms=settings.backoff_max_ms,
             pulse=settings.pulse,
         )
-        self._links = [Uplink(dial, link, 0) for link in range(settings.core_links)]
+        self._reach = Reach()
+        self._links = [Uplink(dial, link, 0, self._reach) for link in range(settings.core_links)]
         self._link_of_conn: dict[int, Uplink] = {}
         self._lines: dict[int, ClientLine] = {}
         self._greeting: dict[int, ClientLine] = {}
@@ -109,6 +111,7 @@ class EdgeMachine:
             "output_bytes_limit": self._settings.client_output_bytes_max,
             "requests": max(link.questions for link in self._links),
             "requests_limit": LINK_REQUESTS_MAX,
+            **gauges_of(self._reach),
             **self.extra_gauges,
         }
 
@@ -161,6 +164,7 @@ class EdgeMachine:
             if line.stage is Stage.CLOSING:
                 self._try_close(line)
             elif line.beyond_windows_bytes > limit_bytes:
+                self._reach["edge.slow_consumer"] += 1
                 self._end_line(line, ErrorCode.SLOW_CONSUMER, "the output is at its limit", now_ns)
         out = self._out
         self._out = []
@@ -178,6 +182,7 @@ class EdgeMachine:
             detail = "others wait who may say it"
             self._end_line(silent, ErrorCode.HELLO_EXPECTED, detail, now_ns)
         elif full:
+            self._reach["edge.too_many_connections"] += 1
             self._end_line(line, ErrorCode.BUSY, "as many connections as allowed", now_ns)
 
     def _malformed(self, conn: int, code: ErrorCode, detail: str, now_ns: int) -> None:
@@ -205,7 +210,10 @@ class EdgeMachine:
         link = self._link_of_conn.pop(conn, None)
         if link is None:
             return
+        if link.dialer.silent:
+            self._reach["edge.silent_core_left"] += 1
         for question in link.lost(now_ns):
+            self._reach["edge.question_lost"] += 1
             self._unanswered(question)
 
     def _unanswered(self, question: Question) -> None:
@@ -265,6 +273,7 @@ class EdgeMachine:
                 case Sign.ASK if line.stage is Stage.OPEN:
                     self._offer(line, m.Heartbeat(line.pulse.nonce))
                 case Sign.DEAD:
+                    self._reach["edge.client_silent"] += 1
                     detail = "nothing was heard within the deadline"
                     self._end_line(line, ErrorCode.HEARTBEAT_MISSED, detail, now_ns)
 
@@ -329,6 +338,7 @@ class EdgeMachine:
             return
         token = {"client": settings.token, "admin": settings.admin_token}.get(message.role, "")
         if not token or not hmac.compare_digest(token.encode(), message.token.encode()):
+            self._reach["edge.wrong_token"] += 1
             detail = "the token does not open this edge for that role"
             self._end_line(line, ErrorCode.UNAUTHORISED, detail, now_ns)
             return
@@ -347,6 +357,7 @@ class EdgeMachine:
             if self._owner.get(producer) != line.conn:
                 if producer in line.producers:
                     # A newer connection speaks for this producer: the older frame is dropped.
+                    self._reach["edge.batch_of_an_older_connection"] += 1
                     continue
                 detail = f"producer {producer} is not logged in on this connection"
                 self._end_line(line, ErrorCode.UNEXPECTED_MESSAGE, detail, now_ns)
@@ -368,11 +379,13 @@ class EdgeMachine:
         """Return why a batch cannot be taken now, or None."""
         held_ns = now_ns - link.lost_ns
         if not link.dialer.ready and held_ns >= self._settings.hold_ms * MS_NS:
+            self._reach["edge.core_away_for_long"] += 1
             return ErrorCode.NOT_READY
         settings = self._settings
         holds = line.holds
         cost_bytes = memory_bytes(segment)
         if self._buffer_bytes() + cost_bytes > settings.buffer_bytes_max:
+            self._reach["edge.buffer_full"] += 1
             return ErrorCode.BUSY
         # One batch always may: a single one above the credit travels alone.
         if holds.size_bytes and (
@@ -380,6 +393,7 @@ class EdgeMachine:
             or holds.memory_bytes + cost_bytes
             > max(settings.buffer_bytes_max // CLIENT_SHARES, CLIENT_SHARE_BYTES_MIN)
         ):
+            self._reach["edge.client_over_its_share"] += 1
             return ErrorCode.BUSY
         return None
 
@@ -387,6 +401,7 @@ class EdgeMachine:
         for mark in marks:
             session = self._sessions.get((mark.inbox, mark.session))
             if session is None or session.conn != line.conn:
+                self._reach["edge.cursor_of_an_ended_session"] += 1
                 self._offer(line, m.Superseded((mark,), ErrorCode.UNKNOWN_SESSION))
                 continue
             if mark.upto > session.received_pos:
@@ -415,6 +430,7 @@ class EdgeMachine:
             len(line.producers) >= CLIENT_PRODUCERS_MAX
             or len(line.sessions) + line.logins >= CLIENT_SESSIONS_MAX
         ):
+            self._reach["edge.login_over_quota"] += 1
             self._offer(line, m.Error(login.request, ErrorCode.QUOTA, "too many on a connection"))
             return
         if login.producer >= 0:
@@ -456,6 +472,7 @@ class EdgeMachine:
     ) -> int:
         """Return the number under which a client's question goes to the core, or -1: refused."""
         if not link.dialer.ready:
+            self._reach["edge.question_without_core"] += 1
             self._offer(line, m.Error(request, ErrorCode.NOT_READY, "no link to the core"))
             return -1
         if line.requests >= CLIENT_REQUESTS_MAX:
@@ -506,6 +523,8 @@ class EdgeMachine:
                         self._offer_to(
                             self._owner.get(refused.producer, NOBODY), m.Refused((refused,))
                         )
+                    else:
+                        self._reach["edge.refusal_of_what_is_gone"] += 1
             case m.LoginOk():
                 self._login_answered(link, message)
             case m.LogoutOk(request=request) if request == NOBODY:
@@ -562,6 +581,7 @@ class EdgeMachine:
             return
         line = self._lines.get(question.conn)
         if line is None or line.stage is not Stage.OPEN:
+            self._reach["edge.login_of_a_client_gone"] += 1
             if reply.session >= 0:
                 self._log_out(question.inbox, reply.session)
             return
@@ -592,6 +612,7 @@ class EdgeMachine:
     def _deliver(self, delivery: m.Delivery) -> None:
         session = self._sessions.get((delivery.inbox, delivery.session))
         if session is None:
+            self._reach["edge.delivery_of_an_ended_session"] += 1
             return
         session.received_pos = delivery.pos_first + delivery.count - 1
         session.window.sent(delivery.pos_first, delivery.lengths, delivery.size_bytes)
@@ -618,6 +639,8 @@ class EdgeMachine:
         """Tell the core of a new link which sessions are here, before anything else goes out."""
         link.welcomed()
         mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
+        if mine:
+            self._reach["edge.sessions_registered_again"] += 1
         for at in range(0, len(mine), SEGMENTS_MAX):
             marks = tuple(
                 m.ResumeMark(
@@ -633,6 +656,7 @@ class EdgeMachine:
             link.dialer.outlet.offer(m.Resume(marks))
         for s in mine:
             if s.acked_pos > s.confirmed_pos:
+                self._reach["edge.cursor_told_again"] += 1
                 mark = m.CursorMark(s.inbox, s.number, s.acked_pos)
                 link.dialer.outlet.offer(m.CursorAck((mark,)))
 

@@ -27,6 +27,7 @@ from reference.events import (
 )
 from reference.node.connection import Connection
 from reference.node.driver import CONNECT_TIMEOUT_S
+from reference.reach import Reach
 
 LOGIN_TIMEOUT_S: Final = 10.0
 """How long `connect` and `login` try, until they raise ConnectionError."""
@@ -48,6 +49,8 @@ class ClientHub:
         self._tasks: TaskGroup | None = None
         self._clients: dict[int, _Ticked] = {}
         self._numbers = itertools.count(1)
+        self.reach = Reach()
+        """What all its clients have reached."""
 
     async def __aenter__(self) -> ClientHub:
         self._tasks = anyio.create_task_group()

@@ -29,6 +29,7 @@ import xxhash
 from reference.core import buckets
 from reference.core.buckets import BucketRow
 from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
+from reference.reach import Reach, gauges_of
 from reference.store.port import (
     ROWS_MAX,
     StoreBroken,
@@ -128,6 +129,10 @@ class SqliteStore:
         self._ran_s = 0
         """How long cores have run on the file, as far as it was stamped before this opening."""
         self._next: dict[str, tuple[int, list[int]]] = {}
+        self._reach = Reach()
+        wal = Path(f"{path}-wal")
+        if wal.exists() and wal.stat().st_size:
+            self._reach["store.log_left_behind"] += 1
         try:
             self._writer = _open(path, vfs)
             self._page_bytes = _prepare(self._writer, path.name)
@@ -203,6 +208,7 @@ class SqliteStore:
             )
         )
         if gone:
+            self._reach["store.producer_forgotten"] += 1
             with db:
                 db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", gone)
                 db.executemany("DELETE FROM producer WHERE producer = ?", gone)
@@ -218,6 +224,7 @@ class SqliteStore:
             "wal_bytes": self.wal_bytes,
             "wal_bytes_limit": WAL_BYTES_MAX,
             "reserve_bytes": self._reserve.size_bytes,
+            **gauges_of(self._reach),
         }
 
     def commit(self, writes: Writes) -> None:
@@ -234,6 +241,7 @@ class SqliteStore:
                 self._reserve.release()
             ):
                 raise
+            self._reach["store.reserve_used"] += 1
             try:
                 if not writes.appends:
                     self._commit(writes)
@@ -316,7 +324,10 @@ class SqliteStore:
                 _EPOCH, [(m.inbox, m.epoch, m.bucket_count, m.pos_first) for m in writes.epochs]
             )
         if writes.trims:
+            before = db.total_changes()
             db.executemany(_TRIM, writes.trims)
+            if db.total_changes() > before:
+                self._reach["store.trimmed"] += 1
         return bucket_next
 
     @property
@@ -344,6 +355,7 @@ class SqliteStore:
         """Move the WAL into the file before the next commit, so that no reply waits for it."""
         if self.wal_bytes < WAL_CHECKPOINT_BYTES:
             return
+        self._reach["store.checkpoint"] += 1
         forced = self.wal_bytes >= WAL_FORCED_BYTES
         mode = apsw.SQLITE_CHECKPOINT_RESTART if forced else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
@@ -352,6 +364,8 @@ class SqliteStore:
             if forced:
                 raise StoreFull(f"the WAL is at its limit of {WAL_FORCED_BYTES} bytes") from error
             return
+        if pages != moved:
+            self._reach["store.checkpoint_beside_a_reader"] += 1
         # When all of it has moved, the next commit starts the WAL from its beginning again.
         self._pages = 0 if pages == moved else pages
 
@@ -361,11 +375,19 @@ class SqliteStore:
         try:
             found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
             rows = _take_appends(found, pos_first, bytes_max)
+            self._see(rows)
             return buckets.merge(rows, pos_first, pos_upto, bytes_max)
         except (apsw.CorruptError, ValueError) as error:
             raise StoreDamaged(f"{inbox!r} behind position {pos_first}: {error}") from error
         finally:
             cursor.close(True)
+
+    def _see(self, rows: list[BucketRow]) -> None:
+        """Count what a read had to merge."""
+        if len(rows) > 1 and rows[0].pos_first == rows[1].pos_first:
+            self._reach["store.read_over_buckets"] += 1
+        if rows and rows[0].epoch != rows[-1].epoch:
+            self._reach["store.read_over_epochs"] += 1
 
     def rows(
         self, inbox: str, after_pos: int, after_bucket: int
