@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from harness.history.recorder import Recorder
 from harness.history.records import OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
 from harness.load.payloads import Payloads
+from harness.load.reach import see_batch
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
 from harness.systems.port import Batch, Connector, OutboxFull, Outcome
@@ -41,6 +43,7 @@ class SenderActor:
         clock: Callable[[], int],
         rng: random.Random,
         errors: ClientErrors | None = None,
+        reach: Counter[str] | None = None,
     ) -> None:
         self.seat = seat
         self.edge = seat.edge
@@ -65,6 +68,7 @@ class SenderActor:
         self._clock = clock
         self._rng = rng
         self._errors = ClientErrors() if errors is None else errors
+        self._reach: Counter[str] = Counter() if reach is None else reach
         self._due: Iterator[tuple[int, int]] = iter(())
         self._next: tuple[int, int] | None = None
         self._waiting: Batch | None = None
@@ -152,6 +156,7 @@ class SenderActor:
         n_first = self._n_next
         self._n_next += count
         lengths, body = self._payloads.make(seat.producer, seat.inbox, n_first, count)
+        see_batch(lengths, body, self._reach)
         self.open_count += count
         self.handed_count += count
         # A closed loop has no schedule to be late against.

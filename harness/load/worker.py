@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,9 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.checkers.rare import GAUGE_PREFIX
 from harness.history.recorder import Recorder
-from harness.history.records import Offered
+from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.client_errors import ClientErrors, secrets_of
 from harness.load.payloads import Payloads
@@ -32,7 +34,7 @@ from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
 from harness.load.sender_actor import SenderActor
 from harness.scenario.scenario import PayloadSpec
-from harness.systems.port import Connector
+from harness.systems.port import Connector, Reaching
 from harness.systems.registry import load_system
 
 PACE_S = 0.005
@@ -101,6 +103,9 @@ class Worker:
         self._receiver_churn: ChurnPlan | None = None
         self._connecting = 0
         self._told = (0, 0)
+        self._reach: Counter[str] = Counter()
+        """The rare states of what is sent."""
+        self._reach_told: Counter[str] = Counter()
         self._late_ns_max = 0
         self.stopping = anyio.Event()
 
@@ -156,6 +161,7 @@ class Worker:
         while not self.stopping.is_set():
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
+            self._tell_reached()
 
     def _tell_offered(self) -> None:
         now_ns = self.clock()
@@ -175,6 +181,26 @@ class Worker:
             )
         )
         self._told = due, handed
+
+    def _tell_reached(self) -> None:
+        """Record how often rare states were reached, where that is news."""
+        counts = Counter(self._reach)
+        if isinstance(self._connector, Reaching):
+            counts.update(self._connector.reached())
+        now_ns = self.clock()
+        for name in sorted(counts):
+            if counts[name] != self._reach_told[name]:
+                self._recorder.write(
+                    GaugeSeen(
+                        t_ns=now_ns,
+                        role="load",
+                        index=self._job.process,
+                        name=GAUGE_PREFIX + name,
+                        value=counts[name],
+                        limit=-1,
+                    )
+                )
+        self._reach_told = counts
 
     def _news_of_errors(self) -> dict[str, Any]:
         """Return all that clients were told, unless that was said before."""
@@ -219,6 +245,7 @@ class Worker:
                 clock=self.clock,
                 rng=random.Random(f"{self._job.seed}/{seat.name}"),
                 errors=self._errors,
+                reach=self._reach,
             )
             for seat in seats
         ]
@@ -354,6 +381,7 @@ class Worker:
         await self.do_close_senders({})
         for actor in self._receivers.values():
             await actor.logout()
+        self._tell_reached()
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)

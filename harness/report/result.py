@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-RESULT_SCHEMA = "tallystick.result/1.4"
-SUITE_SCHEMA = "tallystick.suite/1.2"
+RESULT_SCHEMA = "tallystick.result/1.5"
+SUITE_SCHEMA = "tallystick.suite/1.3"
 
 INTEGER_LIMIT = 2**53
 """Whole numbers stay below it: beyond it a double, hence JavaScript and jq, loses digits."""
@@ -712,6 +712,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         processes: What every process used.
         buckets: The bucket loads of every inbox that was inspected.
         coverage: What went through every link that was used.
+        reached: How often the run reached each rare state, by name: at least so often, since a
+            process that is killed takes along what it had not told yet. A state that is not here
+            was not reached, or nobody told. docs/reach.md says what they are; empty before 1.5.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
         client_errors: What clients were told by the system when something did not work, causes of
@@ -727,7 +730,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "tallystick.result/1.2",
         "tallystick.result/1.3",
         "tallystick.result/1.4",
-    ] = "tallystick.result/1.4"
+        "tallystick.result/1.5",
+    ] = "tallystick.result/1.5"
     complete: bool
     verdict: Verdict
     run: RunInfo
@@ -747,6 +751,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     processes: list[Process] = []
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
+    reached: dict[str, Count] = {}
     not_tried: list[NotTried] = []
     client_errors: list[ClientError] = []
     notes: list[str] = []
@@ -803,11 +808,17 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         not_applicable: Scenarios that the system cannot be put through.
         not_run: Runs that were left out behind a failure (`--fail-fast`, `--until-fail`), an
             interruption, or something that no run could do without.
+        reached: How often all runs together reached each rare state, as `reached` of a result.
+        never_reached: The states of the catalogue that the systems under test can reach and no run
+            did, in its order; empty before 1.3.
     """
 
-    schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1", "tallystick.suite/1.2"] = (
-        "tallystick.suite/1.2"
-    )
+    schema: Literal[
+        "tallystick.suite/1.0",
+        "tallystick.suite/1.1",
+        "tallystick.suite/1.2",
+        "tallystick.suite/1.3",
+    ] = "tallystick.suite/1.3"
     complete: bool
     verdict: Verdict
     profile: str
@@ -816,3 +827,5 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scenarios: list[SuiteScenario] = []
     not_applicable: list[NotApplicable] = []
     not_run: list[NotApplicable] = []
+    reached: dict[str, Count] = {}
+    never_reached: list[str] = []

@@ -138,6 +138,7 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
         faults=list(aftermath.faults),
         processes=processes,
         buckets=judgement.buckets,
+        reached=judgement.reached,
         coverage=list(aftermath.coverage),
         not_tried=list(brief.not_tried),
     )

@@ -30,7 +30,7 @@ from harness.run.verdict import Finding
 
 RECOMPUTED = (
     "diagnosis", "counts", "bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets",
-    "limits",
+    "limits", "reached",
 )  # fmt: skip
 """Parts of a result that follow from the history and the schedule, beside verdict and checks."""
 
@@ -48,6 +48,9 @@ LOAD_TARGETS = "load:"
 
 COVERAGE_IN_HISTORY_SINCE = 4
 """Minor version of the result's schema since which the runner writes coverage into its history."""
+ADDED_IN_1_5 = frozenset({"reached"})
+"""Those that results before 1.5 do not have."""
+
 RECOMPUTED_BEFORE_1_4 = ("throughput_per_s", "buckets")
 """The same of results before 1.4, whose counts and latencies left out what 1.4 counts."""
 
@@ -149,8 +152,10 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
         for result in (stored, again)
     )
     yield from _differ("findings", says, given, "the history")
-    older = tuple(map(int, stored.schema.rpartition("/")[2].split("."))) < (1, 4)
-    for name in RECOMPUTED_BEFORE_1_4 if older else RECOMPUTED:
+    version = tuple(map(int, stored.schema.rpartition("/")[2].split(".")))
+    for name in RECOMPUTED_BEFORE_1_4 if version < (1, 4) else RECOMPUTED:
+        if name in ADDED_IN_1_5 and version < (1, 5):
+            continue
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
         yield from _differ(name, says, given, "the history")
     before, after = ({one.id: one for one in result.checks} for result in (stored, again))
