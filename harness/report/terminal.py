@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, untried, words
+from harness.report import bars, reach, untried, words
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -194,6 +194,8 @@ def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
         f"exit {verdict.exit_code}",
     )
     sheet.row("reason", verdict.reason)
+    if told := reach.never(suite, shlex.join(["tallystick", "reach", str(suite_dir)])):
+        sheet.row("reach", told)
     sheet.verbatim("results", str(suite_dir))
 
 
