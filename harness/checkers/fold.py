@@ -142,7 +142,7 @@ class Fold:
             buckets=measures.bucket_loads(facts),
             commits=self.index.gauges.commits,
             kills=measures.kills(facts),
-            reached=self._rare.reached(self.index, counts.recovered),
+            reached=self._rare.reached(self.index, counts),
         )
 
     def _ask(self) -> tuple[Facts, list[Found | CheckResult]]:

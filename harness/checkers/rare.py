@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from harness.checkers.index import Index
 from harness.history.records import (
-    FAIL,
     INFO,
     OK,
     PRESENCE_UNANSWERED,
@@ -29,6 +28,7 @@ from harness.history.records import (
     PhaseMarked,
     ResizeCompleted,
 )
+from harness.report.result import Counts
 
 GAUGE_PREFIX: Final = "reach."
 """How the gauges are named that count rare states."""
@@ -74,15 +74,17 @@ class RareStates:
             PhaseMarked: self._marked,
         }
 
-    def reached(self, index: Index, recovered: int) -> dict[str, int]:
+    def reached(self, index: Index, counts: Counts) -> dict[str, int]:
         """Return how often each state was reached, by name; none that was not.
 
         Args:
             index: Of the same records.
-            recovered: Messages of an unknown outcome that were delivered.
+            counts: What became of messages, by the same records.
         """
         found = Counter(self._counts)
-        found["run.unknown_and_stored"] = recovered
+        found["run.outcome_unknown"] = counts.sends.info
+        found["run.unknown_and_stored"] = counts.recovered
+        found["run.refused_for_good"] = counts.sends.fail
         _see_names(index.inboxes, found)
         _see_streams(index, found)
         readers: Counter[int] = Counter(
@@ -101,13 +103,8 @@ class RareStates:
         self._counts[record.name.removeprefix(GAUGE_PREFIX)] += gained
 
     def _completed(self, record: Completed) -> None:
-        if record.outcome == OK:
-            if record.attempts > 1:
-                self._counts["run.stored_after_a_resend"] += 1
-        elif record.outcome == FAIL:
-            self._counts["run.refused_for_good"] += 1
-        elif record.outcome == INFO:
-            self._counts["run.outcome_unknown"] += 1
+        if record.outcome == OK and record.attempts > 1:
+            self._counts["run.stored_after_a_resend"] += 1
 
     def _delivered(self, record: Delivered) -> None:
         if record.redelivered:
