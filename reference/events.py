@@ -28,10 +28,14 @@ TICK_INTERVAL_MS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A connection is there. `link` is the index of the `Connect` it answers, or -1: accepted."""
+    """A connection is there. `link` is the index of the `Connect` it answers, or -1: accepted.
+
+    `address` is the host that an accepted one came from, "" where that is not known.
+    """
 
     conn: int
     link: int = -1
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

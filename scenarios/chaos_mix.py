@@ -5,7 +5,8 @@ the core, its disk and clock, the edges, the links between them. The second stri
 clients, in a region whose edge the first row leaves alone at that moment. A row draws each of its
 kinds once before any comes again (a short run does not get through all), and each fault ends before
 the next of its row, so that its effect can be told from theirs. Where clients talk to the core
-itself, what is planned behind a kill comes later by the time that the system needs to come back.
+itself, what is planned behind a kill comes later by the time that the system needs to come back,
+and behind a pause by the pause.
 Everybody churns and one inbox changes its bucket count meanwhile. Another seed is another schedule;
 the same seed is the same one, not the same interleaving.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up (first time: one to three minutes), then runs the checks and tests.
+# Sets everything up (first time: one to three minutes), then runs the checks and tests, two files
+# of tests at a time.
 #
 #   ./scripts/test.sh              format, lint, types, import contracts, then all tests
 #   ./scripts/test.sh -k buckets   only pytest, with these arguments
@@ -24,5 +25,8 @@ if [[ $# -eq 0 ]]; then
     step ruff check .
     step mypy
     step lint-imports
+    # Integration tests wait more than they compute. A file stays with one process, since its tests
+    # may share a server.
+    set -- -n 2 --dist loadfile
 fi
 exec .venv/bin/python -m pytest "$@"

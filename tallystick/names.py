@@ -29,10 +29,12 @@ from harness.faults.store_sync_error import StoreSyncError
 from harness.faults.store_write_error import StoreWriteError
 from harness.faults.targets import ProcessTarget, as_link, as_process
 from harness.history import records
+from harness.interface import load_result, run, run_async
 from harness.links.link import Link
 from harness.links.links import Links, LinkWanted
 from harness.links.probe import ProbeWords
 from harness.processes.process import Process
+from harness.report.result import Result
 from harness.scenario.parameters import Parameter, Parameters
 from harness.scenario.phases import (
     AskPresence,
@@ -90,9 +92,10 @@ __all__ = [
     "Logout", "Memory", "NodeUsage", "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters",
     "PayloadSpec", "Phase", "Plan", "Planned", "PowerLoss", "PresenceView", "ProbeWords", "Process",
     "ProcessKill", "ProcessPause", "ProcessTarget", "ProcessTerminate", "Promise", "Promote",
-    "Read", "ReaderLine", "Receiver", "Requires", "Resized", "Restart", "RunOfMessages", "Scenario",
-    "Send", "Sender", "SenderLine", "SessionLogin", "SetupError", "Start", "StoreFull",
+    "Read", "ReaderLine", "Receiver", "Requires", "Resized", "Restart", "Result", "RunOfMessages",
+    "Scenario", "Send", "Sender", "SenderLine", "SessionLogin", "SetupError", "Start", "StoreFull",
     "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream", "System", "Target",
     "Topology", "Unavailable", "UsageError", "as_link", "as_process", "at", "check", "client_link",
-    "client_links", "every", "fault", "open_client_links", "pack", "random_mix", "records",
+    "client_links", "every", "fault", "load_result", "open_client_links", "pack", "random_mix",
+    "records", "run", "run_async",
 ]  # fmt: skip

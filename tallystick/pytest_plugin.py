@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -90,6 +90,19 @@ def toxic_link(_toxic_server: object) -> Iterator[ToxicLinks]:
     links = ToxicLinks(_toxic_server)
     yield links
     links.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Let the summary's line of a run that did not pass begin with what happened.
+
+    pytest would put the name of the exception before it, which takes the room of what matters.
+    """
+    made = yield
+    in_short = getattr(call.excinfo and call.excinfo.value, "in_short", None)
+    crash = getattr(made.get_result().longrepr, "reprcrash", None)
+    if isinstance(in_short, str) and crash is not None:
+        crash.message = in_short
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import LoadFiles
-from harness.cli.places import load_result, load_suite
 from harness.errors import DamagedHistory, HarnessError, UsageError
 from harness.report.result import Artifact, Limits, Verdict
+from harness.report.stored import load_result, load_suite
 from harness.report.untried import lines
 from harness.report.writer import RESULT_NAME, SUITE_NAME, describe_artifacts, digest_of
 from harness.run.recheck import TOLD, differences, judge_again

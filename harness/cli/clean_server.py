@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 import typer
 
-from harness.cli.carry_out import under_signals
+from harness.cli.signals import under_signals
 from harness.errors import HarnessError, UsageError
 from harness.links.links import Links, LinkWanted
 from harness.provision.toxiproxy import ensure

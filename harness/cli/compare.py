@@ -9,7 +9,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from harness.cli.places import load_result, load_suite
 from harness.cli.reports import Reports
 from harness.errors import UsageError
 from harness.report.ci import append_page
@@ -17,6 +16,7 @@ from harness.report.compare import HEADLINES, METRICS, Allowed
 from harness.report.compare import compare as compare_sets
 from harness.report.compare_text import lines, markdown
 from harness.report.result import Result
+from harness.report.stored import load_result, load_suite
 from harness.report.writer import RESULT_NAME, SUITE_NAME
 
 _PERCENT = re.compile(r"(?:([a-z][a-z0-9_]*)=)?([0-9]+(?:\.[0-9]+)?)%?")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.carry_out import under_signals
 from harness.cli.paragraph import paragraph
+from harness.cli.signals import under_signals
 from harness.cli.under_test import (
     AllowRemote,
     CaFile,

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.places import run_folder
 from harness.errors import DamagedHistory, UsageError
 from harness.history.index import INDEX_NAME, SEGMENT_GLOB
 from harness.history.reader import Placed, read_folder_placed, read_placed
 from harness.report.neighbours import AROUND_MAX, Neighbour, around
+from harness.report.stored import run_folder
 from harness.report.story import Asked, Story, parse_message, stories
 from harness.report.witness import message_name
 from harness.report.words import named

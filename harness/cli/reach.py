@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.places import load_result, load_suite
 from harness.errors import UsageError
 from harness.reach.catalogue import CATALOGUE, LEFT_OUT, states_of
 from harness.report.reach import count, of_ones_own
 from harness.report.result import Result
+from harness.report.stored import load_result, load_suite
 from harness.report.terminal import make_console, make_table, print_table
 from harness.report.writer import RESULT_NAME, SUITE_NAME
 
@@ -44,7 +44,7 @@ def reach(
             table.add_row(name, count(reached, name), "not expected of any suite")
     for name in of_ones_own(reached):
         if not never:
-            table.add_row(name, count(reached, name), "counted by the system's own adapter")
+            table.add_row(name, count(reached, name), "not in the catalogue")
     console = make_console(sys.stdout, stderr_width=120)
     print_table(console, table)
     missed = sum(not reached[state.name] for state in states)

@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.carry_out import check_keep_history, load_files, make_request
-from harness.cli.places import load_result, run_folder
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for, run_and_report
 from harness.cli.under_test import shown_command
 from harness.errors import UsageError
+from harness.report.stored import load_result, run_folder
 from harness.report.writer import RESULT_NAME
 from harness.run.brief import read_brief
 from harness.run.fitting import fit_scenario
 from harness.run.replay import INTERLEAVING, changes_since, schedules_of
 from harness.run.request import stamp
+from harness.run.requesting import check_keep_history, load_files, make_request
 from harness.scenario.loader import find
 from harness.systems.registry import load_system
 

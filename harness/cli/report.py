@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.places import load_result, load_suite
 from harness.errors import UsageError
 from harness.history.index import INDEX_NAME
 from harness.history.reader import read_folder, read_folder_placed
@@ -16,6 +15,7 @@ from harness.report.html import REPORT_NAME, Page, require_plotly, run_report, s
 from harness.report.html_parts import told_messages
 from harness.report.result import Result
 from harness.report.series import Series, read_series, series_of
+from harness.report.stored import load_result, load_suite
 from harness.report.story import Story, parse_message, stories
 from harness.report.terminal import make_console, print_result, print_suite
 from harness.report.writer import RESULT_NAME, SUITE_NAME, write_atomically

@@ -11,18 +11,6 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.carry_out import (
-    carry_out,
-    check_keep_history,
-    check_seed,
-    checked_limits,
-    checked_parameters,
-    load_files,
-    make_request,
-    mark_interrupted,
-    parse_assignments,
-    under_signals,
-)
 from harness.cli.dry_run import show_plan
 from harness.cli.options import (
     REPEAT_MAX,
@@ -37,6 +25,7 @@ from harness.cli.options import (
 )
 from harness.cli.reports import Reports
 from harness.cli.several import on_all, run_on_all, split_systems
+from harness.cli.signals import under_signals
 from harness.cli.suite import Planned, SuiteJob, new_suite
 from harness.cli.under_test import (
     AllowRemote,
@@ -54,6 +43,7 @@ from harness.report.live import watching
 from harness.report.result import Result
 from harness.report.terminal import make_console, print_result
 from harness.report.words import counted
+from harness.run.carry_out import carry_out, mark_interrupted
 from harness.run.fitting import fit_scenario
 from harness.run.request import (
     REFERENCE_SYSTEM,
@@ -62,6 +52,15 @@ from harness.run.request import (
     draw_seed,
     new_folder,
     stamp,
+)
+from harness.run.requesting import (
+    check_keep_history,
+    check_seed,
+    checked_limits,
+    checked_parameters,
+    load_files,
+    make_request,
+    parse_assignments,
 )
 from harness.run.verdict import broken
 from harness.scenario.loader import find

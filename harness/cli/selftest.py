@@ -11,16 +11,17 @@ from typing import Annotated
 import msgspec
 import typer
 
-from harness.cli.carry_out import check_seed, under_signals
 from harness.cli.paragraph import paragraph
 from harness.cli.reports import see_writable
 from harness.cli.run import folder_for
+from harness.cli.signals import under_signals
 from harness.errors import UsageError
 from harness.provision.toxiproxy import ensure
 from harness.report.terminal import make_console
 from harness.report.words import counted
 from harness.report.writer import write_atomically
 from harness.run.request import stamp
+from harness.run.requesting import check_seed
 from harness.scenario.loader import find
 
 SEED = 20_251

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from harness.cli.carry_out import carry_out, make_request, mark_interrupted, under_signals
 from harness.cli.reports import Reports
+from harness.cli.signals import under_signals
 from harness.cli.under_test import shown_command
 from harness.errors import HarnessError, SetupError, UsageError
 from harness.provision.environment import environment
@@ -29,8 +29,10 @@ from harness.report.terminal import make_console, print_result, print_suite
 from harness.report.untried import count_of
 from harness.report.writer import write_suite
 from harness.run import verdict as verdicts
+from harness.run.carry_out import carry_out, mark_interrupted
 from harness.run.observer import Observer
 from harness.run.request import REFERENCE_SYSTEM
+from harness.run.requesting import make_request
 from harness.scenario.loader import LoadedScenario
 
 STOPPING = frozenset({Status.FAIL, Status.ERROR})

@@ -8,13 +8,6 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.carry_out import (
-    check_keep_history,
-    check_seed,
-    checked_limits,
-    checked_parameters,
-    load_files,
-)
 from harness.cli.options import FailFast, Html, Junit, LimitTexts, LoadFiles, Markdown, Repeat
 from harness.cli.reports import Reports
 from harness.cli.run import folder_for
@@ -36,6 +29,13 @@ from harness.run.fitting import HOW_TO_MARK, fit_scenario, lack_of
 from harness.run.lacks import Lacks
 from harness.run.planted import refuse_planted
 from harness.run.request import REFERENCE_SYSTEM, draw_seed, stamp
+from harness.run.requesting import (
+    check_keep_history,
+    check_seed,
+    checked_limits,
+    checked_parameters,
+    load_files,
+)
 from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, find, load_all
 from harness.scenario.suites import suite_of

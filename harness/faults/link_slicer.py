@@ -57,6 +57,9 @@ PIECES_SHARE_SURE = 0.75
 server that answers in a few pieces by itself comes nowhere near, and on a busy machine a transfer
 without the slicer may have taken as long."""
 
+PIECES_SHARE_MANY = 0.5
+"""Share of those pieces from which on a server that answers in as many by itself hides a slicer."""
+
 PAUSES_SHARE_MIN = 0.5
 """Share of the pauses between the pieces that a transfer must have taken longer; sizes vary, so
 there may be fewer pieces."""
@@ -77,7 +80,8 @@ class LinkSlicer:
 
     Observed: on the way down (and on both), the reads in which the reply to one burst of pings
     comes, before and after (the most of some each), and how much longer it takes; on the way up
-    alone, how much longer one big ping of many pieces takes (the quickest of some).
+    alone, how much longer one big ping of many pieces takes (the quickest of some). A server that
+    answers pings one by one, such as Kafka, is asked for the same amount in one piece.
 
     Attributes:
         size_avg_bytes: Mean size of a piece, at most 8 KiB.
@@ -150,7 +154,8 @@ class LinkSlicer:
             return {}
         pieces: list[float] = []
         for _ in range(times):
-            burst = await probe.burst(PROBE_SLICES * self.size_avg_bytes, within_s=within_s)
+            size_bytes = PROBE_SLICES * self.size_avg_bytes
+            burst = await probe.burst_in_few_pieces(size_bytes, within_s=within_s)
             if not burst.complete:
                 return {}
             pieces.append(burst.pieces)
@@ -164,22 +169,25 @@ class LinkSlicer:
     def is_effective(self, effect: Mapping[str, float]) -> bool:
         """A reply came in nearly all the pieces with time for its pauses, or in more and longer.
 
-        Where pieces cannot be told apart, a reply or a big ping took the pauses longer.
+        Where pieces cannot be told apart, a reply or a big ping took the pauses longer; on the way
+        up alone that suffices.
         """
         longer_ms = effect.get("after_ms", -1) - effect.get("before_ms", math.inf)
         slices = PROBE_SLICES if "pieces_before" in effect else self._heavy_slices
         pauses_ms = (slices - 1) * self.delay_ms
         longer = longer_ms >= max(LONGER_MS_MIN, PAUSES_SHARE_MIN * pauses_ms)
-        before, after = effect.get("pieces_before", math.inf), effect.get("pieces_after", -1)
-        told_apart = PIECES_SHARE_MIN * PROBE_SLICES
-        if before >= told_apart:
-            # No pieces were counted, or the server answers in many by itself.
+        if "pieces_before" not in effect:
             return longer
+        before, after = effect["pieces_before"], effect.get("pieces_after", -1)
         had_time = effect.get("after_ms", -1) >= PAUSES_SHARE_MIN * pauses_ms
         if had_time and after >= max(2 * before, PIECES_SHARE_SURE * PROBE_SLICES):
             return True
+        if self.direction == UPSTREAM or before >= PIECES_SHARE_MANY * PROBE_SLICES:
+            # One that needs all of a question, or of an encrypted record, has one answer; and of
+            # one that answers in many pieces by itself they tell nothing.
+            return longer
         # One that answers in pieces now and then lays no pauses between them.
-        return longer and after >= max(2 * before, told_apart)
+        return longer and after >= max(2 * before, PIECES_SHARE_MIN * PROBE_SLICES)
 
     async def heal(self, target: Target) -> Effect:
         """Let the stream be."""

@@ -52,11 +52,14 @@ class Entered:
         stream: What to go on with: what came in, or encryption over it.
         ping: The server answers it, as often as it comes, with as many bytes.
         unasked: What the server says by itself now and then, which answers nothing.
+        whole_ping: Makes one ping of at least so many bytes that the server answers with as many,
+            all at once; for a server that answers small pings one by one.
     """
 
     stream: ByteStream
     ping: bytes
     unasked: bytes = b""
+    whole_ping: Callable[[int], bytes] | None = None
 
 
 LogIn = Callable[[ByteStream], Awaitable[Entered]]
@@ -157,6 +160,7 @@ class Probe:
         self._stream = entered.stream
         self._ping = entered.ping
         self._unasked = entered.unasked
+        self._whole_ping = entered.whole_ping
         self._tail = b""
         """The end of what was read, which may be the begin of something unasked."""
         self._heavy = heavy
@@ -204,6 +208,15 @@ class Probe:
         Never raises for a connection that ends or a reply that does not come: the result says so.
         """
         pings = self._ping * (self.size_of_burst(size_bytes) // len(self._ping))
+        return await self._exchange(pings, within_s)
+
+    async def burst_in_few_pieces(self, size_bytes: int, *, within_s: float) -> Burst:
+        """Do as `burst` does, with the reply in as few pieces as the server can make of it."""
+        if self._whole_ping is None:
+            return await self.burst(size_bytes, within_s=within_s)
+        return await self._exchange(self._whole_ping(min(size_bytes, BURST_BYTES_MAX)), within_s)
+
+    async def _exchange(self, pings: bytes, within_s: float) -> Burst:
         begun, pieces = time.perf_counter(), self._wire.pieces
         seen = _Seen()
         with anyio.move_on_after(within_s):

@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 import sys
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import anyio
 import pytest
 
 from harness.addresses import masked
-from harness.cli.carry_out import (
-    carry_out,
-    check_keep_history,
-    check_seed,
-    checked_limits,
-    checked_parameters,
-    make_request,
-    mark_interrupted,
-)
 from harness.errors import HarnessError, UsageError
+from harness.interface import checked_request, found, run_request
 from harness.report import words
-from harness.report.live import watching
 from harness.report.result import Limits, Result, Status
 from harness.report.terminal import make_console, print_result
 from harness.report.untried import beside, count_of, lines
-from harness.run.fitting import fit_scenario
-from harness.run.request import REFERENCE_SYSTEM, RunOutcome, RunRequest, draw_seed
-from harness.run.verdict import EXIT_SIGINT
-from harness.scenario.loader import LoadedScenario, find
+from harness.run.request import REFERENCE_SYSTEM, RunRequest, draw_seed
 from harness.scenario.parameters import Value
 from harness.scenario.scenario import Scenario
 from harness.systems.places import settle_place
-from harness.systems.registry import load_system
 
 NAME_CHARACTERS_MAX = 80
 """Of a test's name this much stands in the name of a run folder."""
+
+
+class NotPassed(pytest.fail.Exception):  # type: ignore[name-defined,misc]
+    """Raised by a run that did not pass; for pytest a failure like any other.
+
+    Attributes:
+        in_short: What happened, in one line; pytest's summary begins with it.
+    """
+
+    __module__ = "builtins"  # As pytest's own: reports name it without a module.
+
+    def __init__(self, in_short: str, told: str) -> None:
+        super().__init__(told, pytrace=False)
+        self.in_short = in_short
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,13 +95,14 @@ class Runs:
             request = self._request(
                 scenario, system, seed, profile, tuple(limits), keep_history, parameters
             )
-            result = _carried_out(request)
+            result = run_request(request, sys.stderr)
         except (UsageError, HarnessError) as error:
-            raise pytest.fail.Exception(f"tallystick: {error}", pytrace=False) from None
+            told = f"tallystick: {error}"
+            raise NotPassed(told.partition("\n")[0], told) from None
         asked = {text.split()[0] for text in request.limits}
         missed = any(not one.met and one.metric in asked for one in result.limits)
         if result.verdict.status is not Status.PASS or missed:
-            pytest.fail(_told(result, request, self.test, asked), pytrace=False)
+            raise NotPassed(first_line(result, asked), _told(result, request, self.test, asked))
         if result.not_tried:
             told = "; ".join(lines(result.not_tried))
             left = beside(count_of(result.not_tried))
@@ -122,42 +121,28 @@ class Runs:
         keep_history: str,
         parameters: dict[str, Value],
     ) -> RunRequest:
-        loaded, place = self._find(scenario)
-        own = {one.name for one in loaded.scenario.parameters}
-        if "endpoint" in parameters and "endpoint" not in own:
-            at = f"{system.partition('?')[0]}?endpoint=HOST:PORT"
-            raise UsageError(f"an endpoint is part of the system, as in system={at!r}")
+        loaded, place = found(self._beside(scenario), f"test {masked(self.test)}")
         if seed is None:
             seed = draw_seed() if self.seed is None else self.seed
-        profile = profile or self.profile
-        assignments = {name: _text(value) for name, value in parameters.items()}
-        values = checked_parameters(loaded, profile, assignments, check_seed(seed))
-        checked = checked_limits(list(limits))
-        fit_scenario(loaded.scenario, values, load_system(system), place=system, limits=checked)
-        check_keep_history(keep_history)
-        run_dir = self._new_folder()
-        self.kept.append(run_dir)
-        return make_request(
+        return checked_request(
             loaded,
             place,
-            profile=profile,
+            system,
             seed=seed,
-            assignments=assignments,
-            system=system,
-            run_dir=run_dir,
-            command=f"pytest {masked(self.test)}",
+            profile=profile or self.profile,
+            limits=limits,
             keep_history=keep_history,
-            limits=checked,
+            parameters=parameters,
+            make_folder=self._new_folder,
+            command=f"pytest {masked(self.test)}",
         )
 
-    def _find(self, scenario: str | Path | Scenario) -> tuple[LoadedScenario, str]:
-        if isinstance(scenario, Scenario):
-            loaded = LoadedScenario(scenario=scenario, source=f"test {masked(self.test)}", doc="")
-            return loaded, scenario.name
-        place = str(scenario)
-        if place.endswith(".py") and (self.beside / place).is_file():
-            place = str((self.beside / place).resolve())
-        return find(place), place
+    def _beside(self, scenario: str | Path | Scenario) -> str | Path | Scenario:
+        """Return a scenario file beside the test by its path; anything else as it is."""
+        if not isinstance(scenario, Scenario) and str(scenario).endswith(".py"):
+            file = self.beside / scenario
+            return file.resolve() if file.is_file() else scenario
+        return scenario
 
     def _new_folder(self) -> Path:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", _beside_folders(masked(self.test)))
@@ -170,6 +155,7 @@ class Runs:
             except FileExistsError:
                 number += 1
             else:
+                self.kept.append(folder)
                 return folder
 
 
@@ -177,34 +163,6 @@ def _beside_folders(test: str) -> str:
     """Return a node id from its file on; a slash in a parameter is none of a folder."""
     path, colons, rest = test.partition("::")
     return f"{path.rpartition('/')[2]}{colons}{rest}"
-
-
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _carried_out(request: RunRequest) -> Result:
-    async def work() -> RunOutcome:
-        return await carry_out(request, observer)
-
-    with watching(sys.stderr, f"{request.loaded.scenario.name}, seed {request.seed}") as observer:
-        try:
-            if not _in_event_loop():
-                return anyio.run(work, backend_options={"use_uvloop": True}).result
-            # An async test waits for it as for any other blocking call.
-            with ThreadPoolExecutor(max_workers=1) as threads:
-                return threads.submit(anyio.run, work).result().result
-        except KeyboardInterrupt:
-            mark_interrupted(request.run_dir, EXIT_SIGINT)
-            raise
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def first_line(result: Result, asked: Collection[str] = ()) -> str:

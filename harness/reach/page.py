@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import markdown
-from harness.cli.places import load_result, load_suite
 from harness.errors import HarnessError, UsageError
 from harness.reach.catalogue import CATALOGUE, LEFT_OUT, RareState
 from harness.report.reach import NEVER, count
 from harness.report.result import Suite
+from harness.report.stored import load_result, load_suite
 from harness.report.writer import SUITE_NAME
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reach.md"

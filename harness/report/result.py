@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.report.card import card
+
 RESULT_SCHEMA = "tallystick.result/1.5"
 SUITE_SCHEMA = "tallystick.suite/1.3"
 
@@ -756,6 +758,35 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []
+
+    def __repr__(self) -> str:
+        return f"<Result {self.verdict.status} of {self._titled()}: {self.verdict.reason}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdict, what happened, and the counts."""
+        counts = self.counts
+        sends = counts.sends
+        return card(
+            f"{self.verdict.status}: {self._titled()}",
+            good=self.verdict.status is Status.PASS,
+            lines=[
+                self.diagnosis.text if self.diagnosis else self.verdict.reason,
+                *(f"not tried: {one.what}: {one.why}" for one in self.not_tried),
+            ],
+            rows={
+                "acknowledged": f"{sends.ok:,}",
+                "outcome unknown": f"{sends.info:,}",
+                "delivered": f"{counts.delivered:,}",
+                "lost": f"{counts.lost.total:,}",
+                "vanished from the log": f"{counts.vanished:,}",
+                "duplicated": f"{counts.duplicated:,}",
+                "reordered": f"{counts.reordered:,}",
+                "again": self.run.repeat_command,
+            },
+        )
+
+    def _titled(self) -> str:
+        return f"{self.run.scenario} on {self.system.name}, seed {self.run.seed}"
 
 
 class SuiteScenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, reach, untried, words
+from harness.report import bars, failure, reach, untried, words
+from harness.report.budget import Wish, share_out
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
 from harness.run.verdict import failed_in_order
@@ -27,7 +28,10 @@ WIDTH = 80
 """Columns used where the output is no terminal, and at most on one."""
 
 FAIL_LINES_MAX = 40
-"""A failure takes no more lines of 80 columns; each part of it has its share."""
+"""A failure takes no more lines of 80 columns, whatever is to be told: what matters least gives up
+its lines first (`harness.report.failure`)."""
+
+_HEADING_LINES_MAX = 3
 
 _LABEL = 13
 """Columns before the text: two of margin, the label, one between."""
@@ -92,51 +96,24 @@ def print_result(
 
 def _print_failure(console: Console, result: Result, run_dir: Path) -> None:
     sheet = _Sheet(console)
-    _head(sheet, result)
-    root, others = failed_in_order(result.checks, result.diagnosis)
-    sheet.row("what", _what(result, root), _STYLES["FAIL"], lines_max=6)
-    sheet.row("broken", result.run.claim, lines_max=3)
-    if result.not_tried:
-        sheet.row("not tried", "; ".join(untried.lines(result.not_tried)), lines_max=5)
-    if root is not None:
-        found = f"{root.id} {root.name}, {words.instances(root)}"
-        also = f"; also failed: {words.also_failed(others)}" if others else ""
-        sheet.row("anomaly", found + also, lines_max=4)
-    if root is not None and root.witnesses:
-        witness = root.witnesses[0]
-        sheet.row("witness", witness.summary, lines_max=4)
-        for record in witness.records[:2]:
-            sheet.row("", f"- {words.record(record, result.senders)}", lines_max=2)
-        if witness.message:
-            name = words.named(witness.message, result.senders)
-            sheet.verbatim("look", words.history_command(str(run_dir), name))
-    sheet.verbatim("repeat", result.run.repeat_command, style="bold")
-    for index, line in enumerate(words.fate(result.counts)):
-        sheet.row("" if index else "messages", line, lines_max=2)
-    missed = [words.limit(one) for one in result.limits if not one.met]
-    if missed:
-        sheet.row("limits", f"MISSED: {'; '.join(missed)}", _STYLES["MISSED"], lines_max=2)
-    if faults := words.faults_together(result.faults, several=2):
-        sheet.row("faults", "; ".join(faults), lines_max=3)
-    unproven = [
-        f"{one.status.value} {one.id} {one.name}"
-        for one in result.checks
-        if one.status in (CheckStatus.ERROR, CheckStatus.UNKNOWN)
+    _head(sheet, result, lines_max=_HEADING_LINES_MAX)
+    rows = list(failure.rows(result, run_dir))
+    wishes = [
+        Wish(
+            lines=sheet.height(row.body, None if row.is_command else row.lines_max),
+            least=row.least,
+            whole=row.is_command,
+            rank=row.rank,
+        )
+        for row in rows
     ]
-    unproven += [one.reason for one in result.findings]
-    if unproven:
-        sheet.row("unproven", "; ".join(unproven), lines_max=2)
-    passed = sum(one.status is CheckStatus.PASS for one in result.checks)
-    sheet.row("checks", f"{len(others) + 1} failed, {passed} passed")
-    sheet.verbatim("results", f"{run_dir}")
-    sheet.verbatim("all of it", shlex.join(["tallystick", "report", str(run_dir), "--all"]))
+    given = share_out(wishes, FAIL_LINES_MAX - sheet.lines - 1)  # One is blank.
+    for row, lines in zip(rows, given, strict=True):
+        if lines and row.is_command:
+            sheet.verbatim(row.label, row.body, _STYLES.get(row.style, row.style))
+        elif lines:
+            sheet.row(row.label, row.body, _STYLES.get(row.style, row.style), lines_max=lines)
     console.print()
-
-
-def _what(result: Result, root: Check | None) -> str:
-    if result.diagnosis is not None:
-        return result.diagnosis.text
-    return result.verdict.reason if root is None else words.anomaly(root)
 
 
 def _print_result(console: Console, result: Result, run_dir: Path) -> None:
@@ -206,15 +183,27 @@ def _not_whole(suite: Suite) -> str:
 
 
 class _Sheet:
-    """Lines with a label column, wrapped behind it; what is meant for copying is never wrapped."""
+    """Lines with a label column, wrapped behind it; what is meant for copying is never wrapped.
+
+    Attributes:
+        unicode: Whether more than ASCII may be printed.
+        lines: How many lines of the console were filled.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.unicode = "utf" in console.encoding.lower()
+        self.lines = 0
 
-    def heading(self, status: str, left: str, right: str) -> None:
+    def height(self, body: str, lines_max: int | None) -> int:
+        """Return the lines that a row takes; None: of one that is not wrapped."""
+        if lines_max is None:
+            return -(-(_LABEL + len(body)) // self._console.width)
+        return len(self._wrapped(body, lines_max))
+
+    def heading(self, status: str, left: str, right: str, lines_max: int | None = None) -> None:
         room = self._console.width - _LABEL - len(right) - 1
-        first, *more = textwrap.wrap(left, max(room, 20)) or [""]
+        first, *more = self._wrapped(left, lines_max, max(room, 20))
         text = Text()
         text.append(f"{status:<{_LABEL}}", style=_STYLES.get(status, ""))
         text.append(f"{first:<{room}} {right}".rstrip(), style="bold")
@@ -227,15 +216,17 @@ class _Sheet:
 
         Words that are longer than a line are broken.
         """
-        wrapped = textwrap.wrap(
+        for index, line in enumerate(self._wrapped(body, lines_max)):
+            self.verbatim(label if index == 0 else "", line, style)
+
+    def _wrapped(self, body: str, lines_max: int | None, room: int = 0) -> list[str]:
+        return textwrap.wrap(
             body,
-            self._console.width - _LABEL,
+            room or self._console.width - _LABEL,
             break_on_hyphens=False,
             max_lines=lines_max,
             placeholder=" …" if self.unicode else " ...",
         ) or [""]
-        for index, line in enumerate(wrapped):
-            self.verbatim(label if index == 0 else "", line, style)
 
     def rows(self, label: str, bodies: Sequence[str]) -> None:
         for index, body in enumerate(bodies):
@@ -252,10 +243,11 @@ class _Sheet:
             # A report must not fail on a terminal that knows only ASCII (LC_ALL=C).
             plain = text.plain.replace("µ", "u").encode("ascii", "replace").decode()
             text = Text(plain, spans=text.spans)
+        self.lines += max(1, -(-len(text.plain) // self._console.width))
         self._console.print(text, soft_wrap=True)
 
 
-def _head(sheet: _Sheet, result: Result) -> None:
+def _head(sheet: _Sheet, result: Result, lines_max: int | None = None) -> None:
     run, verdict = result.run, result.verdict
     parts = [run.scenario, run.profile, f"seed {run.seed}"]
     if result.system.name != "reference":
@@ -263,9 +255,10 @@ def _head(sheet: _Sheet, result: Result) -> None:
     if left := untried.beside(untried.count_of(result.not_tried)):
         # First, so that it stands in the line of the verdict whatever else is wrapped.
         parts.insert(1, left)
-    sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s")
+    sheet.heading(verdict.status.value, ", ".join(parts), f"{run.duration_s:.1f} s", lines_max)
     if result.system.planted_bug is not None:
-        sheet.row("PLANTED", f"this system ran with a planted bug: {result.system.planted_bug}")
+        planted = f"this system ran with a planted bug: {result.system.planted_bug}"
+        sheet.row("PLANTED", planted, lines_max=lines_max)
     if not result.complete:
         sheet.row("INCOMPLETE", "the run was cut off; what follows covers a part of it")
 
@@ -277,7 +270,7 @@ def _broken(sheet: _Sheet, result: Result, run_dir: Path) -> None:
         sheet.row("claim", result.run.claim)
         sheet.rows("not tried", untried.lines(result.not_tried))
     else:
-        sheet.row("what", _what(result, root), _STYLES["FAIL"])
+        sheet.row("what", failure.what(result, root), _STYLES["FAIL"])
         sheet.row("broken", result.run.claim)
         sheet.rows("not tried", untried.lines(result.not_tried))
         for check in (root, *others):

@@ -1,8 +1,8 @@
-"""Keeps the ends of a core and the faults on its clients' links apart in time. Pure.
+"""Keeps the times at which a core is away and the faults on its clients' links apart. Pure.
 
-Where clients talk to the core itself, nobody is connected while it is away: a fault on their links
-has nobody to strike then, and one that strikes just before cannot be measured any more. Either
-would make a run UNKNOWN that shows nothing wrong.
+Where clients talk to the core itself, nobody is answered while it is away or stands still: a fault
+on their links has nobody to strike then, and one that strikes just before cannot be measured any
+more. Either would make a run UNKNOWN that shows nothing wrong.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ CORE = "core"
 ENDS = frozenset({"process_kill", "process_terminate", "crash_in_recovery", "power_loss"})
 """Faults that end a process, which then has to come back."""
 
+PAUSES = frozenset({"process_pause"})
+"""Faults under which a process answers nobody, and goes on by itself."""
+
 MEASURED_WITHIN_S = 3.0
 """What a fault on the links of all clients of a region needs beside its duration, until its effect
 is measured on each, on a busy machine."""
 
 
 def keep_apart(load: Load, restart_s: float) -> Load:
-    """Return a load in which an end of the core waits for faults on links, and they for its return.
+    """Return a load in which the core goes away only between faults on links, and they wait for it.
 
     What is planned behind comes as much later, and the load lasts as much longer, so that the order
     of everything stays.
@@ -40,10 +43,11 @@ def keep_apart(load: Load, restart_s: float) -> Load:
     faults: list[Planned] = []
     for one in in_order(load.faults):
         at_s = one.at_s + late_s
-        if one.fault.kind in ENDS and fnmatchcase(CORE, one.on):
+        if one.fault.kind in ENDS | PAUSES and fnmatchcase(CORE, one.on):
             waits_s = max(0.0, busy_until_s - at_s)
             faults.append(replace(one, at_s=at_s + waits_s))
-            late_s += waits_s + one.fault.duration_s + restart_s
+            late_s += waits_s + one.fault.duration_s
+            late_s += restart_s if one.fault.kind in ENDS else 0.0
             begun.append((one.at_s, late_s))
             continue
         if one.fault.aims_at == LINK:

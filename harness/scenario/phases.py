@@ -149,8 +149,9 @@ class Load:
         presence_optional: A system that cannot tell who is online is tried without these questions;
             the result says so.
         waits_for_restarts: Where clients talk to the core itself, faults and events behind one that
-            ends it come later by the time that the system says a restart takes, and the load lasts
-            as much longer; a link on which nobody can be connected shows no fault.
+            ends it come later by the time that the system says a restart takes, behind a pause by
+            the pause, and the load lasts as much longer; a link on which nobody is answered shows
+            no fault.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
     """

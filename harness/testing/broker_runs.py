@@ -21,24 +21,24 @@ INBOXES = ("ann", "bob the 2nd")  # The second name has what broker's names cann
 def plan(p):
     waiting = Stream(to=INBOXES, producers=2, count=p.waiting, batch_count=10)
     before = (Send(stream=waiting), Restart(role="core", kill=True)) if p.waiting else ()
-    times = (0.5, 0.8, 1.2, 1.6)[: p.resets]
+    times = [p.duration_s * share for share in (0.25, 0.4, 0.6, 0.8)[: p.resets]]
     faults = [at(at_s, LinkReset(), on=f"client-edge:near:{p.whom}*") for at_s in times]
     if p.kill:
-        faults.append(at(1.2, ProcessKill(), on="core"))
+        faults.append(at(0.6 * p.duration_s, ProcessKill(), on="core"))
     return Plan(
         topology=Topology(edges=("near",), latency_ms={"near": p.latency_ms}),
         phases=(
             *before,
             Login(inboxes=INBOXES),
             Load(
-                duration_s=2.0,
+                duration_s=p.duration_s,
                 streams=(Stream(to=INBOXES, producers=4, rate_per_s=400.0, batch_count=5),),
                 faults=tuple(faults),
             ),
             Drain(within_s=30.0),
         ),
         payload=PayloadSpec(size_bytes_min=1, size_bytes_max=300),
-        requires=Requires(sends_ok=600, delivered=300,
+        requires=Requires(sends_ok=600, delivered=300, resent=p.resent,
                           fault_effects=len(faults)),
     )
 
@@ -52,7 +52,9 @@ SCENARIO = Scenario(
         Parameter(name="resets", default=1, unit="", help="How often links are reset."),
         Parameter(name="whom", default="", unit="", choices=("", "reader-", "sender-"),
                   help="Whose links: everybody's, or those of one sort."),
+        Parameter(name="duration_s", default=2.0, unit="s", help="How long the load lasts."),
         Parameter(name="latency_ms", default=5, unit="ms", help="One way."),
+        Parameter(name="resent", default=0, unit="messages", help="Sent again at least."),
         Parameter(name="kill", default=1, unit="", help="Whether the broker is killed too."),
     ),
 )

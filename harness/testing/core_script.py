@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from harness.testing.keys import ADMIN_KEY, EDGE_KEY, admin_token, edge_token
 from harness.testing.memory_store import CoreLoop, MemoryStore
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
@@ -17,13 +18,13 @@ from reference.wire.limits import PROTOCOL_VERSION
 
 M = TypeVar("M")
 
-TOKEN = "edge-token"
-ADMIN_TOKEN = "admin-token"
+TOKEN = edge_token("eu")
+ADMIN_TOKEN = admin_token()
 
 
 def settings(**changes: object) -> CoreSettings:
-    """Return settings with the tokens that the scripts show."""
-    return CoreSettings(token=TOKEN, admin_token=ADMIN_TOKEN, **changes)  # type: ignore[arg-type]
+    """Return settings with the keys that have signed the scripts' tokens."""
+    return CoreSettings(edge_key=EDGE_KEY, admin_key=ADMIN_KEY, **changes)  # type: ignore[arg-type]
 
 
 def texts(n_first: int, count: int, producer: int = 7) -> list[bytes]:
@@ -75,7 +76,7 @@ class CoreScript:
     def edge(self, node: str = "eu-west") -> int:
         """Open a connection and say hello as an edge."""
         conn = self.open()
-        (welcome,) = self.send(conn, m.Hello(PROTOCOL_VERSION, "edge", node, TOKEN))
+        (welcome,) = self.send(conn, m.Hello(PROTOCOL_VERSION, "edge", node, edge_token(node)))
         assert isinstance(welcome, m.Welcome)
         return conn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.testing.keys import ADMIN_KEY, CLIENT_KEY, admin_token, client_token
 from reference.edge.machine import EdgeMachine
 from reference.edge.settings import EdgeSettings
 from reference.events import (
@@ -33,7 +34,15 @@ class EdgeScript:
 
     def __init__(self, **settings: Any) -> None:
         self.machine = EdgeMachine(
-            EdgeSettings(**{"name": "eu", "token": "t", "admin_token": "a", **settings})
+            EdgeSettings(
+                **{
+                    "name": "eu",
+                    "token": "t",
+                    "client_key": CLIENT_KEY,
+                    "admin_key": ADMIN_KEY,
+                    **settings,
+                }
+            )
         )
         self.now_ns = 0
         self.said: dict[int, list[m.Message]] = {}
@@ -77,11 +86,22 @@ class EdgeScript:
         self.say(conn, m.Welcome(PROTOCOL_VERSION, "core", credit_bytes))
         return conn
 
-    def client(self, *, role: str = "client", token: str = "t") -> int:
-        """Open a client connection and greet; return it."""
+    def open(self, address: str = "") -> int:
+        """Open a client connection and say nothing; return it."""
         self._next_conn += 1
-        conn = self._next_conn
-        self.feed(Opened(conn=conn))
+        self.feed(Opened(conn=self._next_conn, address=address))
+        return self._next_conn
+
+    def client(self, *, role: str = "client", token: str | None = None) -> int:
+        """Open a client connection and greet; return it.
+
+        Without a token it is that of a user of its own, who may read every inbox and send as every
+        producer below 2^32.
+        """
+        conn = self.open()
+        if token is None:
+            user = client_token(f"user-{conn}", every_inbox=True)
+            token = admin_token() if role == "admin" else user
         self.say(conn, m.Hello(PROTOCOL_VERSION, role, "c", token))
         return conn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import signal
 import subprocess
@@ -17,19 +18,36 @@ from typing import Any
 import anyio
 import numpy as np
 
+from harness.testing.keys import (
+    ADMIN_KEY,
+    CLIENT_KEY,
+    EDGE_KEY,
+    SERVICE_TOKEN,
+    admin_token,
+    client_token,
+    edge_token,
+)
 from harness.testing.segments import segment
 from reference.client.outcomes import Acknowledged, OutboxFull, SenderOutcome
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
+from reference.identity import account_of
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
 from reference.node.sender_client import SenderClient
+from reference.node.settings import FROM_ENVIRONMENT
 from reference.wire.messages import Delivery
 
 START_WITHIN_S = 15.0
 END_WITHIN_S = 10.0
-TOKEN = "run-token"
-ADMIN_TOKEN = "admin-token"
+TOKEN = SERVICE_TOKEN
+EDGE_TOKEN = edge_token("eu-west")
+ADMIN_TOKEN = admin_token()
+CORE_KEYS = {"edge_key": EDGE_KEY, "admin_key": ADMIN_KEY}
+EDGE_KEYS = {"client_key": CLIENT_KEY, "admin_key": ADMIN_KEY}
+
+SETTINGS_VARIABLE = "TALLYSTICK_NODE"
+"""Environment variable that brings a node its settings."""
 
 
 class Node:
@@ -49,7 +67,8 @@ class Node:
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {**self._settings, "port": self.port}
         process = subprocess.Popen(
-            [sys.executable, *self._program, json.dumps(settings)],
+            [sys.executable, *self._program, f"{FROM_ENVIRONMENT}{SETTINGS_VARIABLE}"],
+            env={**os.environ, SETTINGS_VARIABLE: json.dumps(settings)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -105,7 +124,7 @@ class Cluster:
     """A core and edges; a context manager."""
 
     def __init__(self, folder: Path, *edges: str, core: Mapping[str, Any] | None = None) -> None:
-        settings = {"token": TOKEN, "admin_token": ADMIN_TOKEN, **(core or {})}
+        settings = {**CORE_KEYS, **(core or {})}
         self.core = Node("core", {"database": str(folder / "core.db"), "core": settings})
         self.edges: list[Node] = []
         try:
@@ -116,7 +135,7 @@ class Cluster:
             raise
 
     def _edge(self, name: str) -> Node:
-        edge = {"name": name, "token": TOKEN, "admin_token": ADMIN_TOKEN}
+        edge = {"name": name, "token": edge_token(name), **EDGE_KEYS}
         return Node("edge", {"core_port": self.core.port, "edge": edge})
 
     def __enter__(self) -> Cluster:
@@ -155,7 +174,12 @@ class Writer:
         self._n: dict[str, int] = {}
         self.client = SenderClient(
             hub,
-            SenderSettings(producer=producer, token=TOKEN, name=f"writer-{producer}", **settings),
+            SenderSettings(
+                producer=producer,
+                token=client_token(f"writer-{producer}", account_of(producer)),
+                name=f"writer-{producer}",
+                **settings,
+            ),
             outcomes=self._outcome,
             lost=self._was_lost,
         )
@@ -200,7 +224,7 @@ class Reader:
         self.lost: list[bool] = []
         self.client = ReceiverClient(
             hub,
-            ReceiverSettings(inbox=inbox, token=TOKEN, name=f"reader-{inbox}"),
+            ReceiverSettings(inbox=inbox, token=client_token(inbox), name=f"reader-{inbox}"),
             deliveries=self._delivered,
             acks=self._acked,
             lost=self._was_lost,

@@ -80,7 +80,7 @@ class LineageLost:
     """The producer id and this outbox do not belong together: take a fresh producer id.
 
     Terminal for the whole sender. `durable` is what the core has of `inbox`, `sent` what this
-    outbox ever handed over.
+    outbox ever handed over. Where the producer id is not the user's to use, `inbox` is "".
     """
 
     inbox: str

@@ -299,6 +299,10 @@ class SenderMachine:
             case m.LoginOk(request=request) if request == self._request:
                 self._credit_bytes = message.credit_bytes
                 self._login_answered(message)
+            case m.Error(request=request, code=ErrorCode.FORBIDDEN, detail=detail) if (
+                request == self._request
+            ):
+                self._end_lineage("", -1, 0, ErrorCode.FORBIDDEN, detail)
             case m.Error(request=request, code=code) if request == self._request:
                 self._login_failed(code, now_ns)
             case _:
@@ -442,18 +446,23 @@ class SenderMachine:
 
     def _lose_lineage(self, lane: Lane, durable: int, detail: str) -> None:
         """End everything: whatever this outbox holds may carry ids that belong to others."""
+        self._end_lineage(lane.inbox, durable, lane.sent_end, ErrorCode.PRODUCER_REUSED, detail)
+
+    def _end_lineage(
+        self, inbox: str, durable: int, sent: int, code: ErrorCode, detail: str
+    ) -> None:
         self.lost = True
         self._out.append(
             LineageLost(
-                inbox=lane.inbox,
+                inbox=inbox,
                 producer=self._settings.producer,
                 durable=durable,
-                sent=lane.sent_end,
+                sent=sent,
                 detail=detail,
             )
         )
         for each in self._lanes.values():
-            self._end_lane(each, ErrorCode.PRODUCER_REUSED)
+            self._end_lane(each, code)
         self._out.extend(self._dialer.stop())
 
     # What goes out.

@@ -34,6 +34,7 @@ class Link:
     __slots__ = (
         "_error",
         "_touch",
+        "address",
         "close_sent",
         "conn",
         "failed",
@@ -47,8 +48,11 @@ class Link:
         "stalled",
     )
 
-    def __init__(self, conn: int, pulse: Pulse, touch: Callable[[Link], None]) -> None:
+    def __init__(
+        self, conn: int, pulse: Pulse, touch: Callable[[Link], None], address: str = ""
+    ) -> None:
         self.conn = conn
+        self.address = address
         self.role = Role.NEW
         self.node = ""
         self.outlet = Outlet()

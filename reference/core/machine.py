@@ -7,7 +7,6 @@ shows at once (end, durable counts, inspections) is the durable state.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from reference.core.delivery import Deliverer, Session
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
 from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings, Retention
+from reference.doorstep import find_oldest
 from reference.events import (
     Arriving,
     Closed,
@@ -35,6 +35,7 @@ from reference.events import (
     Tick,
     Written,
 )
+from reference.identity import verify
 from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.reach import Reach, gauges_of
@@ -121,8 +122,8 @@ class CoreMachine:
                 self._damaged(self._deliverer.log_read(read_no, None))
             case Tick():
                 self._tick()
-            case Opened(conn=conn):
-                self._opened(conn)
+            case Opened(conn=conn, address=address):
+                self._opened(conn, address)
             case Closed(conn=conn):
                 self._closed(conn)
             case Arriving(conn=conn):
@@ -162,14 +163,21 @@ class CoreMachine:
 
     # Connections ------------------------------------------------------------------------------
 
-    def _opened(self, conn: int) -> None:
-        link = Link(conn, self._pulse(self._settings.heartbeat_deadline_ms), self._touch)
-        silent = [one for one in self._links.values() if one.role is Role.NEW and not one.failed]
+    def _opened(self, conn: int, address: str) -> None:
+        settings = self._settings
+        link = Link(conn, self._pulse(settings.greeting_ms), self._touch, address)
         taken = sum(not one.failed for one in self._links.values())
+        full = taken >= settings.connections_max
+        oldest = find_oldest(
+            [one for one in self._links.values() if one.role is Role.NEW and not one.failed],
+            address,
+            full=full,
+            silent_max=settings.greetings_max,
+            address_max=settings.address_greetings_max,
+        )
         self._links[conn] = link
-        full = taken >= self._settings.connections_max
-        if silent and (full or len(silent) >= self._settings.greetings_max):
-            self._fail(silent[0], ErrorCode.HELLO_EXPECTED, "others wait who may say it")
+        if oldest is not None:
+            self._fail(oldest, ErrorCode.HELLO_EXPECTED, "others wait who may say it")
         elif full:
             self._reach["core.too_many_connections"] += 1
             self._fail(link, ErrorCode.BUSY, "too many connections")
@@ -209,6 +217,9 @@ class CoreMachine:
                     self._effects += link.abandon()
                 continue
             match link.pulse.look(now):
+                case Sign.DEAD if link.role is Role.NEW:
+                    self._fail(link, ErrorCode.HELLO_EXPECTED, "not said in time")
+                    self._effects += link.flush() or link.abandon()
                 case Sign.DEAD:
                     self._reach["core.link_silent"] += 1
                     silent_ms = (now - link.pulse.heard_ns) // MS_NS
@@ -278,21 +289,37 @@ class CoreMachine:
             detail = f"this core speaks version {PROTOCOL_VERSION}"
             self._fail(link, ErrorCode.VERSION_MISMATCH, detail)
             return
-        tokens = {Role.EDGE: settings.token, Role.ADMIN: settings.admin_token}
-        token = tokens.get(message.role)  # type: ignore[call-overload]
-        if token is None:
-            self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, "a core takes roles edge and admin")
-        elif not token or not hmac.compare_digest(token.encode(), message.token.encode()):
-            self._reach["core.wrong_token"] += 1
-            self._fail(link, ErrorCode.UNAUTHORISED, "the token is not this core's")
-        elif not 0 < len(message.node.encode()) <= NODE_NAME_BYTES_MAX:
-            self._fail(link, ErrorCode.BAD_NAME, "the name of the node has a bad length")
+        if refusal := self._enter(link, message):
+            self._reach["core.refused_at_the_door"] += 1
+            self._fail(link, *refusal)
         else:
-            link.role = Role(message.role)
-            link.node = message.node
-            if link.role is Role.ADMIN:
-                link.pulse = self._pulse(settings.admin_idle_ms)
+            idle_ms = settings.heartbeat_deadline_ms
+            link.pulse = self._pulse(settings.admin_idle_ms if link.role is Role.ADMIN else idle_ms)
             link.offer(m.Welcome(PROTOCOL_VERSION, settings.node, settings.link_credit_bytes))
+
+    def _enter(self, link: Link, hello: m.Hello) -> tuple[ErrorCode, str] | None:
+        """Let a link in as whom its token names; return why not."""
+        settings = self._settings
+        keys = {Role.EDGE: settings.edge_key, Role.ADMIN: settings.admin_key}.get(hello.role)  # type: ignore[call-overload]
+        if keys is None:
+            return ErrorCode.UNEXPECTED_MESSAGE, "a core takes roles edge and admin"
+        claims = verify(keys, hello.token, hello.role)
+        if claims is None:
+            detail = f"no key of this core has signed the token for role {hello.role}"
+            return ErrorCode.UNAUTHORISED, detail
+        if not 0 < len(hello.node.encode()) <= NODE_NAME_BYTES_MAX:
+            return ErrorCode.BAD_NAME, "the name of the node has a bad length"
+        role = Role(hello.role)
+        if role is Role.EDGE and claims.name != hello.node:
+            return (
+                ErrorCode.UNAUTHORISED,
+                f"the token is edge {claims.name!r}'s, not {hello.node!r}'s",
+            )
+        links = [one for one in self._links.values() if (one.role, one.node) == (role, claims.name)]
+        if sum(not one.failed for one in links) >= settings.node_connections_max:
+            return ErrorCode.QUOTA, f"{role} {claims.name!r} has as many connections as allowed"
+        link.role, link.node = role, claims.name
+        return None
 
     def _append(self, link: Link, segments: Iterable[m.Segment]) -> None:
         known: list[m.OkRange] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reference.core.accounts import Accounts
 from reference.core.links import Link
 from reference.core.producers import Lineage, cut
 from reference.core.settings import (
@@ -26,6 +27,7 @@ from reference.events import (
     Recovered,
     Writes,
 )
+from reference.identity import account_of
 from reference.reach import Reach
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -201,6 +203,9 @@ class Sequencer:
             inbox = self.inboxes[epoch.inbox]
             inbox.epochs.append(m.EpochEntry(epoch.epoch, epoch.bucket_count, epoch.pos_first))
             inbox.epochs_durable += 1
+        self._accounts = Accounts()
+        for producer, inbox_name in self.lineages:
+            self._accounts.add(producer, inbox_name, was_read=self._was_read(inbox_name))
         self._forgotten = recovered.forgotten
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
@@ -223,6 +228,11 @@ class Sequencer:
     def idle(self) -> bool:
         """Nothing is being committed or waits for it."""
         return self._in_flight is None and self._gathering.empty
+
+    def _was_read(self, name: str) -> bool:
+        """Tell whether anybody has ever logged in to an inbox, durably."""
+        inbox = self.inboxes.get(name)
+        return inbox is not None and inbox.session_durable > 0
 
     def n_durable(self, producer: int, inbox: str) -> int:
         """Return how many messages of a producer to an inbox are durable."""
@@ -267,7 +277,7 @@ class Sequencer:
         settings = self._settings
         if not 0 < segment.count <= BATCH_COUNT_MAX or len(segment.body) > BATCH_BYTES_MAX:
             return ErrorCode.TOO_LARGE
-        if lineage is None and len(self.lineages) >= settings.producers_max:
+        if lineage is None and not self._may_begin(segment):
             return ErrorCode.QUOTA
         if segment.inbox not in self.inboxes and (code := self._new_name(segment.inbox)):
             return code
@@ -276,6 +286,20 @@ class Sequencer:
         if self.pending_bytes + segment.size_bytes > settings.pending_bytes_max:
             return ErrorCode.BUSY
         return None
+
+    def _may_begin(self, segment: m.Segment) -> bool:
+        """Tell whether an account, and all together, may have one more (producer, inbox)."""
+        settings = self._settings
+        account = account_of(segment.producer)
+        accounts = self._accounts
+        return (
+            len(self.lineages) < settings.producers_max
+            and accounts.producers(account) < settings.account_producers_max
+            and (
+                accounts.unread(account) < settings.account_inboxes_max
+                or self._was_read(segment.inbox)
+            )
+        )
 
     def _new_name(self, name: str) -> ErrorCode | None:
         if not name_is_good(name):
@@ -289,6 +313,7 @@ class Sequencer:
         lineage = self.lineages.get(key)
         if lineage is None:
             lineage = self.lineages[key] = Lineage(segment.producer, segment.inbox)
+            self._accounts.add(*key, was_read=self._was_read(segment.inbox))
         lineage.assign(segment, known, group.commit_no)
         group.lineages[key] = lineage
         epoch = inbox.epochs[-1]
@@ -409,6 +434,8 @@ class Sequencer:
             group.lineages[producer.producer, producer.inbox].durable = producer
         for mark in writes.inboxes:
             group.inboxes[mark.inbox].durable = mark
+            if mark.session > 0:
+                self._accounts.read(mark.inbox)
         for epoch in writes.epochs:
             group.inboxes[epoch.inbox].epochs_durable += 1
         return group
@@ -425,8 +452,8 @@ class Sequencer:
         for group in (in_flight, gathering):
             for key, lineage in group.lineages.items():
                 lineage.reset()
-                if lineage.durable is None:
-                    self.lineages.pop(key, None)
+                if lineage.durable is None and self.lineages.pop(key, None) is not None:
+                    self._accounts.remove(*key)
             for name, inbox in group.inboxes.items():
                 inbox.reset()
                 if inbox.durable is None:

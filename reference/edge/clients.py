@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from reference.edge.buffer import Holding
 from reference.edge.settings import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN
+from reference.identity import STRANGER, Claims
 from reference.outlet import Outlet
 from reference.pulse import Pulse
 from reference.window import Window
@@ -20,36 +21,77 @@ class Stage(StrEnum):
     CLOSED = "closed"
 
 
+class User:
+    """Whoever is at the other end of some connections, and what all of these use together.
+
+    `requests` are those that the core has not answered, `holds` what of the edge's buffer came from
+    this user; both outlive the connections that they came over.
+    """
+
+    __slots__ = ("holds", "lines", "requests")
+
+    def __init__(self) -> None:
+        self.lines: set[ClientLine] = set()
+        self.requests = 0
+        self.holds = Holding()
+
+    @property
+    def gone(self) -> bool:
+        """Nothing of this user is here any more."""
+        return not (self.lines or self.requests or self.holds.memory_bytes)
+
+    @property
+    def producers(self) -> int:
+        """How many producers are logged in, over all connections."""
+        return sum(len(line.producers) for line in self.lines)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are open or asked for, over all connections."""
+        return sum(len(line.sessions) + line.logins for line in self.lines)
+
+    @property
+    def window_bytes(self) -> int:
+        """The windows of all these sessions."""
+        return sum(line.window_bytes for line in self.lines)
+
+
 class ClientLine:
-    """One accepted connection.
+    """One accepted connection. `claims` and `user` say whose it is, once it has said so.
 
     `cause` and `close_at_ns` are set while CLOSING: why, and when it is closed though its last
     message still waits. `sessions` are keys of the edge's session table, `logins` counts the logins
-    of sessions that the core has not answered, `requests` all that it has not, and `holds` what of
-    the edge's buffer came from here.
+    of sessions that the core has not answered.
     """
 
     __slots__ = (
+        "address",
         "cause",
+        "claims",
         "close_at_ns",
-        "conn", "holds", "logins", "outlet", "producers", "pulse", "requests", "role", "sessions",
-        "stage", "window_bytes",
+        "conn", "logins", "outlet", "producers", "pulse", "sessions", "stage", "user",
+        "window_bytes",
     )  # fmt: skip
 
-    def __init__(self, conn: int, pulse: Pulse) -> None:
+    def __init__(self, conn: int, pulse: Pulse, address: str = "") -> None:
         self.conn = conn
+        self.address = address
         self.pulse = pulse
         self.outlet = Outlet()
         self.stage = Stage.GREETING
-        self.role = ""
+        self.claims: Claims = STRANGER
+        self.user = User()
         self.producers: set[int] = set()
         self.sessions: set[tuple[str, int]] = set()
         self.window_bytes = 0
         self.logins = 0
-        self.requests = 0
-        self.holds = Holding()
         self.close_at_ns = 0
         self.cause = ""
+
+    @property
+    def role(self) -> str:
+        """What it has come in as, "" before that."""
+        return self.claims.role
 
     @property
     def beyond_windows_bytes(self) -> int:

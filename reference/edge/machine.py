@@ -8,7 +8,6 @@ promise: that it survives. Whatever was unanswered when an edge dies, its client
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -17,15 +16,16 @@ import xxhash
 from reference.dialer import DialSettings
 from reference.edge.buffer import memory_bytes
 from reference.edge.clients import ClientLine, Session, Stage, cut_window
+from reference.edge.door import Door
 from reference.edge.settings import (
-    CLIENT_PRODUCERS_MAX,
-    CLIENT_REQUESTS_MAX,
-    CLIENT_SESSIONS_MAX,
-    CLIENT_SHARE_BYTES_MIN,
-    CLIENT_SHARES,
-    CLIENT_WINDOWS_BYTES_MAX,
     CLOSE_WAIT_MS,
     LINK_REQUESTS_MAX,
+    USER_PRODUCERS_MAX,
+    USER_REQUESTS_MAX,
+    USER_SESSIONS_MAX,
+    USER_SHARE_BYTES_MIN,
+    USER_SHARES,
+    USER_WINDOWS_BYTES_MAX,
     WINDOW_BYTES_MIN,
     EdgeSettings,
 )
@@ -74,7 +74,7 @@ class EdgeMachine:
         self._links = [Uplink(dial, link, 0, self._reach) for link in range(settings.core_links)]
         self._link_of_conn: dict[int, Uplink] = {}
         self._lines: dict[int, ClientLine] = {}
-        self._greeting: dict[int, ClientLine] = {}
+        self._door = Door(settings)
         self._owner: dict[int, int] = {}
         self._sessions: dict[tuple[str, int], Session] = {}
         self._touched: dict[int, ClientLine] = {}
@@ -84,6 +84,7 @@ class EdgeMachine:
         # Clients ask first: one question per silence is enough for both ends.
         pulse = settings.pulse
         self._patience = replace(pulse, silence_ms=pulse.silence_ms * 3 // 2)
+        self._at_the_door = replace(self._patience, deadline_ms=settings.greeting_ms)
         self.extra_gauges: dict[str, int] = {}
         """Gauges of whoever runs this machine, shown beside its own."""
 
@@ -137,8 +138,8 @@ class EdgeMachine:
                 opened = self._links[index]
                 self._link_of_conn[conn] = opened
                 self._out.extend(opened.dialer.opened(conn, now_ns))
-            case Opened(conn=conn):
-                self._accepted(conn, now_ns)
+            case Opened(conn=conn, address=address):
+                self._accepted(conn, address, now_ns)
             case ConnectFailed(link=index):
                 self._links[index].dialer.failed(now_ns)
             case Arriving(conn=conn):
@@ -172,18 +173,14 @@ class EdgeMachine:
 
     # Connections.
 
-    def _accepted(self, conn: int, now_ns: int) -> None:
-        line = ClientLine(conn, Pulse(self._patience, now_ns))
+    def _accepted(self, conn: int, address: str, now_ns: int) -> None:
+        line = ClientLine(conn, Pulse(self._at_the_door, now_ns), address)
         open_count = sum(one.stage is not Stage.CLOSING for one in self._lines.values())
-        self._lines[conn] = self._greeting[conn] = line
-        full = open_count >= self._settings.connections_max
-        silent = next(iter(self._greeting.values()))
-        if silent is not line and (full or len(self._greeting) > self._settings.greetings_max):
-            detail = "others wait who may say it"
-            self._end_line(silent, ErrorCode.HELLO_EXPECTED, detail, now_ns)
-        elif full:
-            self._reach["edge.too_many_connections"] += 1
-            self._end_line(line, ErrorCode.BUSY, "as many connections as allowed", now_ns)
+        self._lines[conn] = line
+        out = self._door.knock(line, full=open_count >= self._settings.connections_max)
+        if out is not None:
+            self._reach["edge.door_full"] += 1
+            self._end_line(*out, now_ns)
 
     def _malformed(self, conn: int, code: ErrorCode, detail: str, now_ns: int) -> None:
         line = self._lines.get(conn)
@@ -217,11 +214,10 @@ class EdgeMachine:
             self._unanswered(question)
 
     def _unanswered(self, question: Question) -> None:
-        asker = self._lines.get(question.conn)
-        if asker is None:
-            return
-        self._settle(asker, question, opened=False)
-        self._offer(asker, m.Error(question.request, ErrorCode.NOT_READY, "the core link was lost"))
+        self._settle(question, opened=False)
+        self._offer_to(
+            question.conn, m.Error(question.request, ErrorCode.NOT_READY, "the core link was lost")
+        )
 
     def _end_line(self, line: ClientLine, code: ErrorCode, detail: str, now_ns: int) -> None:
         """Tell a client why, and close its connection as soon as that was written."""
@@ -241,7 +237,7 @@ class EdgeMachine:
 
     def _release(self, line: ClientLine) -> None:
         """Log a connection's sessions out and forget that it speaks for its producers."""
-        self._greeting.pop(line.conn, None)
+        self._door.leave(line)
         for producer in line.producers:
             if self._owner.get(producer) == line.conn:
                 del self._owner[producer]
@@ -272,10 +268,13 @@ class EdgeMachine:
             match line.pulse.look(now_ns):
                 case Sign.ASK if line.stage is Stage.OPEN:
                     self._offer(line, m.Heartbeat(line.pulse.nonce))
+                case Sign.DEAD if line.stage is Stage.GREETING:
+                    self._end_line(line, ErrorCode.HELLO_EXPECTED, "not said in time", now_ns)
                 case Sign.DEAD:
                     self._reach["edge.client_silent"] += 1
                     detail = "nothing was heard within the deadline"
                     self._end_line(line, ErrorCode.HEARTBEAT_MISSED, detail, now_ns)
+        self._door.sweep()
 
     def _arriving(self, conn: int, now_ns: int) -> None:
         line = self._lines.get(conn)
@@ -308,11 +307,8 @@ class EdgeMachine:
                 self._take_login(line, message, now_ns)
             case m.Logout() if line.role == "client":
                 self._take_logout(line, message)
-            case m.End(request=request, inbox=inbox) if line.role == "client":
-                link = self._link_for(inbox)
-                number = self._ask(link, line, request)
-                if number >= 0:
-                    link.dialer.outlet.offer(m.End(number, inbox))
+            case m.End() if line.role == "client":
+                self._take_end(line, message)
             case m.Presence(request=request, users=users) if len(users) > PRESENCE_USERS_MAX:
                 detail = f"at most {PRESENCE_USERS_MAX} users"
                 self._offer(line, m.Error(request, ErrorCode.TOO_LARGE, detail))
@@ -336,15 +332,12 @@ class EdgeMachine:
             detail = f"this is version {PROTOCOL_VERSION}"
             self._end_line(line, ErrorCode.VERSION_MISMATCH, detail, now_ns)
             return
-        token = {"client": settings.token, "admin": settings.admin_token}.get(message.role, "")
-        if not token or not hmac.compare_digest(token.encode(), message.token.encode()):
-            self._reach["edge.wrong_token"] += 1
-            detail = "the token does not open this edge for that role"
-            self._end_line(line, ErrorCode.UNAUTHORISED, detail, now_ns)
+        if refusal := self._door.enter(line, message):
+            self._reach["edge.refused_at_the_door"] += 1
+            self._end_line(line, *refusal, now_ns)
             return
-        line.role = message.role
+        line.pulse = Pulse(self._patience, now_ns)
         line.stage = Stage.OPEN
-        self._greeting.pop(line.conn, None)
         self._offer(line, m.Welcome(PROTOCOL_VERSION, settings.name, settings.client_credit_bytes))
 
     def _take_segments(self, line: ClientLine, segments: Iterable[m.Segment], now_ns: int) -> None:
@@ -365,7 +358,7 @@ class EdgeMachine:
             link = self._link_for(segment.inbox)
             code = self._room_for(line, link, segment, now_ns)
             if code is None:
-                link.buffer.add(segment, line.holds)
+                link.buffer.add(segment, line.user.holds)
                 self._stir(link)
                 continue
             refused = m.RefusedRange(
@@ -382,7 +375,7 @@ class EdgeMachine:
             self._reach["edge.core_away_for_long"] += 1
             return ErrorCode.NOT_READY
         settings = self._settings
-        holds = line.holds
+        holds = line.user.holds
         cost_bytes = memory_bytes(segment)
         if self._buffer_bytes() + cost_bytes > settings.buffer_bytes_max:
             self._reach["edge.buffer_full"] += 1
@@ -391,7 +384,7 @@ class EdgeMachine:
         if holds.size_bytes and (
             holds.size_bytes + segment.size_bytes > settings.client_credit_bytes
             or holds.memory_bytes + cost_bytes
-            > max(settings.buffer_bytes_max // CLIENT_SHARES, CLIENT_SHARE_BYTES_MIN)
+            > max(settings.buffer_bytes_max // USER_SHARES, USER_SHARE_BYTES_MIN)
         ):
             self._reach["edge.client_over_its_share"] += 1
             return ErrorCode.BUSY
@@ -426,12 +419,9 @@ class EdgeMachine:
             detail = f"a login names at most {LOGIN_INBOXES_MAX} inboxes"
             self._end_line(line, ErrorCode.TOO_LARGE, detail, now_ns)
             return
-        if (
-            len(line.producers) >= CLIENT_PRODUCERS_MAX
-            or len(line.sessions) + line.logins >= CLIENT_SESSIONS_MAX
-        ):
+        if refusal := _refusal(line, login):
             self._reach["edge.login_over_quota"] += 1
-            self._offer(line, m.Error(login.request, ErrorCode.QUOTA, "too many on a connection"))
+            self._offer(line, m.Error(login.request, *refusal))
             return
         if login.producer >= 0:
             # From here on frames of an older connection of this producer are dropped, so that
@@ -440,9 +430,9 @@ class EdgeMachine:
             line.producers.add(login.producer)
         window_bytes = cut_window(login.window_bytes)
         if login.inbox:
-            window_bytes = min(window_bytes, CLIENT_WINDOWS_BYTES_MAX - line.window_bytes)
+            window_bytes = min(window_bytes, USER_WINDOWS_BYTES_MAX - line.user.window_bytes)
             if window_bytes < WINDOW_BYTES_MIN:
-                detail = "the windows of a connection are at their limit"
+                detail = "the windows of a user are at their limit"
                 self._offer(line, m.Error(login.request, ErrorCode.QUOTA, detail))
                 return
         link = self._link_for(login.inbox)
@@ -453,6 +443,15 @@ class EdgeMachine:
                     number, login.inbox, login.from_pos, window_bytes, login.producer, login.inboxes
                 )
             )
+
+    def _take_end(self, line: ClientLine, end: m.End) -> None:
+        if refusal := _may_not_read(line, end.inbox):
+            self._offer(line, m.Error(end.request, *refusal))
+            return
+        link = self._link_for(end.inbox)
+        number = self._ask(link, line, end.request)
+        if number >= 0:
+            link.dialer.outlet.offer(m.End(number, end.inbox))
 
     def _take_logout(self, line: ClientLine, logout: m.Logout) -> None:
         session = self._sessions.get((logout.inbox, logout.session))
@@ -475,16 +474,22 @@ class EdgeMachine:
             self._reach["edge.question_without_core"] += 1
             self._offer(line, m.Error(request, ErrorCode.NOT_READY, "no link to the core"))
             return -1
-        if line.requests >= CLIENT_REQUESTS_MAX:
+        if line.user.requests >= USER_REQUESTS_MAX:
             self._offer(line, m.Error(request, ErrorCode.BUSY, "too many requests are unanswered"))
             return -1
         number = link.ask(
-            Question(conn=line.conn, request=request, inbox=inbox, window_bytes=window_bytes)
+            Question(
+                user=line.user,
+                conn=line.conn,
+                request=request,
+                inbox=inbox,
+                window_bytes=window_bytes,
+            )
         )
         if number < 0:
             self._offer(line, m.Error(request, ErrorCode.BUSY, "too many requests are unanswered"))
             return -1
-        line.requests += 1
+        line.user.requests += 1
         if inbox:
             line.logins += 1
             line.window_bytes += window_bytes
@@ -553,10 +558,12 @@ class EdgeMachine:
         message: m.LogoutOk | m.EndOk | m.PresenceOk | m.Error,
     ) -> None:
         question = link.answered(request)
-        line = self._lines.get(question.conn) if question is not None else None
-        if question is None or line is None:
+        if question is None:
             return
-        self._settle(line, question, opened=False)
+        self._settle(question, opened=False)
+        line = self._lines.get(question.conn)
+        if line is None:
+            return
         match message:
             case m.LogoutOk():
                 self._offer(line, m.LogoutOk(question.request))
@@ -567,10 +574,11 @@ class EdgeMachine:
             case m.Error(code=code, detail=detail):
                 self._offer(line, m.Error(question.request, code, detail))
 
-    def _settle(self, line: ClientLine, question: Question, *, opened: bool) -> None:
+    def _settle(self, question: Question, *, opened: bool) -> None:
         """A question has an answer; the window of a login that opened nothing is free again."""
-        line.requests -= 1
-        if question.inbox:
+        question.user.requests -= 1
+        line = self._lines.get(question.conn)
+        if question.inbox and line is not None:
             line.logins -= 1
             if not opened and line.stage is Stage.OPEN:
                 line.window_bytes -= question.window_bytes
@@ -579,6 +587,7 @@ class EdgeMachine:
         question = link.answered(reply.request)
         if question is None:
             return
+        self._settle(question, opened=reply.session >= 0)
         line = self._lines.get(question.conn)
         if line is None or line.stage is not Stage.OPEN:
             self._reach["edge.login_of_a_client_gone"] += 1
@@ -596,7 +605,6 @@ class EdgeMachine:
             key = (session.inbox, session.number)
             self._sessions[key] = session
             line.sessions.add(key)
-        self._settle(line, question, opened=reply.session >= 0)
         self._offer(
             line,
             m.LoginOk(
@@ -683,3 +691,23 @@ class EdgeMachine:
         if line.stage in (Stage.GREETING, Stage.OPEN):
             line.outlet.offer(message)
             self._touched[line.conn] = line
+
+
+def _refusal(line: ClientLine, login: m.Login) -> tuple[ErrorCode, str] | None:
+    """Return why a client may not log in so, or None."""
+    if login.inbox and (refusal := _may_not_read(line, login.inbox)):
+        return refusal
+    claims, user = line.claims, line.user
+    if login.producer >= 0 and not claims.may_send_as(login.producer):
+        detail = f"user {claims.name!r} may not send as producer {login.producer}"
+        return ErrorCode.FORBIDDEN, detail
+    if user.producers >= USER_PRODUCERS_MAX or user.sessions >= USER_SESSIONS_MAX:
+        return ErrorCode.QUOTA, "too many producers or sessions of one user"
+    return None
+
+
+def _may_not_read(line: ClientLine, inbox: str) -> tuple[ErrorCode, str] | None:
+    """Return why a client may not know what is in an inbox, or None."""
+    if line.claims.may_read(inbox):
+        return None
+    return ErrorCode.FORBIDDEN, f"user {line.claims.name!r} may not read inbox {inbox!r}"

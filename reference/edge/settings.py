@@ -27,22 +27,25 @@ WINDOW_BYTES_MIN: Final = 4 * 1024
 LINK_REQUESTS_MAX: Final = 16_384
 """Requests that a core link may have unanswered; more are refused BUSY."""
 
-CLIENT_PRODUCERS_MAX: Final = 1_024
-"""Producers that one connection may log in."""
+USER_CONNECTIONS_MAX: Final = 16
+"""Connections of one user; a further one is refused QUOTA."""
 
-CLIENT_SESSIONS_MAX: Final = 1_024
-"""Sessions that one connection may hold or ask for."""
+USER_PRODUCERS_MAX: Final = 1_024
+"""Producers that one user may have logged in."""
 
-CLIENT_REQUESTS_MAX: Final = 1_024
-"""Requests that one connection may have unanswered; more are refused BUSY."""
+USER_SESSIONS_MAX: Final = 1_024
+"""Sessions that one user may hold or ask for."""
 
-CLIENT_WINDOWS_BYTES_MAX: Final = 64 * MIB
-"""The windows of all sessions of one connection; the last ones are cut, more are refused QUOTA."""
+USER_REQUESTS_MAX: Final = 1_024
+"""Requests that one user may have unanswered; more are refused BUSY."""
 
-CLIENT_SHARES: Final = 8
-"""One connection may hold this part of the buffer; what is over it is refused BUSY."""
+USER_WINDOWS_BYTES_MAX: Final = 64 * MIB
+"""The windows of all sessions of one user; the last ones are cut, more are refused QUOTA."""
 
-CLIENT_SHARE_BYTES_MIN: Final = 2 * MIB
+USER_SHARES: Final = 8
+"""One user may hold this part of the buffer; what is over it is refused BUSY."""
+
+USER_SHARE_BYTES_MIN: Final = 2 * MIB
 """The smallest such part, which the largest batch fits."""
 
 CLOSE_WAIT_MS: Final = 1_000
@@ -55,26 +58,35 @@ class EdgeSettings:
 
     Attributes:
         name: The region; the core shows it as a user's edge.
-        token: Opens the edge for clients, and the core for the edge.
-        admin_token: Opens the edge's gauges ("" for nobody).
+        token: What the edge shows the core, which is signed for an edge of its name.
+        client_key: Verifies the tokens of clients ("" opens the edge to none).
+        admin_key: Verifies the tokens of those who may see the gauges ("" for nobody).
         core_links: Connections to the core; an inbox stays on one of them.
         hold_ms: So long after a core link was lost sends are still kept for the next link; later
             ones are refused NOT_READY. What was kept stays until it is answered.
         connections_max: Client connections at a time; a further one is refused BUSY.
+        user_connections_max: Of these, connections of one user.
         greetings_max: Connections that have not said HELLO; of more, the oldest is closed. So is
             one of them before anybody is refused.
+        address_greetings_max: Of these, connections from one address; of more, its oldest is
+            closed.
+        greeting_ms: How long a connection may take to say HELLO.
     """
 
     name: str
-    token: str
-    admin_token: str = ""
+    token: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
+    admin_key: str = field(default="", repr=False)
     core_links: int = 1
     buffer_bytes_max: int = EDGE_BUFFER_BYTES_MAX
     client_credit_bytes: int = CLIENT_CREDIT_BYTES
     client_output_bytes_max: int = CLIENT_OUTPUT_BYTES_MAX
     hold_ms: int = 2_000
     connections_max: int = 4_096
-    greetings_max: int = 256
+    user_connections_max: int = USER_CONNECTIONS_MAX
+    greetings_max: int = 1_024
+    address_greetings_max: int = 256
+    greeting_ms: int = 2_000
     backoff_ms: int = 50
     backoff_max_ms: int = 1_000
     pulse: PulseSettings = field(default_factory=PulseSettings)

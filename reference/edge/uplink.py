@@ -7,6 +7,7 @@ from typing import Final
 
 from reference.dialer import Dialer, DialSettings
 from reference.edge.buffer import ResendBuffer
+from reference.edge.clients import User
 from reference.edge.settings import LINK_REQUESTS_MAX
 from reference.events import Effect
 from reference.reach import Reach
@@ -20,6 +21,7 @@ NOBODY: Final = -1
 class Question:
     """Who asked: `request` is the client's own number, `inbox` not "" for a session's login."""
 
+    user: User
     conn: int
     request: int
     inbox: str = ""

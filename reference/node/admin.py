@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from reference.node.connection import RECEIVE_BYTES
+from reference.node.tls import Trust, connect
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
@@ -40,12 +41,22 @@ class AdminClient:
     unknown then) and `Refusal` when the node refused.
     """
 
-    def __init__(self, host: str, port: int, token: str, *, name: str = "admin") -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        token: str,
+        *,
+        name: str = "admin",
+        trusted: Trust | None = None,
+    ) -> None:
+        """Make a client that shows a token to a node, which it trusts as `trusted` says."""
+        self._trusted = trusted
         self._host = host
         self._port = port
         self._token = token
         self._name = name
-        self._stream: SocketStream | None = None
+        self._stream: ByteStream | None = None
         self._parser = FrameParser()
         self._waiting: list[m.Message] = []
         self._used_s = 0.0
@@ -129,7 +140,7 @@ class AdminClient:
         if self._stream is not None and anyio.current_time() - self._used_s > FRESH_S:
             await self.close()
         if self._stream is None:
-            self._stream = await anyio.connect_tcp(self._host, self._port)
+            self._stream = await connect(self._host, self._port, self._trusted)
             self._parser = FrameParser()
             self._waiting = []
             await self._send(m.Hello(PROTOCOL_VERSION, "admin", self._name, self._token))

@@ -6,6 +6,7 @@ A client that is idle costs two sleeping tasks while it is connected and nothing
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -27,7 +28,10 @@ from reference.events import (
 )
 from reference.node.connection import Connection
 from reference.node.driver import CONNECT_TIMEOUT_S
+from reference.node.tls import Trust, connect, why_failed
 from reference.reach import Reach
+
+log = logging.getLogger("tallystick.client")
 
 LOGIN_TIMEOUT_S: Final = 10.0
 """How long `connect` and `login` try, until they raise ConnectionError."""
@@ -45,7 +49,9 @@ class ClientHub:
     Leaving it aborts whatever is still open. An error in a client's callback ends the hub.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Trust | None = None) -> None:
+        """Make a hub whose clients trust such edges; None for no encryption."""
+        self.trusted = trusted
         self._tasks: TaskGroup | None = None
         self._clients: dict[int, _Ticked] = {}
         self._numbers = itertools.count(1)
@@ -148,9 +154,9 @@ class ClientLine:
         with scope:
             try:
                 with anyio.fail_after(CONNECT_TIMEOUT_S):
-                    stream = await anyio.connect_tcp(*address)
-            except (OSError, TimeoutError):
-                stream = None
+                    stream = await connect(*address, self._hub.trusted)
+            except OSError as error:
+                log.info("%s:%d: %s", *address, why_failed(error))
         self._dial_scope = None
         if stream is None or scope.cancel_called:
             if stream is not None:

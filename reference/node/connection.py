@@ -8,9 +8,10 @@ from typing import Final
 
 import anyio
 import msgspec
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from reference.events import Arriving, Closed, Event, Malformed, Opened, Received, Written
+from reference.node.tls import SecureStream
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
@@ -40,9 +41,16 @@ class Connection:
     """
 
     def __init__(
-        self, stream: SocketStream, conn: int, feed: Callable[[Event], None], link: int = -1
+        self,
+        stream: ByteStream,
+        conn: int,
+        feed: Callable[[Event], None],
+        link: int = -1,
+        address: str = "",
     ) -> None:
         self._stream = stream
+        self._secure = stream if isinstance(stream, SecureStream) else None
+        self._address = address
         self._conn = conn
         self._feed = feed
         self.link = link
@@ -54,8 +62,18 @@ class Connection:
         self._wake = anyio.Event()
         self._scope = anyio.CancelScope()
         self._part_told_s = 0.0
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes that came over the wire."""
+        return self._bytes_in if self._secure is None else self._secure.bytes_in
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that went over the wire."""
+        return self._bytes_out if self._secure is None else self._secure.bytes_out
 
     @property
     def held_bytes(self) -> int:
@@ -64,11 +82,13 @@ class Connection:
 
     def transmit(self, messages: tuple[m.Message, ...]) -> None:
         """Write the messages as one piece; `Written` is fed when the system has taken them."""
-        last = messages[-1] if messages else None
-        if type(last) is m.Error and last.request < 0:
-            log.warning(
-                "connection %d: ended by us, %s: %r", self._conn, last.code.name, last.detail
-            )
+        for message in messages:
+            if type(message) is m.Error and (
+                message.request < 0 or message.code is ErrorCode.FORBIDDEN
+            ):
+                did = "ended" if message.request < 0 else "refused"
+                told = message.code.name, message.detail
+                log.warning("connection %d: %s by us, %s: %r", self._conn, did, *told)
         self._outgoing = messages
         self._wake.set()
 
@@ -90,7 +110,7 @@ class Connection:
         """Carry the connection until it ends."""
         try:
             with self._scope:
-                self._feed(Opened(conn=self._conn, link=self.link))
+                self._feed(Opened(conn=self._conn, link=self.link, address=self._address))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write)
                     await self._read()
@@ -111,7 +131,7 @@ class Connection:
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 self._scope.cancel()
                 return
-            self.bytes_in += len(data)
+            self._bytes_in += len(data)
             if deaf or self._closing:
                 continue
             whole = False
@@ -180,7 +200,7 @@ class Connection:
                 pieces.extend(encode(m.Error(-1, code, f"{kind} could not be sent")))
                 break
         data = b"".join(pieces)
-        self.bytes_out += len(data)
+        self._bytes_out += len(data)
         if fault is not None:
             self._outgoing = ()
             self.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
+import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import anyio
-from anyio.abc import SocketListener, SocketStream, TaskGroup
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream, TaskGroup
 
+from reference.doorstep import find_oldest
 from reference.events import (
     TICK_INTERVAL_MS,
     Close,
@@ -27,6 +30,14 @@ from reference.events import (
 from reference.node.connection import LINGER_S, Connection
 from reference.node.memory import RSS_BYTES_MAX, rss_bytes
 from reference.node.storage import StoreThreads
+from reference.node.tls import (
+    ADDRESS_HANDSHAKES_MAX,
+    HANDSHAKES_MAX,
+    Trust,
+    accept,
+    connect,
+    why_failed,
+)
 from reference.reach import Reach, gauges_of
 from reference.store.port import Store
 from reference.wire import messages as m
@@ -57,6 +68,14 @@ class Machine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Handshake:
+    """An accepted connection that has not come so far that the machine knows it."""
+
+    address: str
+    scope: anyio.CancelScope
+
+
 class Driver:
     """Carries one machine: accepts, connects, reads, writes, commits and ticks.
 
@@ -70,10 +89,24 @@ class Driver:
         *,
         store: Store | None = None,
         upstream: tuple[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
+        trusted: Trust | None = None,
     ) -> None:
+        """Take a machine to carry.
+
+        Args:
+            machine: What decides.
+            store: Where a core keeps what it has.
+            upstream: Whom an edge dials.
+            tls: What a node shows those who dial it; None for no encryption.
+            trusted: Whom an edge takes for the core; None for no encryption.
+        """
         self._machine = machine
         self._store = store
         self._upstream = upstream
+        self._tls = tls
+        self._trusted = trusted
+        self._handshakes: dict[int, _Handshake] = {}
         self._threads: StoreThreads | None = None
         self._connections: dict[int, Connection] = {}
         self._numbers = itertools.count(1)
@@ -157,23 +190,51 @@ class Driver:
                 log.warning("accepting a connection: %s", error)
                 await anyio.sleep(ACCEPT_PAUSE_S)
                 continue
-            self._tasks.start_soon(self._carry, stream)
+            address = _address_of(stream)
+            if self._tls is None:
+                self._tasks.start_soon(self._carry, stream, -1, address)
+            else:
+                self._tasks.start_soon(self._shake_hands, stream, self._tls, address)
+
+    async def _shake_hands(self, stream: SocketStream, tls: ssl.SSLContext, address: str) -> None:
+        """Carry a connection once TLS is on it; those that come no further take nobody's place."""
+        oldest = find_oldest(
+            list(self._handshakes.values()),
+            address,
+            full=False,
+            silent_max=HANDSHAKES_MAX,
+            address_max=ADDRESS_HANDSHAKES_MAX,
+        )
+        if oldest is not None:
+            oldest.scope.cancel()
+        number = next(self._numbers)
+        secure: ByteStream | None = None
+        with anyio.CancelScope() as scope:
+            self._handshakes[number] = _Handshake(address=address, scope=scope)
+            try:
+                secure = await accept(stream, tls)
+            except OSError as error:
+                log.warning("a TLS handshake with %s failed: %s", address, why_failed(error))
+            finally:
+                del self._handshakes[number]
+        if secure is not None:
+            await self._carry(secure, -1, address)
 
     async def _connect(self, link: int) -> None:
         assert self._upstream is not None
         host, port = self._upstream
         try:
             with anyio.fail_after(CONNECT_TIMEOUT_S):
-                stream = await anyio.connect_tcp(host, port)
-        except (OSError, TimeoutError) as error:
-            log.info("link %d to %s:%d: %s", link, host, port, error or "timed out")
+                stream: ByteStream = await connect(host, port, self._trusted)
+        except OSError as error:
+            log.info("link %d to %s:%d: %s", link, host, port, why_failed(error))
             self._feed(ConnectFailed(link=link))
             return
         await self._carry(stream, link)
 
-    async def _carry(self, stream: SocketStream, link: int = -1) -> None:
+    async def _carry(self, stream: ByteStream, link: int = -1, address: str = "") -> None:
         conn = next(self._numbers)
-        connection = Connection(stream, conn, self._feed, link)
+        connection = Connection(stream, conn, self._feed, link, address)
         self._connections[conn] = connection
         log.debug("connection %d opened, link %d", conn, link)
         try:
@@ -239,3 +300,9 @@ class Driver:
         if self._connections:
             with anyio.move_on_after(2 * LINGER_S):
                 await self._all_closed.wait()
+
+
+def _address_of(stream: SocketStream) -> str:
+    """Return the host that a connection came from, "" where it is gone already."""
+    found = stream.extra(SocketAttribute.remote_address, None)
+    return str(found[0]) if isinstance(found, tuple) else ""

@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import anyio
 
-from reference.client.outcomes import ConnectionLost, Ready, SenderOutcome, SenderOutput
+from reference.client.outcomes import (
+    ConnectionLost,
+    LineageLost,
+    Ready,
+    SenderOutcome,
+    SenderOutput,
+)
 from reference.client.sender import SenderMachine, SenderSettings
 from reference.events import Close, Commit, Connect, Event, ReadLog, ReadRows, Tick, Transmit
 from reference.node.client_hub import LOGIN_TIMEOUT_S, ClientHub, ClientLine
@@ -67,7 +73,8 @@ class SenderClient:
         A connection that is still there is cut first.
 
         Raises:
-            ConnectionError: It did not come up in time; nothing is tried any more.
+            ConnectionError: It did not come up in time, or the producer id may not be used; nothing
+                is tried any more.
         """
         await self.disconnect()
         self._line.address = (host, port)
@@ -127,5 +134,9 @@ class SenderClient:
                     if self._up:
                         self._up = False
                         self._lost(cause)
+                case LineageLost(detail=detail):
+                    self._outcomes(output)
+                    self._cause = detail
+                    self._ready.set()
                 case _:
                     self._outcomes(output)

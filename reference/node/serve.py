@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from reference.node.driver import Driver, Machine
 from reference.node.log import LineLimit
 from reference.node.memory import keep_freed_memory
 from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
+from reference.node.tls import server_context, trust
 from reference.store.port import Store, take_over
 from reference.store.sqlite import SqliteStore
 
@@ -51,7 +53,12 @@ def run_core(
     machine_factory: CoreFactory = CoreMachine,
     store_factory: StoreFactory = SqliteStore,
 ) -> int:
-    """Run a core until it is told to stop; return the exit code."""
+    """Run a core until it is told to stop; return the exit code.
+
+    Raises:
+        SettingsError: Its certificates cannot be used.
+    """
+    tls = _tls_of(settings)
     _start(settings)
     try:
         store = store_factory(Path(settings.database))
@@ -59,15 +66,30 @@ def run_core(
     except Exception as error:
         log.error("the core cannot start: %s: %s", type(error).__name__, error)
         return EXIT_FAILED
-    return _serve("core", settings, lambda: Driver(machine, store=store))
+    return _serve("core", settings, lambda: Driver(machine, store=store, tls=tls))
 
 
 def run_edge(settings: EdgeNodeSettings, machine_factory: EdgeFactory = EdgeMachine) -> int:
-    """Run an edge until it is told to stop; return the exit code."""
+    """Run an edge until it is told to stop; return the exit code.
+
+    Raises:
+        SettingsError: Its certificates cannot be used.
+    """
+    tls = _tls_of(settings)
+    files = settings.tls
+    trusted = None if files is None else trust(files.authority, files.core_name)
     _start(settings)
     machine = machine_factory(settings.edge)
     upstream = (settings.core_host, settings.core_port)
-    return _serve("edge", settings, lambda: Driver(machine, upstream=upstream))
+
+    def make() -> Driver:
+        return Driver(machine, upstream=upstream, tls=tls, trusted=trusted)
+
+    return _serve("edge", settings, make)
+
+
+def _tls_of(settings: CoreNodeSettings | EdgeNodeSettings) -> ssl.SSLContext | None:
+    return None if settings.tls is None else server_context(settings.tls)
 
 
 def _start(settings: CoreNodeSettings | EdgeNodeSettings) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 
 from reference.core.settings import CoreSettings
 from reference.edge.settings import EdgeSettings
+from reference.node.secrets import KEYS, read_secret, refuse_arguments, refuse_weak_keys
+from reference.node.secrets import SettingsError as SettingsError
+from reference.node.tls import TlsFiles
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -22,17 +25,16 @@ MAY_BE_ZERO = frozenset({"hold_ms", "tail_cache_bytes_max"})
 """Settings that can be switched off by 0."""
 
 
-class SettingsError(Exception):
-    """Raised for settings that a node cannot start with; the text is one line for people."""
-
-
 class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A core process.
 
     Attributes:
         core: The machine's own settings.
+        edge_key_file: File that holds `core.edge_key`, in place of it.
+        admin_key_file: Likewise.
         database: Path of the SQLite file.
-        host: A loopback address.
+        tls: Certificates; without them nothing is encrypted.
+        host: Where to listen; without TLS a loopback address.
         port: 0 lets the system choose; the ready line names it.
         lifeline: End at once when standard input ends.
         log_level: A level of the standard library's logging.
@@ -40,6 +42,9 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     core: CoreSettings
     database: str
+    edge_key_file: str = ""
+    admin_key_file: str = ""
+    tls: TlsFiles | None = None
     host: str = "127.0.0.1"
     port: Port = 0
     lifeline: bool = False
@@ -47,10 +52,17 @@ class CoreNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class EdgeNodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An edge process; `core_host` and `core_port` say where the core (or its proxy) listens."""
+    """An edge process; `core_host` and `core_port` say where the core (or its proxy) listens.
+
+    `token_file`, `client_key_file` and `admin_key_file` name files that hold what `edge` would.
+    """
 
     edge: EdgeSettings
     core_port: Port
+    token_file: str = ""
+    client_key_file: str = ""
+    admin_key_file: str = ""
+    tls: TlsFiles | None = None
     core_host: str = "127.0.0.1"
     host: str = "127.0.0.1"
     port: Port = 0
@@ -67,13 +79,14 @@ S = TypeVar("S", CoreNodeSettings, EdgeNodeSettings)
 def decode_settings(text: str, kind: type[S]) -> S:
     """Return the settings that a JSON text holds.
 
-    A text as ``env:NAME`` is the environment variable that holds it: arguments can be read by
-    everybody on the machine, and settings hold tokens. The variable is gone afterwards.
+    A text as ``env:NAME`` is the environment variable that holds it, which is gone afterwards. Only
+    such settings may hold secrets: arguments can be read by everybody on the machine.
 
     Raises:
         SettingsError: A field is unknown, missing or wrong, or an address is not loopback.
     """
-    if text.startswith(FROM_ENVIRONMENT):
+    is_argument = not text.startswith(FROM_ENVIRONMENT)
+    if not is_argument:
         text = os.environ.pop(text.removeprefix(FROM_ENVIRONMENT), "")
     try:
         try:
@@ -84,9 +97,13 @@ def decode_settings(text: str, kind: type[S]) -> S:
         settings = msgspec.convert(raw, kind)
     except msgspec.MsgspecError as error:
         raise SettingsError(str(error)) from None
-    require_loopback(settings.host)
+    if settings.tls is None:
+        require_loopback(settings.host)
     if isinstance(settings, EdgeNodeSettings):
-        require_loopback(settings.core_host)
+        if settings.tls is None:
+            require_loopback(settings.core_host)
+        elif not settings.tls.authority:
+            raise SettingsError("tls.authority is missing: what the edge trusts the core by")
         if not 1 <= settings.edge.core_links <= 64:
             raise SettingsError("edge.core_links lies between 1 and 64")
         _refuse_out_of_range(settings.edge, "edge.")
@@ -96,7 +113,36 @@ def decode_settings(text: str, kind: type[S]) -> S:
         core = settings.core
         _refuse_out_of_range(core, "core.")
         _refuse_short_deadline("core", core.heartbeat_interval_ms, core.heartbeat_deadline_ms)
-    return settings
+    if is_argument:
+        machine = "core" if isinstance(settings, CoreNodeSettings) else "edge"
+        refuse_arguments(f"{machine}.", raw[machine])
+    return with_secrets(settings)
+
+
+def with_secrets(settings: S) -> S:
+    """Return the settings with what stands in the files that they name.
+
+    Raises:
+        SettingsError: A file cannot be taken, a key is too weak, or an edge has no token.
+    """
+    machine: Any
+    if isinstance(settings, CoreNodeSettings):
+        machine = settings.core
+        files = {"edge_key": settings.edge_key_file, "admin_key": settings.admin_key_file}
+    else:
+        machine = settings.edge
+        files = {
+            "token": settings.token_file,
+            "client_key": settings.client_key_file,
+            "admin_key": settings.admin_key_file,
+        }
+    machine = replace(machine, **{name: read_secret(at) for name, at in files.items() if at})
+    for name in KEYS:
+        refuse_weak_keys(name, getattr(machine, name, ""))
+    if isinstance(settings, EdgeNodeSettings) and not machine.token:
+        raise SettingsError("edge.token is missing: what opens the core to this edge")
+    field = "core" if isinstance(settings, CoreNodeSettings) else "edge"
+    return msgspec.structs.replace(settings, **{field: machine})
 
 
 def _refuse_out_of_range(settings: object, path: str) -> None:
@@ -122,7 +168,7 @@ def _refuse_short_deadline(path: str, silence_ms: int, deadline_ms: int) -> None
 
 
 def require_loopback(host: str) -> None:
-    """Refuse every address that is not loopback: there is no authentication with TLS yet.
+    """Refuse every address that is not loopback, for nodes without TLS.
 
     Raises:
         SettingsError: The address can be reached from elsewhere, or is a name.
@@ -133,8 +179,7 @@ def require_loopback(host: str) -> None:
         loopback = False
     if not loopback:
         raise SettingsError(
-            f"host {host!r}: only a loopback address (127.0.0.1 or ::1) is allowed, until there is "
-            "authentication with TLS"
+            f"host {host!r}: only a loopback address (127.0.0.1 or ::1) is allowed without TLS"
         )
 
 

@@ -33,6 +33,7 @@ class ErrorCode(IntEnum):
     TOO_LARGE = 31
     BAD_NAME = 32
     QUOTA = 33
+    FORBIDDEN = 35
     SUPERSEDED = 40
     UNKNOWN_SESSION = 41
     ACK_BEYOND_DELIVERED = 42
@@ -91,7 +92,7 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
         False, False, Scope.CONNECTION, "The peer speaks another version of the protocol."
     ),
     ErrorCode.UNAUTHORISED: _rule(
-        True, False, Scope.CONNECTION, "The token does not open this door."
+        True, False, Scope.CONNECTION, "No key in force has signed the token for this role."
     ),
     ErrorCode.UNEXPECTED_MESSAGE: _rule(
         False, False, Scope.CONNECTION, "This peer may not send that message, or not now."
@@ -130,7 +131,10 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
         True, False, Scope.LINEAGE, "The name of the inbox is empty, too long or not UTF-8."
     ),
     ErrorCode.QUOTA: _rule(
-        True, False, Scope.LINEAGE, "The node keeps as many producers or inboxes as it may."
+        True, False, Scope.LINEAGE, "The node keeps as much for this caller, or at all, as it may."
+    ),
+    ErrorCode.FORBIDDEN: _rule(
+        True, False, Scope.LINEAGE, "The inbox or the producer id is not the caller's to use."
     ),
     ErrorCode.SUPERSEDED: _rule(
         True, False, Scope.SESSION, "A later login of the same inbox took over."

@@ -53,6 +53,10 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     node: Name
     token: Annotated[str, msgspec.Meta(max_length=TOKEN_BYTES_MAX)]
 
+    def __repr__(self) -> str:
+        """Return what may stand in a log: everything but the token."""
+        return f"Hello(version={self.version}, role={self.role!r}, node={self.node!r})"
+
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""

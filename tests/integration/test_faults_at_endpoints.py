@@ -50,6 +50,8 @@ FAULTS: Mapping[str, Fault] = {
     "pause": LinkPause(),
     "bandwidth": LinkBandwidth(rate_bytes_per_s=20_000),
     "slicer": LinkSlicer(delay_ms=4),
+    "slicer up": LinkSlicer(delay_ms=4, direction="upstream"),
+    "slicer of big pieces": LinkSlicer(size_avg_bytes=8_192, delay_ms=9),
     "cut one way": LinkCutOneWay(),
     "cut one way down": LinkCutOneWay(direction="downstream"),
     "limit data": LinkLimitData(limit_bytes=8_192),
@@ -223,7 +225,7 @@ async def strike_in_vain(link: Link) -> dict[str, object]:
     impose, link.impose = link.impose, nothing  # type: ignore[method-assign]
     found: dict[str, object] = {}
     try:
-        for name in ("latency", "pause", "bandwidth", "slicer"):
+        for name in ("latency", "pause", "bandwidth", *(one for one in FAULTS if "slicer" in one)):
             fault = FAULTS[name]
             effect = await fault.inject(link)
             effect |= await fault.heal(link)

@@ -33,7 +33,7 @@ from harness.links.ports import LOOPBACK, PortBlock
 from harness.processes.environment import child_environment
 from harness.processes.process import Process
 from harness.testing.faults_doc import effect_keys
-from harness.testing.nodes import ADMIN_TOKEN, TOKEN
+from harness.testing.nodes import ADMIN_TOKEN, CORE_KEYS
 from reference.core.settings import CoreSettings
 from reference.node.admin import AdminClient, Refusal
 from reference.node.settings import CoreNodeSettings
@@ -91,7 +91,7 @@ async def running(tmp_path: Path, *, obeys: bool = True) -> AsyncIterator[Core]:
     ports = PortBlock.lock()
     switches = Switches.create(tmp_path / "core.bin")
     settings = CoreNodeSettings(
-        core=CoreSettings(token=TOKEN, admin_token=ADMIN_TOKEN),
+        core=CoreSettings(**CORE_KEYS),
         database=str(tmp_path / "core.sqlite"),
         port=ports.take(),
         lifeline=True,
@@ -100,9 +100,9 @@ async def running(tmp_path: Path, *, obeys: bool = True) -> AsyncIterator[Core]:
     argv = launcher if obeys else ["reference.node"]
     process = Process(
         name="core",
-        argv=[sys.executable, "-m", *argv, "core", msgspec.json.encode(settings).decode()],
+        argv=[sys.executable, "-m", *argv, "core", "env:SETTINGS"],
         log=tmp_path / "core.log",
-        env=child_environment(),
+        env={**child_environment(), "SETTINGS": msgspec.json.encode(settings).decode()},
         ready="^ready",
     )
     admin = AdminClient(LOOPBACK, settings.port, ADMIN_TOKEN)

@@ -39,6 +39,7 @@ pytestmark = [
 ]
 
 USER, PASSWORD = "ann", "not shown"
+SCRAMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def test_an_idempotent_producer_loses_and_doubles_nothing(tmp_path: Path):
@@ -79,13 +80,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     more = {
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,CLIENTS:SASL_PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.enabled.mechanisms": ",".join(("PLAIN", *SCRAMS)),
         "sasl.mechanism.inter.broker.protocol": "PLAIN",
         "listener.name.clients.plain.sasl.jaas.config": login,
+        **{
+            f"listener.name.clients.{scram.lower()}.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            )
+            for scram in SCRAMS
+        },
     }
     jars = ensure_jars(print)
     config = write_config(folder, port, ports.take(), port, more)
-    format_store(jars, config)
+    who = f"[name={USER},password={PASSWORD}]"
+    format_store(jars, config, *(f"--add-scram={scram}={who}" for scram in SCRAMS))
     with start_blocking_portal() as portal:
         process = Process(
             name="kafka",
@@ -135,6 +143,26 @@ def test_without_acknowledgements_a_reset_loses_what_was_under_way(
     assert asyncio.run(topics()) == []
     for file in (tmp_path / "out").rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize(("scram", "duration_s", "resent"), [(SCRAMS[0], 2, 0), (SCRAMS[1], 8, 50)])
+def test_a_login_by_scram_and_resends_of_the_librarys_own_count(
+    tmp_path: Path,
+    server: str,
+    scram: str,
+    duration_s: int,
+    resent: int,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    code, result = run_trouble(
+        tmp_path, f"kafka?mechanism={scram}", "--endpoint", server, "--user", USER,
+        waiting=0, kill=0, whom="sender-", resets=4, latency_ms=60, resent=resent,
+        duration_s=duration_s,
+    )  # fmt: skip
+    # aiokafka sends again by itself what a reset caught on its way.
+    assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
+    assert result.counts.duplicated == 0
 
 
 def test_a_server_that_does_not_take_us_in_is_told_at_once(

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from harness.systems.reference.deployment import planted_bug
-from harness.testing.nodes import TOKEN
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +31,7 @@ def launch(*arguments: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("bug", ["wrong-bucket", "no_dedup", "acknowledge-before-commit"])
 def test_the_ready_line_names_the_bug(tmp_path: Path, bug: str) -> None:
-    settings = {"database": str(tmp_path / "core.db"), "core": {"token": TOKEN}, "lifeline": True}
+    settings = {"database": str(tmp_path / "core.db"), "core": {}, "lifeline": True}
     process = subprocess.Popen(
         [sys.executable, *PROGRAM, "--bug", bug, "core", json.dumps(settings)],
         stdin=subprocess.PIPE,

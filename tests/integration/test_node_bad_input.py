@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from harness.testing.nodes import TOKEN, Cluster, Reader, Writer
+from harness.testing.keys import edge_token
+from harness.testing.nodes import ADMIN_TOKEN, TOKEN, Cluster, Reader, Writer
 from harness.testing.segments import segment
 from reference.events import Event, Received
 from reference.node.client_hub import ClientHub
@@ -53,7 +54,8 @@ def plain(message: Any) -> bytes:
 
 
 def hello(role: str) -> bytes:
-    return frame(m.Hello(PROTOCOL_VERSION, role, "bad", TOKEN))
+    token = {"edge": edge_token("bad"), "admin": ADMIN_TOKEN}.get(role, TOKEN)
+    return frame(m.Hello(PROTOCOL_VERSION, role, "bad", token))
 
 
 def broken_batch() -> bytes:

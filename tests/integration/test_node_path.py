@@ -9,7 +9,17 @@ from typing import Any
 import anyio
 import pytest
 
-from harness.testing.nodes import ADMIN_TOKEN, Cluster, Reader, Writer, until
+from harness.testing.keys import ADMIN_KEY, CLIENT_KEY
+from harness.testing.nodes import (
+    ADMIN_TOKEN,
+    EDGE_TOKEN,
+    TOKEN,
+    Cluster,
+    Reader,
+    Writer,
+    until,
+)
+from reference.identity import ADMIN, Claims, sign
 from reference.node.admin import AdminClient, Refusal
 from reference.node.client_hub import ClientHub
 from reference.wire.errors import ErrorCode
@@ -95,10 +105,13 @@ async def _assert_limits(admin: AdminClient, bounded: set[str]) -> None:
 
 async def test_a_wrong_token_opens_nothing(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster:
-        async with AdminClient("127.0.0.1", cluster.core.port, "run-token") as admin:
-            with pytest.raises(Refusal) as refused:
-                await admin.promote("ann", 0, 5)
-            assert refused.value.code is ErrorCode.UNAUTHORISED
+        # A client's, an edge's, the key itself, and an administrator's of another key.
+        stolen = sign(f"admin-{CLIENT_KEY}", Claims(role=ADMIN, name="admin"))
+        for token in (TOKEN, EDGE_TOKEN, ADMIN_KEY, f"admin-{TOKEN}", stolen):
+            async with AdminClient("127.0.0.1", cluster.core.port, token) as admin:
+                with pytest.raises(Refusal) as refused:
+                    await admin.promote("ann", 0, 5)
+                assert refused.value.code is ErrorCode.UNAUTHORISED
 
 
 async def _keep_writing(writer: Writer, stop: anyio.Event) -> None:

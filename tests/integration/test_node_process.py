@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.nodes import END_WITHIN_S, TOKEN, Node
+from harness.testing.keys import edge_token
+from harness.testing.nodes import CORE_KEYS, EDGE_KEYS, END_WITHIN_S, TOKEN, Node
 from reference.wire import messages as m
 from reference.wire.frames import FrameParser, encode
 from reference.wire.limits import PROTOCOL_VERSION
@@ -39,10 +40,11 @@ sys.exit(run_core(decode_settings(sys.argv[1], CoreNodeSettings), store_factory=
 
 RAW_LOGIN = """
 import socket, sys
+from harness.testing.keys import edge_token
 from reference.wire.frames import encode
 from reference.wire import messages as m
 line = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-for message in (m.Hello(1, "edge", "e", "run-token"), m.Login(1, "ann", -1, 1000, -1, ())):
+for message in (m.Hello(1, "edge", "e", edge_token("e")), m.Login(1, "ann", -1, 1000, -1, ())):
     line.sendall(b"".join(encode(message)))
 while line.recv(4096):
     pass
@@ -50,11 +52,12 @@ while line.recv(4096):
 
 
 def core_settings(folder: Path, **more: object) -> dict[str, object]:
-    return {"database": str(folder / "core.db"), "core": {"token": TOKEN}, **more}
+    return {"database": str(folder / "core.db"), "core": CORE_KEYS, **more}
 
 
 def edge_settings(**more: object) -> dict[str, object]:
-    return {"core_port": 1, "edge": {"name": "eu", "token": TOKEN}, **more}
+    edge = {"name": "eu", "token": edge_token("eu"), **EDGE_KEYS}
+    return {"core_port": 1, "edge": edge, **more}
 
 
 def run(role: str, text: str) -> tuple[int, str]:
@@ -81,9 +84,9 @@ def test_a_port_that_is_taken_is_one_line(role: str, tmp_path: Path) -> None:
 
 def test_both_ends_of_a_refused_connection_tell_why(tmp_path: Path) -> None:
     core = Node("core", core_settings(tmp_path))
-    edge = Node("edge", {"core_port": core.port, "edge": {"name": "eu", "token": "another"}})
+    edge = Node("edge", {"core_port": core.port, "edge": {"name": "eu", "token": TOKEN}})
     deadline = time.monotonic() + 5
-    why = 'UNAUTHORISED: "the token is not this core\'s"'
+    why = "UNAUTHORISED: 'no key of this core has signed the token for role edge'"
     while "ended by the peer" not in edge.log() and time.monotonic() < deadline:
         time.sleep(0.05)
     _, said_by_edge = edge.end(signal.SIGTERM)
@@ -146,6 +149,9 @@ def test_a_store_that_cannot_say_what_happened_ends_the_core(tmp_path: Path) -> 
         ("core", '{"database": "x", "core": {}, "host": "0.0.0.0"}', "loopback"),
         ("edge", '{"core_port": 1, "edge": {"name": "e", "token": "t", "x": 1}}', "edge.x"),
         ("edge", '{"core_port": 1, "edge": {"name": "e", "token": 5}}', "token"),
+        ("edge", '{"core_port": 1, "edge": {"name": "e"}}', "edge.token is missing"),
+        ("edge", '{"core_port": 1, "edge": {"name": "e", "token": "t"}}', "`token_file`"),
+        ("core", '{"database": "x", "core": {"admin_key": "t"}}', "`admin_key_file`"),
         (
             "edge",
             '{"core_port": 1, "core_host": "10.0.0.1", "edge": {"name": "e", "token": "t"}}',

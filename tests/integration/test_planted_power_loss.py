@@ -11,7 +11,8 @@ import apsw
 import pytest
 
 from harness.testing.bugs.registry import Medium, find_bug
-from harness.testing.core_script import ADMIN_TOKEN, TOKEN, batch, oks
+from harness.testing.core_script import TOKEN, batch, oks
+from harness.testing.keys import EDGE_KEY
 from harness.testing.memory_store import CoreLoop
 from harness.testing.simulator.nodes import Machine
 from harness.testing.vfs import Loss, PowerVfs
@@ -31,7 +32,7 @@ CoreFactory = Callable[[CoreSettings, Recovered], Machine]
 def lost_acknowledged(path: Path, make_core: CoreFactory, lose_at_write: int) -> int:
     """Return how many acknowledged messages are gone after the power failed at that write."""
     vfs = PowerVfs(f"planted-{path.name}-{lose_at_write}")
-    settings = CoreSettings(token=TOKEN, admin_token=ADMIN_TOKEN)
+    settings = CoreSettings(edge_key=EDGE_KEY)
     try:
         store = SqliteStore(path, vfs=vfs.name)
         core = make_core(settings, take_over(store))

@@ -14,7 +14,14 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.testing.core_script import ADMIN_TOKEN, TOKEN
+from harness.testing.keys import (
+    ADMIN_KEY,
+    CLIENT_KEY,
+    EDGE_KEY,
+    SERVICE_TOKEN,
+    admin_token,
+    edge_token,
+)
 from harness.testing.memory_store import MemoryStore
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings, Retention
@@ -61,9 +68,10 @@ class Path:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.now_ns = 0
-        core = CoreSettings(token=TOKEN, admin_token=ADMIN_TOKEN, retention=Retention.ACK)
+        core = CoreSettings(edge_key=EDGE_KEY, admin_key=ADMIN_KEY, retention=Retention.ACK)
         self.core = CoreMachine(core, take_over(self.store))
-        self.edge = EdgeMachine(EdgeSettings(name="eu", token=TOKEN, admin_token=ADMIN_TOKEN))
+        edge = EdgeSettings(name="eu", token=edge_token("eu"), client_key=CLIENT_KEY)
+        self.edge = EdgeMachine(edge)
         self.parsers: dict[tuple[str, int], FrameParser] = {}
         self.uplinks = 0
         self.clients = 1_000
@@ -72,7 +80,7 @@ class Path:
         self.answers: list[m.Message] = []
         self.feed("edge", Tick())
         self.core_events(Opened(conn=CORE_ADMIN))
-        hello = m.Hello(PROTOCOL_VERSION, "admin", "admin", ADMIN_TOKEN)
+        hello = m.Hello(PROTOCOL_VERSION, "admin", "admin", admin_token())
         self.core_events(Received(conn=CORE_ADMIN, message=hello))
 
     def core_events(self, event: Event) -> None:
@@ -144,7 +152,7 @@ class Path:
         self.clients += 1
         self.open.add(self.clients)
         self.feed("edge", Opened(conn=self.clients))
-        self.say(self.clients, plain(m.Hello(PROTOCOL_VERSION, "client", "c", TOKEN)))
+        self.say(self.clients, plain(m.Hello(PROTOCOL_VERSION, "client", "c", SERVICE_TOKEN)))
         return self.clients
 
 

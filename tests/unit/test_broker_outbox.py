@@ -48,6 +48,17 @@ def test_answers_that_follow_one_another_become_one_outcome():
     assert outbox.in_flight == 0
 
 
+def test_a_library_that_sends_again_by_itself_says_how_often():
+    box = Box()
+    outbox = box.sent(batch(0, 4))
+    outbox.answer("ann", 0, 1, pos_first=0)
+    outbox.answer("ann", 1, 1, pos_first=1, attempts=2)
+    outbox.answer("ann", 2, 1, pos_first=2, attempts=2)
+    outbox.answer("ann", 3, 1, pos_first=3, attempts=1)
+    outbox.flush()
+    assert box.told == [(0, 1, "ok", 0, 1), (1, 2, "ok", 1, 2), (3, 1, "ok", 3, 1)]
+
+
 def test_a_gap_in_positions_or_order_begins_a_new_outcome():
     box = Box()
     outbox = box.sent(batch(0, 4))

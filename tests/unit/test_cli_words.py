@@ -168,14 +168,18 @@ def test_explain_says_meaning_and_exit_codes(capsys) -> None:
         ("check {tmp}/full", "no result.json or suite.json"),
         ("serve", "ommand"),
         ("serve core", "--database"),
-        ("serve core --database {tmp}/x.db", "--token"),
-        ("serve core --database {tmp}/x.db --token=", "--token is empty"),
-        ("serve core --database {tmp} --token t", "a folder"),
-        ("serve core --token t --database {tmp}/x.db --host 0.0.0.0", "loopback"),
-        ("serve core --token t --database {tmp}/x.db --port 65536", "from 0 up to 65535"),
-        ("serve core --token t --database {tmp}/x.db --retention week", "one of run, ack"),
-        ("serve core --token t --database {tmp}/none/x.db", "no folder"),
-        ("serve edge --token t --core-port 1 --core-links 0", "from 1 up to 64"),
+        ("serve core --database {tmp}/x.db", "--edge-key-file FILE, or $TALLYSTICK_EDGE_KEY"),
+        ("serve core --database {tmp}/x.db --edge-key-file {tmp}/none", "No such file"),
+        ("serve core --database {tmp}/x.db --edge-key-file {tmp}/full/file", "read by others"),
+        ("serve edge --core-port 1", "--token-file FILE, or $TALLYSTICK_EDGE_TOKEN"),
+        ("serve token boss ann --key-file {tmp}/none", "one of client, edge, admin"),
+        ("serve token client ann --key-file {tmp}/none --account -2", "from -1 up to 4294967295"),
+        ("serve core --database {tmp}", "a folder"),
+        ("serve core --database {tmp}/x.db --host 0.0.0.0", "loopback"),
+        ("serve core --database {tmp}/x.db --port 65536", "from 0 up to 65535"),
+        ("serve core --database {tmp}/x.db --retention week", "one of run, ack"),
+        ("serve core --database {tmp}/none/x.db", "no folder"),
+        ("serve edge --core-port 1 --core-links 0", "from 1 up to 64"),
         ("clean --keep -1", "keep"),
     ],
 )
@@ -183,7 +187,7 @@ def test_wrong_usage_is_one_line_that_says_what_is_allowed(
     arguments: str, says: str, tmp_path: Path, capsys
 ) -> None:
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "file").touch()
+    (tmp_path / "full" / "file").touch(0o644)
     assert run_cli(arguments.replace("{tmp}", str(tmp_path)).split()) == 2
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1

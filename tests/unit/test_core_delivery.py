@@ -14,6 +14,7 @@ from harness.testing.core_script import (
     settings,
     texts,
 )
+from harness.testing.keys import edge_token
 from reference.core.delivery import TailCache
 from reference.core.machine import CoreMachine
 from reference.core.settings import Retention
@@ -150,7 +151,7 @@ def test_a_slow_link_gets_deliveries_only_as_it_writes() -> None:
     for i in range(30):
         script.batch(sender, batch(10 * i, 10, bodies=bodies))
     conn = 99
-    hello = m.Hello(1, "edge", "slow", script.settings.token)
+    hello = m.Hello(1, "edge", "slow", edge_token("slow"))
     effects = core.handle(Opened(conn=conn), 0)
     effects += core.handle(Received(conn=conn, message=hello), 0)
     effects += core.handle(Written(conn=conn), 0)

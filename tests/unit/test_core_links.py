@@ -13,6 +13,7 @@ from harness.testing.core_script import (
     only,
     settings,
 )
+from harness.testing.keys import EDGE_KEY, client_token
 from reference.core.machine import CoreMachine
 from reference.core.settings import CoreSettings
 from reference.events import Close, Closed, Malformed, Opened, Received, Recovered, Tick, Transmit
@@ -33,6 +34,11 @@ MS = 1_000_000
         (m.Hello(1, "edge", "eu", ADMIN_TOKEN), ErrorCode.UNAUTHORISED),
         (m.Hello(1, "admin", "eu", TOKEN), ErrorCode.UNAUTHORISED),
         (m.Hello(1, "edge", "eu", "ü"), ErrorCode.UNAUTHORISED),
+        (m.Hello(1, "edge", "eu", ""), ErrorCode.UNAUTHORISED),
+        (m.Hello(1, "edge", "eu", EDGE_KEY), ErrorCode.UNAUTHORISED),
+        (m.Hello(1, "edge", "eu", client_token("eu")), ErrorCode.UNAUTHORISED),
+        (m.Hello(1, "edge", "us", TOKEN), ErrorCode.UNAUTHORISED),
+        (m.Hello(1, "admin", "eu", client_token("admin")), ErrorCode.UNAUTHORISED),
         (m.Hello(1, "edge", "", TOKEN), ErrorCode.BAD_NAME),
     ],
 )

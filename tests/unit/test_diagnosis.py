@@ -24,7 +24,6 @@ from harness.report.result import (
     Result,
     Sends,
     Throughput,
-    Witness,
 )
 from harness.report.summary import result_markdown
 from harness.report.terminal import FAIL_LINES_MAX, make_console, print_result
@@ -291,37 +290,6 @@ def test_a_failure_fits_forty_lines_of_eighty_columns(path: Path) -> None:
     first = " ".join(text.split())
     assert first.index(judgement.diagnosis.text[:40]) < first.index("broken")
     assert "tallystick report results/x --all" in text
-
-
-def test_so_does_one_with_very_much_to_tell() -> None:
-    base = examples.failed()
-    long = "a word or two " * 400
-    checks = [
-        msgspec.structs.replace(
-            one,
-            status=CheckStatus.FAIL,
-            instances=10**9,
-            witnesses=[Witness(summary=long, records=[{"record": long}] * 8, message="7/inbox/1")],
-        )
-        for one in base.checks
-    ]
-    faults = [msgspec.structs.replace(base.faults[0], kind=f"kind_{i}") for i in range(40)]
-    text = printed(
-        msgspec.structs.replace(
-            base,
-            complete=False,
-            system=msgspec.structs.replace(base.system, planted_bug="a bug"),
-            run=msgspec.structs.replace(base.run, claim=long),
-            diagnosis=msgspec.structs.replace(base.diagnosis, text=long),
-            checks=checks,
-            faults=faults,
-            limits=[msgspec.structs.replace(base.limits[0], met=False)] * 20,
-            notes=[long] * 20,
-            counts=msgspec.structs.replace(base.counts, vanished=10**12, passed_by=10**12),
-        )
-    )
-    assert len(text.splitlines()) <= FAIL_LINES_MAX
-    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_every_report_tells_the_same_paragraph() -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 
 from harness.testing.edge_script import EdgeScript, sent_segments
+from harness.testing.keys import CLIENT_KEY, client_token, edge_token
 from harness.testing.segments import segment
 from reference.edge.buffer import memory_bytes
 from reference.edge.settings import (
-    CLIENT_REQUESTS_MAX,
-    CLIENT_SHARE_BYTES_MIN,
-    CLIENT_SHARES,
-    CLIENT_WINDOWS_BYTES_MAX,
+    USER_REQUESTS_MAX,
+    USER_SHARE_BYTES_MIN,
+    USER_SHARES,
+    USER_WINDOWS_BYTES_MAX,
     WINDOW_BYTES_MAX,
 )
 from reference.events import ConnectFailed, Malformed, Opened
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.limits import PROTOCOL_VERSION
+
+VERSION_MISMATCH = ErrorCode.VERSION_MISMATCH
 
 
 def batch(*segments: m.Segment) -> m.BatchSend:
@@ -57,9 +60,13 @@ def test_a_client_is_welcomed_with_the_edges_credit() -> None:
     ("hello", "code"),
     [
         (m.Hello(PROTOCOL_VERSION, "client", "c", "wrong"), ErrorCode.UNAUTHORISED),
-        (m.Hello(PROTOCOL_VERSION, "admin", "c", "t"), ErrorCode.UNAUTHORISED),
-        (m.Hello(PROTOCOL_VERSION, "edge", "c", "t"), ErrorCode.UNAUTHORISED),
-        (m.Hello(PROTOCOL_VERSION + 1, "client", "c", "t"), ErrorCode.VERSION_MISMATCH),
+        (m.Hello(PROTOCOL_VERSION, "client", "c", ""), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION, "client", "c", CLIENT_KEY), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION, "client", "c", edge_token("c")), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION, "admin", "c", client_token("c")), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION, "edge", "c", client_token("c")), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION, "edge", "c", edge_token("c")), ErrorCode.UNAUTHORISED),
+        (m.Hello(PROTOCOL_VERSION + 1, "client", "c", client_token("c")), VERSION_MISMATCH),
         (m.Heartbeat(1), ErrorCode.HELLO_EXPECTED),
     ],
 )
@@ -69,14 +76,15 @@ def test_the_door_stays_shut(hello: m.Message, code: ErrorCode) -> None:
     edge.say(9, hello)
     assert errors(edge.heard(9)) == [code]
     assert edge.closed == [9]
-    edge.say(9, m.Hello(PROTOCOL_VERSION, "client", "c", "t"))
+    edge.say(9, m.Hello(PROTOCOL_VERSION, "client", "c", client_token("c")))
     assert edge.heard(9) == []
 
 
-def test_an_empty_admin_token_is_for_nobody() -> None:
-    edge = EdgeScript(admin_token="")
-    conn = edge.client(role="admin", token="")
-    assert errors(edge.heard(conn)) == [ErrorCode.UNAUTHORISED]
+@pytest.mark.parametrize(("key", "role"), [("admin_key", "admin"), ("client_key", "client")])
+def test_a_role_without_a_key_is_for_nobody(key: str, role: str) -> None:
+    edge = EdgeScript(**{key: ""})
+    for token in (None, ""):
+        assert errors(edge.heard(edge.client(role=role, token=token))) == [ErrorCode.UNAUTHORISED]
 
 
 def test_malformed_bytes_close_that_connection_only() -> None:
@@ -458,7 +466,7 @@ def test_an_inbox_stays_on_one_of_several_links() -> None:
 def test_an_admin_sees_gauges_and_may_not_send() -> None:
     edge = EdgeScript()
     edge.core()
-    conn = edge.client(role="admin", token="a")
+    conn = edge.client(role="admin")
     edge.heard(conn)
     edge.say(conn, m.Inspect(1, "", -1, -1))
     (reply,) = edge.heard(conn)
@@ -504,10 +512,10 @@ def test_of_too_many_that_are_silent_the_oldest_goes() -> None:
     assert client not in edge.closed
 
 
-def test_one_connection_takes_its_share_of_the_buffer_and_others_theirs() -> None:
+def test_one_user_takes_its_share_of_the_buffer_and_others_theirs() -> None:
     big = 700_000
-    assert 3 * memory_bytes(segment(0, size_bytes=big)) > CLIENT_SHARE_BYTES_MIN
-    edge = EdgeScript(buffer_bytes_max=CLIENT_SHARES * CLIENT_SHARE_BYTES_MIN)
+    assert 3 * memory_bytes(segment(0, size_bytes=big)) > USER_SHARE_BYTES_MIN
+    edge = EdgeScript(buffer_bytes_max=USER_SHARES * USER_SHARE_BYTES_MIN)
     core = edge.core()
     greedy, other = edge.sender(core, 7), edge.sender(core, 8)
     edge.say(greedy, *(batch(segment(n, size_bytes=big)) for n in range(4)))
@@ -534,24 +542,24 @@ def test_the_credit_is_kept_by_the_edge_and_not_only_asked_for() -> None:
     assert edge.heard(conn) == [busy(2)]
 
 
-def test_requests_of_one_connection_are_bounded() -> None:
+def test_requests_of_one_user_are_bounded() -> None:
     edge = EdgeScript()
     core = edge.core()
     conn, other = edge.client(), edge.client()
     edge.heard(conn)
     edge.heard(other)
-    for request in range(CLIENT_REQUESTS_MAX + 1):
+    for request in range(USER_REQUESTS_MAX + 1):
         edge.say(conn, m.End(request, "ann"))
     assert errors(edge.heard(conn)) == [ErrorCode.BUSY]
     edge.say(other, m.End(1, "ann"))
     assert edge.heard(other) == []
     edge.say(core, *(m.EndOk(e.request, "ann", 0) for e in edge.heard(core)))
-    assert len(edge.heard(conn)) == CLIENT_REQUESTS_MAX
+    assert len(edge.heard(conn)) == USER_REQUESTS_MAX
     edge.say(conn, m.End(1, "ann"))
     assert edge.heard(conn) == []
 
 
-def test_the_windows_of_one_connection_are_bounded_together() -> None:
+def test_the_windows_of_one_user_are_bounded_together() -> None:
     edge = EdgeScript()
     core = edge.core()
     conn = edge.client()
@@ -559,7 +567,7 @@ def test_the_windows_of_one_connection_are_bounded_together() -> None:
     asked = [m.Login(n, f"inbox-{n}", -1, WINDOW_BYTES_MAX, -1, ()) for n in range(6)]
     edge.say(conn, *asked)
     logins = [x for x in edge.heard(core) if isinstance(x, m.Login)]
-    assert sum(login.window_bytes for login in logins) == CLIENT_WINDOWS_BYTES_MAX
+    assert sum(login.window_bytes for login in logins) == USER_WINDOWS_BYTES_MAX
     assert errors(edge.heard(conn)) == [ErrorCode.QUOTA] * 2
     # What was not opened is free again.
     edge.say(core, m.Error(logins[0].request, ErrorCode.BUSY, ""))

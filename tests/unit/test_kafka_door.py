@@ -7,6 +7,8 @@ import asyncio
 import anyio
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
 
 from harness.links.ports import LOOPBACK
 from harness.systems.kafka.door import Door
@@ -44,6 +46,21 @@ async def test_who_waits_in_front_of_a_door_is_through_when_it_opens() -> None:
         door.reopen(server.sockets[0].getsockname()[1])
         with anyio.fail_after(1):
             await arrived.wait()
+    door.forget()
+
+
+def test_a_batch_that_is_written_again_counts_as_another_attempt() -> None:
+    door = Door(NOWHERE)
+    first, second = bytes(3), bytes([1, 2])
+    for batch, writes in ((first, 1), (first, 2), (first, 3), (second, 1), (second, 2)):
+        door.wrote(ProduceRequest(None, -1, 1, [("ann", [(0, batch)]), ("bob", [(0, b"bob")])]))
+        assert door.writes["ann"] == writes
+    assert door.writes["bob"] == 5
+    # The same bytes, made anew, are other messages.
+    door.wrote(ProduceRequest(None, -1, 1, [("ann", [(0, bytes(bytearray(second)))])]))
+    assert door.writes["ann"] == 1
+    door.wrote(MetadataRequest([]))
+    assert door.writes == {"ann": 1, "bob": 5}
     door.forget()
 
 

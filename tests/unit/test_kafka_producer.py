@@ -55,10 +55,16 @@ class Heard:
 
     def __init__(self) -> None:
         self.answered: list[tuple[int, int]] = []
+        self.attempts: set[int] = set()
         self.ears = Ears(
-            answered=lambda _inbox, n, _count, pos: self.answered.append((n, pos)),
-            refused=self._never, unknown=self._never, lost=self._never,
-        )  # fmt: skip
+            answered=self._note, refused=self._never, unknown=self._never, lost=self._never
+        )
+
+    def _note(
+        self, _inbox: str, n_first: int, _count: int, pos_first: int, attempts: int = 0, /
+    ) -> None:
+        self.answered.append((n_first, pos_first))
+        self.attempts.add(attempts)
 
     def _never(self, *about: object) -> None:
         raise AssertionError(about)
@@ -117,3 +123,18 @@ async def test_what_is_answered_while_nobody_listens_is_told_later_and_once(
     await producer.publish(BATCH, 0)
     assert after.answered == [(4, 0), (5, 1), (6, 2)]
     assert kafka.sent == SENT
+
+
+@pytest.mark.anyio
+async def test_a_resend_of_the_librarys_own_is_told_although_nothing_was_published_again(
+    kafka: FakeKafka,
+) -> None:
+    producer = made()
+    heard = Heard()
+    await producer.resume(NOWHERE, heard.ears)
+    await producer.publish(BATCH, 0)
+    producer.door.writes["ann"] = 2
+    kafka.answer()
+    await asyncio.sleep(0)
+    assert heard.answered == [(4, 0), (5, 1), (6, 2)]
+    assert heard.attempts == {2}

@@ -115,7 +115,9 @@ def test_what_did_not_pass_fails_with_its_report(session, pytester) -> None:
     text = "\n".join(done.outlines)
     assert "FAIL         hotkey_bucketing" in text
     summary = [line for line in done.outlines if line.startswith("FAILED ")]
-    assert "::test_loses - Failed: 3 acknowledged messages" in summary[0]
+    # pytest's own word for a failure would take the room of what matters.
+    assert "::test_loses - 3 acknowledged messages were lost" in summary[0]
+    assert sum(" - tallystick: " in line for line in summary) == 4
     assert "A1 LOST, 3 in 517,000 examined" in text
     assert "witness    producer 17279655951921914625" in text
     assert "same seed   pytest 'test_it.py::test_loses' --tallystick-seed 5" in text
@@ -212,6 +214,57 @@ def test_limits_files_objects_and_async_tests(session, pytester: pytest.Pytester
     )
     done.assert_outcomes(passed=5, failed=1)
     assert "ack_p99_ms <= 1: 9, missed" in "\n".join(done.outlines)
+    (line,) = [line for line in done.outlines if line.startswith("FAILED ")]
+    assert "::test_a_limit_of_the_test - limit missed: " in line
+
+
+@pytest.mark.parametrize("ci", [False, True])
+def test_a_summary_line_begins_with_what_happened(
+    session, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    if ci:
+        monkeypatch.setenv("CI", "true")
+    pytester.makeconftest(STAND_IN)
+    done = session(
+        """
+        import pytest
+
+        def test_loses(tallystick):
+            tallystick.run("hotkey_bucketing")
+
+        @pytest.fixture
+        def after_a_run(tallystick):
+            tallystick.run("hotkey_bucketing")
+
+        def test_more(after_a_run):
+            pass
+
+        def test_of_somebody_else():
+            raise ValueError("ours")
+
+        def test_fails_by_itself():
+            pytest.fail("as ever")
+
+        def test_expects_it(tallystick):
+            with pytest.raises(pytest.fail.Exception, match="3 acknowledged messages"):
+                tallystick.run("hotkey_bucketing")
+        """,
+        example="failed",
+    )
+    done.assert_outcomes(passed=1, failed=3, errors=1)
+    told = dict(line.split(" - ", 1) for line in done.outlines if re.match("FAILED |ERROR ", line))
+    happened = "3 acknowledged messages were lost when edge-core eu-west was reset at 5.00 s: inbox"
+    for place in ("FAILED test_it.py::test_loses", "ERROR test_it.py::test_more"):
+        cut = told[place].removesuffix("...")
+        assert happened.startswith(cut[: len(happened)]), told[place]
+        assert len(cut) > 35
+        # Where there is room for all of it, all of the sentence is there, and nothing else.
+        assert told[place].endswith("read to the end.") is ci
+    assert told["FAILED test_it.py::test_of_somebody_else"] == "ValueError: ours"
+    assert told["FAILED test_it.py::test_fails_by_itself"] == "Failed: as ever"
 
 
 def test_a_wrong_option_is_refused_by_pytest(session) -> None:

@@ -52,12 +52,20 @@ def test_every_restart_counts():
     assert found.duration_s == 10 + 2 * RESTART_S
 
 
-def test_what_ends_nothing_moves_nothing():
+def test_what_keeps_the_core_moves_nothing():
     wanted = load(
-        at(1, ProcessPause(), on="core"), at(1.5, ProcessKill(), on="edge:near"),
+        at(1, ProcessPause(), on="edge:near"), at(1.5, ProcessKill(), on="edge:near"),
         at(2, LinkReset(), on=LINKS),
     )  # fmt: skip
     assert keep_apart(wanted, RESTART_S) == wanted
+
+
+def test_a_core_that_stands_still_answers_nobody_and_goes_on_by_itself():
+    cut = at(1, LinkCut(duration_s=2), on=LINKS)
+    pause = at(1.5, ProcessPause(duration_s=4), on="core")
+    found = keep_apart(load(cut, pause, at(2, LinkReset(), on=LINKS)), RESTART_S)
+    pause_s = 1 + 2 + MEASURED_WITHIN_S
+    assert times(found) == [1, pause_s, 2 + (pause_s - 1.5) + 4]
 
 
 def test_only_a_load_that_says_so_waits_and_only_where_clients_talk_to_the_core():

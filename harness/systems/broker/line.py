@@ -29,6 +29,24 @@ class Unavailable(ConnectionError):
     """Raised for every error that ends the use of a connection: what was asked for is unknown."""
 
 
+class Answered(Protocol):
+    """Hears that messages are stored as safely as the broker promises."""
+
+    def __call__(
+        self, inbox: str, n_first: int, count: int, pos_first: int, attempts: int = 0, /
+    ) -> None:
+        """Hear it.
+
+        Args:
+            inbox: Where they are.
+            n_first: The first of them.
+            count: How many there are.
+            pos_first: Where the first lies; -1 if the broker does not say.
+            attempts: How often they were written to a connection, by a client library that sends
+                again by itself and can tell; 0: as often as they were published.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ears:
     """What a line tells on its own.
@@ -36,6 +54,7 @@ class Ears:
     Attributes:
         answered: ``answered(inbox, n_first, count, pos_first)``: these messages are stored as
             safely as the broker promises; pos_first is -1 if the broker does not say where.
+            A library that sends again by itself adds how often it did (`Answered`).
         refused: ``refused(inbox, n_first, count, error)``: these will definitely never be stored.
         unknown: ``unknown(inbox, n_first, count, error)``: nobody will ever be told what became of
             these, and they must not be sent again. Others, without an answer, are.
@@ -45,7 +64,7 @@ class Ears:
             (`harness.systems.port.Reaching`).
     """
 
-    answered: Callable[[str, int, int, int], None]
+    answered: Answered
     refused: Callable[[str, int, int, str], None]
     unknown: Callable[[str, int, int, str], None]
     lost: Callable[[str], None]

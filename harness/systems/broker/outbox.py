@@ -65,12 +65,16 @@ class _Range:
     pos_first: int
     error: str
 
-    def grows_by(self, entry: _Entry, n: int, outcome: str, pos: int, error: str) -> bool:
-        fits = (entry.batch, entry.attempts, n) == (
-            self.batch, self.attempts, self.n_first + self.count,
-        )  # fmt: skip
+    def takes(self, one: _Range) -> bool:
+        """Append a range that continues this one; return whether it does."""
         pos_next = -1 if self.pos_first < 0 else self.pos_first + self.count
-        return fits and (outcome, error, pos) == (self.outcome, self.error, pos_next)
+        same = (one.batch, one.attempts, one.outcome, one.error) == (
+            self.batch, self.attempts, self.outcome, self.error,
+        )  # fmt: skip
+        if same and (one.n_first, one.pos_first) == (self.n_first + self.count, pos_next):
+            self.count += one.count
+            return True
+        return False
 
 
 class Outbox:
@@ -147,11 +151,13 @@ class Outbox:
         pos_first: int = -1,
         error: str = "",
         definite: bool = True,
+        attempts: int = 0,
     ) -> None:
         """Note what became of messages: stored (`pos_first` -1: known before), or not (`error`).
 
         A `definite` error is a refusal for good; after another one nobody will ever know. Answers
-        for what is answered are ignored.
+        for what is answered are ignored. `attempts` is what a client library says that sends again
+        by itself; 0: as often as the batch was handed over.
         """
         if error:
             self._reach["broker.refused" if definite else "broker.left_unknown"] += 1
@@ -169,25 +175,25 @@ class Outbox:
             # A refused message may have been stored by an attempt whose answer was lost.
             failed = definite and entry.attempts == 1
             word = "ok" if not error else "fail" if failed else "info"
-            self._note(entry, n, word, pos_first + offset if pos_first >= 0 else -1, error)
+            self._note(
+                _Range(
+                    batch=entry.batch,
+                    attempts=attempts or entry.attempts,
+                    n_first=n,
+                    count=1,
+                    outcome=word,
+                    pos_first=pos_first + offset if pos_first >= 0 else -1,
+                    error=error,
+                )
+            )
             if entry.first == entry.batch.count:
                 self._forget(entry)
 
-    def _note(self, entry: _Entry, n: int, outcome: str, pos: int, error: str) -> None:
-        run = self._range
-        if run is not None and run.grows_by(entry, n, outcome, pos, error):
-            run.count += 1
+    def _note(self, one: _Range) -> None:
+        if self._range is not None and self._range.takes(one):
             return
         self.flush()
-        self._range = _Range(
-            batch=entry.batch,
-            attempts=entry.attempts,
-            n_first=n,
-            count=1,
-            outcome=outcome,
-            pos_first=pos,
-            error=error,
-        )
+        self._range = one
         self._wake()
 
     def _forget(self, entry: _Entry) -> None:

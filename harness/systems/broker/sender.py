@@ -64,9 +64,11 @@ class BrokerSender:
         self._lines.start(self._pump, line, life)
 
     def _ears(self, life: int) -> Ears:
-        def answered(inbox: str, n_first: int, count: int, pos_first: int) -> None:
+        def answered(
+            inbox: str, n_first: int, count: int, pos_first: int, attempts: int = 0, /
+        ) -> None:
             if life == self._life:
-                self._heard(inbox, n_first, count, pos_first, "")
+                self._heard(inbox, n_first, count, pos_first, "", attempts=attempts)
 
         def refused(inbox: str, n_first: int, count: int, error: str) -> None:
             if life == self._life:
@@ -93,10 +95,17 @@ class BrokerSender:
         error: str,
         *,
         definite: bool = True,
+        attempts: int = 0,
     ) -> None:
         self._heard_s = time.monotonic()
         self._outbox.answer(
-            inbox, n_first, count, pos_first=pos_first, error=error, definite=definite
+            inbox,
+            n_first,
+            count,
+            pos_first=pos_first,
+            error=error,
+            definite=definite,
+            attempts=attempts,
         )
         self._work.set()
 

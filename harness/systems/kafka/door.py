@@ -19,6 +19,7 @@ from typing import Any
 import aiokafka.client
 from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.produce import ProduceRequest
 
 from harness.links.ports import LOOPBACK
 
@@ -36,6 +37,8 @@ class Door:
         port: The proxy's port on loopback; may change while the door is shut.
         connections: How many connections were answered.
         bytes_read: How many bytes they have read.
+        writes: How often a topic's latest batch of messages was written to a connection. aiokafka
+            has one request to a partition under way, so it is that of the next answer.
         broken: Told when one of them ends without our doing.
     """
 
@@ -44,6 +47,8 @@ class Door:
         self.port = port
         self.connections = 0
         self.bytes_read = 0
+        self.writes: dict[str, int] = {}
+        self._written: dict[str, bytes] = {}
         self.broken: Callable[[str], None] = lambda _cause: None
         self._shut = False
         self._forgotten = False
@@ -78,6 +83,15 @@ class Door:
         self._forgotten = True
         self._passable.set()
         _DOORS.pop(self.client_id, None)
+
+    def wrote(self, request: Any) -> None:
+        """Note a request that was written; a batch is known by its bytes, which are made once."""
+        if isinstance(request, ProduceRequest):
+            for topic, partitions in request._topics:
+                for _, batch in partitions:
+                    again = batch is self._written.get(topic)
+                    self.writes[topic] = self.writes[topic] + 1 if again else 1
+                    self._written[topic] = batch
 
     async def connect(self, **settings: Any) -> AIOKafkaConnection:
         """Open a connection with aiokafka's settings, as soon as the door is open.
@@ -128,7 +142,9 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
             # uvloop answers a write with a RuntimeError then, which ends aiokafka's tasks for good.
             self.close(CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError("the connection has ended")
-        return super().send(request, expect_response)
+        sending = super().send(request, expect_response)
+        self._door.wrote(request)
+        return sending
 
     def close(self, reason: Any = None, exc: Any = None) -> Any:
         """Close it, and tell when that was not our doing."""

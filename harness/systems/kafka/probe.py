@@ -1,14 +1,16 @@
 """How a probe logs in at a Kafka broker, and what it pings with: which versions it speaks.
 
 The answer to that question is always as long, and a question may be as long as one likes, since it
-names its client. Before a login a broker answers it once; behind it as often as it is asked.
+names its client. Before a login a broker answers it once; behind it as often as it is asked. One
+question at a time, though, so the answers to many come one by one. What it knows of topics that
+cannot exist, it answers in one piece, with their names, however long these are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import errors as kafka_errors
@@ -18,6 +20,10 @@ from anyio.streams.tls import TLSStream
 
 from harness.links.probe import Entered, LogIn
 
+_METADATA = 3
+_METADATA_VERSION = 4
+"""The first in which a question can say that no topic is to be made."""
+
 _SASL_HANDSHAKE = 17
 _API_VERSIONS = 18
 _SASL_AUTHENTICATE = 36
@@ -26,6 +32,19 @@ _ANSWER_HEADER_BYTES = 8
 """The size, and the number of the question."""
 
 _SIZE_BYTES = 4
+_ERROR_AND_COUNT_BYTES = 6
+
+_NAME_BYTES_MAX = 32_767
+"""Longest name of a topic that a question has room for."""
+
+_NAME_ANSWERED_BYTES = 7
+"""What an answer says of a name beside it: an error, whether it is internal, no partitions."""
+
+_NO_TOPIC = "/"
+"""No topic may have this in its name, so nobody makes one for being asked."""
+
+_TRIED_BYTES = 1_000
+"""Size of the question that shows whether a broker answers as it should."""
 
 
 def log_in(settings: Mapping[str, Any]) -> LogIn:
@@ -42,9 +61,44 @@ def log_in(settings: Mapping[str, Any]) -> LogIn:
             await _authenticate(stream, settings)
         answer = await _ask(stream, _question(_API_VERSIONS, 0, "probe"))
         ping = _question(_API_VERSIONS, 0, "p" * (len(answer) - _HEADER.size))
-        return Entered(stream=stream, ping=ping)
+        whole = await _whole_ping(stream) if _speaks(answer, _METADATA, _METADATA_VERSION) else None
+        return Entered(stream=stream, ping=ping, whole_ping=whole)
 
     return login
+
+
+def _speaks(answer: bytes, key: int, version: int) -> bool:
+    """Return whether a broker's answer about its versions names one of a question."""
+    ranges = struct.iter_unpack(">hhh", answer[_ANSWER_HEADER_BYTES + _ERROR_AND_COUNT_BYTES :])
+    return any(known == key and low <= version <= high for known, low, high in ranges)
+
+
+async def _whole_ping(stream: ByteStream) -> Callable[[int], bytes] | None:
+    """Return what asks for topics that cannot exist; None where names do not come back whole."""
+    one = _about_topics(0, 0)
+    more_bytes = len(await _ask(stream, one)) - len(one)
+    tried = _about_topics(_TRIED_BYTES, max(0, more_bytes))
+    if len(await _ask(stream, tried)) != len(tried):
+        return None
+    return lambda size_bytes: _about_topics(size_bytes, more_bytes)
+
+
+def _about_topics(size_bytes: int, more_bytes: int) -> bytes:
+    """Return a question for names, of at least that size.
+
+    Its answer has `more_bytes` more where one name is asked for; the name of the client makes up
+    for that, and for what an answer says of each further name.
+    """
+    names: list[bytes] = []
+    left = max(1, size_bytes - _HEADER.size - more_bytes)
+    while left > 0:
+        # A name that comes twice is answered once.
+        name = f"{_NO_TOPIC}{len(names)}"
+        names.append(_text(name.ljust(min(_NAME_BYTES_MAX, left), _NO_TOPIC)))
+        left -= len(names[-1])
+    client = "p" * (more_bytes + _NAME_ANSWERED_BYTES * (len(names) - 1))
+    body = struct.pack(">i", len(names)) + b"".join(names) + struct.pack(">?", False)
+    return _question(_METADATA, _METADATA_VERSION, client, body)
 
 
 async def _authenticate(stream: ByteStream, settings: Mapping[str, Any]) -> None:

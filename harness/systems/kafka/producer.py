@@ -63,7 +63,7 @@ class Producer:
         self._handed: dict[tuple[int, str], int] = {}
         """The last n that was handed over, by producer and inbox."""
         self._publishing = asyncio.Lock()
-        self._late: list[tuple[str, tuple[str, int, int, int | str]]] = []
+        self._late: list[tuple[str, tuple[object, ...]]] = []
         """What there was to tell while nobody listened: the ear and what it is to hear."""
         idempotent = bool(connect["idempotence"])
         self._producer = AIOKafkaProducer(
@@ -141,26 +141,29 @@ class Producer:
         except TERMINAL as error:
             self._tell("refused", inbox, n, 1, str(error) or type(error).__name__)
         else:
-            answer.add_done_callback(partial(self._answered, inbox, n))
+            answer.add_done_callback(partial(self._answered, topic, inbox, n))
 
-    def _answered(self, inbox: str, n: int, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, topic: str, inbox: str, n: int, answer: asyncio.Future[Any]) -> None:
         if answer.cancelled():
             return
         error = answer.exception()
         if error is None:
             about = answer.result()
             # Without acknowledgements, and for what was known already, there is no offset.
-            self._tell("answered", inbox, n, 1, -1 if about is None else about.offset)
+            offset = -1 if about is None else about.offset
+            # Not as often as it was published: a resend needs no word of ours, and may be answered
+            # before the sender knows that it is through again.
+            self._tell("answered", inbox, n, 1, offset, self.door.writes.get(topic, 1))
         else:
             ear = "refused" if isinstance(error, TERMINAL) else "unknown"
             self._tell(ear, inbox, n, 1, str(error) or type(error).__name__)
 
-    def _tell(self, ear: str, inbox: str, n: int, count: int, what: int | str) -> None:
+    def _tell(self, ear: str, *about: object) -> None:
         if self._ears is None:
             # It is never published again: whoever listens next must be told.
-            self._late.append((ear, (inbox, n, count, what)))
+            self._late.append((ear, about))
         else:
-            getattr(self._ears, ear)(inbox, n, count, what)
+            getattr(self._ears, ear)(*about)
 
     async def close(self) -> None:
         """End it, without sending what it still has."""

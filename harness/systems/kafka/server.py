@@ -166,15 +166,15 @@ def write_config(
     return path
 
 
-def format_store(jars: Path, config: Path) -> None:
-    """Prepare the folder of the log for the server's first start.
+def format_store(jars: Path, config: Path, *more: str) -> None:
+    """Prepare the folder of the log for the server's first start, with more words of that tool.
 
     Raises:
         SetupError: It did not work.
     """
     run_tool(
         [*java_words(jars, "kafka.tools.StorageTool"), "format", "-t", str(uuid.uuid4()),
-         "-c", config],
+         "-c", config, *more],
         what="preparing Kafka's log",
         timeout_s=FORMAT_WITHIN_S,
     )  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from harness.links.links import Links
+from harness.systems.broker.settings import choose
 from harness.systems.promises import Ability, Promise
 from harness.systems.reference.clients import ReferenceConnector
 from harness.systems.reference.deployment import (
@@ -34,13 +34,20 @@ class ReferenceSystem:
     route = "splitmix64-xxh3"
     one_hop = False
     restart_within_s = RESTART_WITHIN_S
+    options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
+
+    def __init__(self, *, tls: bool = False) -> None:
+        self._tls = tls
+
+    def configure(self, chosen: Mapping[str, str]) -> ReferenceSystem:
+        """Return the system with these options."""
+        return ReferenceSystem(tls=choose(chosen, "tls", ("off", "on"), "off") == "on")
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int
     ) -> ReferenceDeployment:
         """Start one core and an edge per region, every link behind a proxy."""
-        # The token keeps everybody else on this machine off the servers of the run.
-        return await deploy(topology, links, run_dir, token_hex(16))
+        return await deploy(topology, links, run_dir, tls=self._tls)
 
     def connector(self, connect: Mapping[str, Any]) -> ReferenceConnector:
         """Return what makes clients from the deployment's `connect`."""

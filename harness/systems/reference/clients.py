@@ -16,13 +16,16 @@ from harness.systems.port import (
     Outcome,
     RunOfMessages,
 )
+from harness.systems.reference.certificates import EDGE_NAME
 from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
+from reference.identity import CLIENT, NO_ACCOUNT, Claims, account_of, sign
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
 from reference.node.sender_client import SenderClient
+from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.wire import messages as m
 
@@ -39,17 +42,22 @@ LINEAGE_LOST = "lineage_lost"
 
 
 class ReferenceConnector:
-    """Makes senders and receivers that reach an edge through the proxy of their group."""
+    """Makes senders and receivers that reach an edge through the proxy of their group.
+
+    Each sender and each inbox is a user of its own. Their tokens are made here: whoever runs the
+    load holds the clients' key, as whoever gives out tokens does.
+    """
 
     def __init__(self, connect: Mapping[str, Any]) -> None:
-        self._token: str = connect["token"]
+        self._client_key: str = connect["client_secret"]
         self._ports: Mapping[str, int] = connect["client_ports"]
         self._pulse = PulseSettings(
             silence_ms=connect["heartbeat_interval_ms"],
             deadline_ms=connect["heartbeat_deadline_ms"],
         )
         self._window_bytes: int = connect["window_bytes"]
-        self._hub = ClientHub()
+        authority: str = connect["authority"]
+        self._hub = ClientHub(trust(authority, EDGE_NAME) if authority else None)
         self._opened: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
         self._on_link: dict[SenderClient | ReceiverClient, str] = {}
@@ -76,10 +84,11 @@ class ReferenceConnector:
         lost: Callable[[str], None],
     ) -> ReferenceSender:
         """Return a sender that is not connected yet."""
+        name = f"p{producer:016x}"
         settings = SenderSettings(
             producer=producer,
-            token=self._token,
-            name=f"p{producer:016x}",
+            token=self._token(name, account_of(producer)),
+            name=name,
             outbox_bytes_max=OUTBOX_BYTES_MAX,
             # The roster draws ids at random, one per sender and phase: none is used twice.
             fresh_producer=True,
@@ -106,7 +115,7 @@ class ReferenceConnector:
         """Return a receiver that is not logged in yet."""
         settings = ReceiverSettings(
             inbox=inbox,
-            token=self._token,
+            token=self._token(inbox),
             name=f"reader of {inbox}",
             window_bytes=self._window_bytes,
             pulse=self._pulse,
@@ -127,6 +136,9 @@ class ReferenceConnector:
             lost=lost_as_told,
         )
         return ReferenceReceiver(client, self, group)
+
+    def _token(self, name: str, account: int = NO_ACCOUNT) -> str:
+        return sign(self._client_key, Claims(role=CLIENT, name=name, account=account))
 
     def traffic(self) -> Mapping[str, tuple[int, int]]:
         """Return (connections opened, bytes read) per link, over ended connections."""

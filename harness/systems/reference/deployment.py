@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import anyio
@@ -25,19 +26,25 @@ from harness.processes.process import Process
 from harness.processes.python import python_argv
 from harness.processes.table import ProcessTable
 from harness.systems.port import NodeUsage, PresenceView, Resized
+from harness.systems.reference.certificates import (
+    CORE_NAME,
+    EDGE_NAME,
+    Certificates,
+    make_certificates,
+)
+from harness.systems.reference.probe import Speech
 from harness.systems.topology import Topology, client_links
 from reference.core.buckets import BucketRow
 from reference.core.settings import CoreSettings, Retention
 from reference.edge.settings import EdgeSettings
+from reference.identity import ADMIN, CLIENT, EDGE, Claims, sign
 from reference.node.admin import AdminClient, Refusal
 from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNodeSettings
+from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
 from reference.wire.errors import ERROR_RULES
-from reference.wire.frames import encode
-from reference.wire.limits import HEADER_BYTES_MAX, PROTOCOL_VERSION
-from reference.wire.messages import Heartbeat, Hello
-from reference.wire.opcodes import Opcode
+from reference.wire.limits import PROTOCOL_VERSION
 
 HOST = "127.0.0.1"
 HEARTBEAT_INTERVAL_MS = 500
@@ -56,16 +63,8 @@ PLAIN_LAUNCHER = "reference.node"
 SWITCHED_LAUNCHER = "harness.testing.launch"
 """Modules that start a node: as it is, and with switches or a planted bug."""
 
-PING = b"".join(encode(Heartbeat(0)))
-"""What every node answers, as often as it comes, with as many bytes."""
-
-
-def heavy_ping(size_bytes: int) -> bytes:
-    """Return a HEARTBEAT of about that size; a node ignores the item behind its nonce."""
-    header = msgspec.msgpack.encode([0, bytes(min(size_bytes, HEADER_BYTES_MAX - 64))])
-    length = 1 + 4 + len(header)
-    return struct.pack("<IBI", length, Opcode.HEARTBEAT, len(header)) + header
-
+PROBE = "probe"
+"""The name under which the harness measures links."""
 
 LIMIT_SUFFIX = "_limit"
 """A node's gauge `X_limit` is the named limit of its gauge `X`."""
@@ -84,6 +83,7 @@ class ReferenceDeployment:
         connect: Mapping[str, Any],
         config: Mapping[str, Any],
         switches: Mapping[str, Switches],
+        certificates: Certificates | None = None,
     ) -> None:
         self._topology = topology
         self._database = run_dir / "core.sqlite"
@@ -92,6 +92,7 @@ class ReferenceDeployment:
         self._admins = admins
         self._admin = admins["core", 0]
         self._switches = switches
+        self._certificates = certificates
         self._expected_down: set[str] = set()
         self._torn_down = False
         self.connect = connect
@@ -266,16 +267,41 @@ class ReferenceDeployment:
             await admin.close()
         for node in (*self._edges.values(), self._core):
             await node.stop()
+        if self._certificates is not None:
+            self._certificates.remove()
+
+
+KEY_BYTES = 32
+"""Of each key of a run, drawn anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys of one run, a key for each role, none derived from another.
+
+    They are in no file: nodes get theirs in the environment, load processes over a pipe.
+    """
+
+    client: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    edge: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    core_admin: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
+    edge_admin: str = field(default_factory=lambda: token_hex(KEY_BYTES), repr=False)
 
 
 async def deploy(
-    topology: Topology, links: Links, run_dir: Path, token: str
+    topology: Topology, links: Links, run_dir: Path, *, tls: bool = False
 ) -> ReferenceDeployment:
     """Start a core and its edges, with a proxy per (edge, core) and per (client group, edge).
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
     machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
     ``reference.node``, with its arguments, for disks and planted bugs).
+
+    Args:
+        topology: What is wanted.
+        links: Where proxies are opened.
+        run_dir: Where logs, the store and, with TLS, certificates go.
+        tls: Encrypt every hop.
 
     Raises:
         HarnessError: A node did not come up.
@@ -289,18 +315,20 @@ async def deploy(
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
     table = links.table
-    admin_token = f"admin-{token}"
+    keys = Keys()
+    certificates = make_certificates(run_dir) if tls else None
     core_port = links.ports.take()
     core_settings = CoreNodeSettings(
         core=CoreSettings(
-            token=token,
-            admin_token=admin_token,
+            edge_key=keys.edge,
+            admin_key=keys.core_admin,
             retention=retention,
             heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
             heartbeat_deadline_ms=HEARTBEAT_DEADLINE_MS,
             **core_options,
         ),
         database=str(run_dir / "core.sqlite"),
+        tls=None if certificates is None else certificates.core,
         port=core_port,
         lifeline=True,
     )
@@ -311,20 +339,28 @@ async def deploy(
     edges: dict[str, Process] = {}
     client_ports: dict[str, int] = {}
     edge_ports = [links.ports.take() for _ in topology.edges]
-    opened = await links.open_all([*_links(topology, core_port, edge_ports, token)])
+    core_trust = edge_trust = None
+    if certificates is not None:
+        core_trust = trust(certificates.authority, CORE_NAME)
+        edge_trust = trust(certificates.authority, EDGE_NAME)
+    to_core = Speech(role=EDGE, key=keys.edge, trusted=core_trust)
+    to_edge = Speech(role=CLIENT, key=keys.client, trusted=edge_trust)
+    opened = await links.open_all([*_links(topology, core_port, edge_ports, to_core, to_edge)])
     listening = {link.name: link.listen_port for link in opened}
     for name, port in zip(topology.edges, edge_ports, strict=True):
         client_ports |= {link: listening[link] for link in client_links(topology, name)}
         settings = EdgeNodeSettings(
             edge=EdgeSettings(
                 name=name,
-                token=token,
-                admin_token=admin_token,
+                token=sign(keys.edge, Claims(role=EDGE, name=name)),
+                client_key=keys.client,
+                admin_key=keys.edge_admin,
                 core_links=core_links,
                 pulse=pulse,
                 **edge_options,
             ),
             core_port=listening[f"edge-core:{name}"],
+            tls=None if certificates is None else certificates.edge,
             port=port,
             lifeline=True,
         )
@@ -340,7 +376,8 @@ async def deploy(
         for node in (core, *edges.values()):
             tasks.start_soon(start, node)
     connect = {
-        "token": token,
+        "client_secret": keys.client,
+        "authority": "" if certificates is None else certificates.authority,
         "client_ports": client_ports,
         "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
@@ -351,6 +388,7 @@ async def deploy(
         "retention": retention.value,
         "edges": list(topology.edges),
         "latency_ms": dict(topology.latency_ms),
+        "tls": "off" if certificates is None else "on",
         "core_links": core_links,
         "core": core_options,
         "edge": edge_options,
@@ -359,33 +397,33 @@ async def deploy(
         "switches": sorted(switches),
         "planted_bug": planted_bug(ready_lines),
     }
-    admins = {("core", 0): AdminClient(HOST, core_port, admin_token)}
+    who = Claims(role=ADMIN, name="harness")
+    to = sign(keys.core_admin, who)
+    admins = {("core", 0): AdminClient(HOST, core_port, to, trusted=core_trust)}
+    to = sign(keys.edge_admin, who)
     for index, port in enumerate(edge_ports):
-        admins["edge", index] = AdminClient(HOST, port, admin_token)
-    return ReferenceDeployment(topology, run_dir, core, edges, admins, connect, config, switches)
+        admins["edge", index] = AdminClient(HOST, port, to, trusted=edge_trust)
+    return ReferenceDeployment(
+        topology, run_dir, core, edges, admins, connect, config, switches, certificates
+    )
 
 
 def _links(
-    topology: Topology, core_port: int, edge_ports: Sequence[int], token: str
+    topology: Topology, core_port: int, edge_ports: Sequence[int], to_core: Speech, to_edge: Speech
 ) -> Iterator[LinkWanted]:
     """Yield the links of every edge: one to the core, one from each client group."""
+    numbers = itertools.count(1)
     for name, port in zip(topology.edges, edge_ports, strict=True):
         yield LinkWanted(
             name=f"edge-core:{name}",
             upstream_port=core_port,
             latency_ms=topology.latency_ms.get(name, 0),
-            probe=_hello("edge", token),
-            ping=PING,
-            heavy=heavy_ping,
+            **to_core.words(PROBE),
         )
         for link in client_links(topology, name):
-            yield LinkWanted(
-                name=link,
-                upstream_port=port,
-                probe=_hello("client", token),
-                ping=PING,
-                heavy=heavy_ping,
-            )
+            # A user for each: what one user may have open is bounded.
+            words = to_edge.words(f"{PROBE}-{next(numbers)}")
+            yield LinkWanted(name=link, upstream_port=port, **words)
 
 
 def _readable(rows: Iterator[BucketRow]) -> Iterator[BucketRow]:
@@ -416,11 +454,6 @@ def planted_bug(ready_lines: Iterable[str]) -> str | None:
         if bug := about.get("planted_bug"):
             return str(bug)
     return None
-
-
-def _hello(role: str, token: str) -> bytes:
-    """Return what a node answers at once on a fresh connection, for measuring round trips."""
-    return b"".join(encode(Hello(PROTOCOL_VERSION, role, "probe", token)))
 
 
 def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:

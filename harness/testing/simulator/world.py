@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 
 from harness.history import records as h
 from harness.load.payloads import Payloads
+from harness.testing.keys import (
+    ADMIN_KEY,
+    CLIENT_KEY,
+    EDGE_KEY,
+    admin_token,
+    client_token,
+    edge_token,
+)
 from harness.testing.simulator.actors import (
     SenderLike,
     SimulatedReceiver,
@@ -27,12 +35,10 @@ from reference.core.settings import CoreSettings, Retention
 from reference.edge.machine import EdgeMachine
 from reference.edge.settings import EdgeSettings
 from reference.events import Recovered
+from reference.identity import account_of
 from reference.pulse import PulseSettings
 from reference.store.port import take_over
 from reference.wire.messages import StoredRow
-
-TOKEN = "simulated"
-ADMIN_TOKEN = "simulated-admin"
 
 PULSE = PulseSettings(silence_ms=300, deadline_ms=900)
 """Shorter than in a real run, so that fewer ticks pass until a cut is noticed."""
@@ -158,14 +164,14 @@ class World:
         for inbox in self._inboxes:
             self._readers[inbox] = self._new_reader(inbox, f"reader-{inbox}", -1)
         self._admins = [
-            SimulatedAdmin(name=f"admin-{i}", token=ADMIN_TOKEN, around=self._around)
+            SimulatedAdmin(name=f"admin-{i}", token=admin_token(), around=self._around)
             for i in range(2)
         ]
 
     def _start_core(self) -> None:
         settings = CoreSettings(
-            token=TOKEN,
-            admin_token=ADMIN_TOKEN,
+            edge_key=EDGE_KEY,
+            admin_key=ADMIN_KEY,
             retention=Retention.ACK if self.plan.trims else Retention.RUN,
             tail_cache_bytes_max=4_096,
             heartbeat_interval_ms=PULSE.silence_ms,
@@ -195,7 +201,8 @@ class World:
     def _start_edge(self, name: str) -> None:
         settings = EdgeSettings(
             name=name,
-            token=TOKEN,
+            token=edge_token(name),
+            client_key=CLIENT_KEY,
             core_links=self.plan.core_links,
             hold_ms=500,
             pulse=PULSE,
@@ -215,7 +222,7 @@ class World:
         producer = self._rng.getrandbits(63) << 1 | self._producers & 1
         settings = SenderSettings(
             producer=producer,
-            token=TOKEN,
+            token=client_token(f"sender-{index}", account_of(producer)),
             name=f"sender-{index}",
             timeout_ms=self.plan.timeout_ms,
             timeout_max_ms=4 * self.plan.timeout_ms,
@@ -234,7 +241,7 @@ class World:
     ) -> SimulatedReceiver:
         settings = ReceiverSettings(
             inbox=inbox,
-            token=TOKEN,
+            token=client_token(inbox),
             name=reader,
             # Who does not acknowledge needs a window for everything.
             window_bytes=self.plan.window_bytes if acks else 4 * 1024 * 1024,
