@@ -27,6 +27,7 @@ def plan(p: Parameters) -> Plan:
     promote = (Promote(inbox="hot", bucket_count=p.bucket_count),) if p.bucket_count > 1 else ()
     churn = Churn(sender_up_s=p.up_s, receiver_up_s=2 * p.up_s) if p.up_s else Churn()
     return Plan(
+        vary=False,
         topology=Topology(edges=("us-east",)),
         phases=(
             *promote,

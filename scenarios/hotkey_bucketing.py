@@ -81,7 +81,7 @@ def plan(p: Parameters) -> Plan:
     return Plan(
         topology=Topology(edges=("us-east", "eu-west")),
         phases=tuple(phases),
-        payload=PayloadSpec(kind="numbered"),
+        payload=PayloadSpec(kind="numbered", varies=True),
         requires=Requires(sends_ok=sent, delivered=sent, resizes=7),
     )
 

@@ -66,7 +66,7 @@ def plan(p: Parameters) -> Plan:
             ),
             Drain(within_s=120.0),
         ),
-        payload=PayloadSpec(size_bytes_min=200, size_bytes_max=1_800),
+        payload=PayloadSpec(size_bytes_min=200, size_bytes_max=1_800, varies=True),
         requires=Requires(
             sends_ok=promised,
             delivered=promised,

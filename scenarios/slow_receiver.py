@@ -62,7 +62,9 @@ def plan(p: Parameters) -> Plan:
             Read(inboxes=(deaf,)),
             Drain(within_s=120.0),
         ),
-        payload=PayloadSpec(size_bytes_min=MESSAGE_BYTES, size_bytes_max=MESSAGE_BYTES),
+        payload=PayloadSpec(
+            size_bytes_min=MESSAGE_BYTES, size_bytes_max=MESSAGE_BYTES, varies=True
+        ),
         requires=Requires(
             sends_ok=promised,
             delivered=promised,

@@ -75,6 +75,8 @@ class RunFacts:
         killed: Load processes that were killed: their sends without an outcome are unknown, not
             miscounted.
         senders: What people call each producer, as far as that is known.
+        extra_actors: Names of senders and receivers that the seed drew beside the plan; what is
+            required of reconnects and resends speaks of the plan's own.
         trims: The store drops what is acknowledged; False under retention `run`.
     """
 
@@ -92,6 +94,7 @@ class RunFacts:
     killed: frozenset[int] = frozenset()
     trims: bool = False
     senders: Mapping[int, str] = field(default_factory=dict)
+    extra_actors: frozenset[str] = frozenset()
 
     def sender(self, producer: int) -> str:
         """Return who sent, in words: by name, the id in brackets."""

@@ -39,9 +39,11 @@ class Vacuous:
     def __init__(self) -> None:
         self._resent = 0
 
-    def see(self, record: Completed, _index: Index, _run: RunFacts) -> None:
+    def see(self, record: Completed, _index: Index, run: RunFacts) -> None:
         """Count what was acknowledged only after another attempt."""
-        if record.attempts > 1 and record.outcome == OK:
+        if record.attempts < 2 or record.outcome != OK:
+            return
+        if run.senders.get(record.producer) not in run.extra_actors:
             self._resent += record.count
 
     def finish(self, facts: Facts) -> Found:
@@ -55,12 +57,12 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
         "acknowledged message{s}": (facts.totals.ok, needs.sends_ok),
         "distinct delivered message{s}": (facts.totals.delivered, needs.delivered),
         "sender reconnect{s}": (
-            index.reconnects["sender"],
+            _reconnects(facts, "sender"),
             # A churn that is planned cuts somebody.
             max(needs.sender_reconnects, "sender" in facts.run.churns),
         ),
         "receiver reconnect{s}": (
-            index.reconnects["receiver"],
+            _reconnects(facts, "receiver"),
             max(needs.receiver_reconnects, "receiver" in facts.run.churns),
         ),
         "reconnect{s} of every sender": (_least(facts, "sender"), needs.sender_reconnects_each),
@@ -158,6 +160,15 @@ def _place(target: str) -> str:
     return ANY_CLIENT if target.startswith(CLIENT_LINKS) else target
 
 
+def _reconnects(facts: Facts, role: str) -> int:
+    """Return how often somebody of the plan came back."""
+    return sum(
+        visits.reconnects
+        for (found, name), visits in facts.index.visits.items()
+        if found == role and name not in facts.run.extra_actors
+    )
+
+
 def _least(facts: Facts, role: str) -> int:
     """Return how often that one came back that did so least often; those of the drain aside."""
     quiet = [mark.t_ns for mark in facts.index.phases if mark.name == QUIET and mark.begins]
@@ -165,8 +176,8 @@ def _least(facts: Facts, role: str) -> int:
     return min(
         (
             visits.reconnects
-            for (found, _), visits in facts.index.visits.items()
-            if found == role and visits.first_ns < quiet_ns
+            for (found, name), visits in facts.index.visits.items()
+            if found == role and visits.first_ns < quiet_ns and name not in facts.run.extra_actors
         ),
         default=0,
     )

@@ -25,6 +25,11 @@ def sender_name(serial: int) -> str:
     return f"sender-{serial}"
 
 
+def extra_name(serial: int) -> str:
+    """Return the name of a sender that the seed drew, with its number in the order of the run."""
+    return f"extra-{serial}"
+
+
 def reader_name(inbox: str, device: str = DEVICE) -> str:
     """Return the name of the consumer lineage that reads an inbox on a device during the run."""
     return f"{device}-{inbox}"
@@ -77,7 +82,10 @@ def groups_of(plan: Plan) -> Groups:
                 inboxes.update(read)
             case _:
                 pass
-    actors = [*map(sender_name, range(senders)), *map(reader_name, inboxes)]
+    # Who was drawn shares the proxies of a load process: faults aim at the plan's own.
+    extra = set(plan.extra_actors)
+    readers = [name for name in map(reader_name, inboxes) if name not in extra]
+    actors = [*map(sender_name, range(senders)), *readers]
     return Groups(
         actors=frozenset(actors if len(actors) <= ACTORS_APART_MAX else ()),
         processes=plan.load_processes + 1,

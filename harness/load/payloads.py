@@ -8,6 +8,15 @@ length: `h` is a 64-bit hash of the id, the table is drawn from the seed. So eve
 the identity and on its place, and two messages of eight bytes or more differ unless their hashes
 collide. It guards against mix-ups and damage, not against an adversary.
 
+Sizes lie evenly between a least and a largest one, or come in turn: message n of a stream has the
+n-th of them, beginning anew behind the last. Beside evenly spread sizes a few rare ones may stand:
+of each so many messages of a stream in a row one has a rare size, at a place that the stream's hash
+chooses, and the streams go through the rare sizes in turn. So a batch holds no more of them than
+its count allows, and each size comes soon. An inbox may have sizes of its own.
+
+A body of less than eight bytes is the beginning of its hash, and one of 0 bytes says nothing: there
+only the id tells messages apart.
+
 A numbered body is the text ``MSG_<n>``, a blank and the hash of (seed, producer, inbox) in
 hexadecimal, to be read with one's own eyes in a store, and still nobody else's.
 
@@ -17,9 +26,10 @@ than the hash that chooses buckets, so that no fault can hide behind a shared on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import xxhash
@@ -40,6 +50,7 @@ SCALAR_COUNT_MAX = 4
 _MASK = 0xFFFFFFFFFFFFFFFF
 _STEP = 0xD1342543DE82EF95
 _LENGTH_SALT = 0xA5B85C5E198ED849
+_RARE_SALT = 0x2545F4914F6CDD1D
 _M1 = 0x3C79AC492BA7B653
 _M2 = 0x1C69B3F74AC4AE35
 
@@ -60,17 +71,39 @@ class PayloadKind(StrEnum):
     NUMBERED = "numbered"
 
 
+class Bodies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the bodies of messages are like, as plain data.
+
+    Attributes:
+        kind: "random", or "numbered" for ``MSG_<n> <hash>``, whatever sizes are given.
+        size_bytes_min: Smallest body.
+        size_bytes_max: Largest body; each id has its own size in between, evenly spread.
+        sizes_bytes: Sizes in turn, in place of the two; none: those two.
+        rare_bytes: Rare sizes beside the evenly spread ones.
+        rare_every: One in so many messages of a stream has a rare size; 0: none has.
+    """
+
+    kind: str = PayloadKind.RANDOM
+    size_bytes_min: int = 100
+    size_bytes_max: int = 100
+    sizes_bytes: tuple[int, ...] = ()
+    rare_bytes: tuple[int, ...] = ()
+    rare_every: int = 0
+
+
 class Payloads:
     """Makes and checks the bodies of one run.
 
     Args:
         seed: The run's seed.
-        kind: "random", or "numbered" for ``MSG_<n> <hash>``, whatever sizes are given.
+        kind: As in `Bodies`; so are the sizes.
         size_bytes_min: Smallest body.
-        size_bytes_max: Largest body; each id has its own size in between, evenly spread.
+        size_bytes_max: Largest body.
+        bodies: All of `Bodies`, in place of the three before it.
+        to: What is sent to these inboxes, where it differs.
 
     Raises:
-        UsageError: An unknown kind, or sizes not within 1 … SIZE_BYTES_MAX.
+        UsageError: An unknown kind, or sizes not within 0 … SIZE_BYTES_MAX.
     """
 
     def __init__(
@@ -79,32 +112,61 @@ class Payloads:
         kind: str = PayloadKind.RANDOM,
         size_bytes_min: int = 100,
         size_bytes_max: int = 100,
+        *,
+        bodies: Bodies | None = None,
+        to: Mapping[str, Bodies] | None = None,
     ) -> None:
-        if kind not in tuple(PayloadKind):
-            raise UsageError(f"payload kind {kind!r}: allowed are {', '.join(PayloadKind)}")
-        if not 1 <= size_bytes_min <= size_bytes_max <= SIZE_BYTES_MAX:
-            raise UsageError(
-                f"payload sizes {size_bytes_min} to {size_bytes_max}: allowed are "
-                f"1 to {SIZE_BYTES_MAX} bytes, the smaller first"
-            )
+        if bodies is None:
+            bodies = Bodies(kind=kind, size_bytes_min=size_bytes_min, size_bytes_max=size_bytes_max)
+        _refuse_wrong(bodies)
         self._seed = seed & _MASK
-        self._numbered = kind == PayloadKind.NUMBERED
-        self._size_min = size_bytes_min
-        self._span = size_bytes_max - size_bytes_min + 1
-        self._size_max = size_bytes_max
-        word_count = -(-size_bytes_max // 8)
-        self._table = _hash_counter(_mix(self._seed ^ _LENGTH_SALT), 0, word_count)
+        self._numbered = bodies.kind == PayloadKind.NUMBERED
+        self._size_min = bodies.size_bytes_min
+        self._span = bodies.size_bytes_max - bodies.size_bytes_min + 1
+        self._size_max = bodies.size_bytes_max
+        self._turns = bodies.sizes_bytes
+        self._rare = bodies.rare_bytes if bodies.rare_every and not self._numbered else ()
+        self._rare_every = bodies.rare_every
+        self._to = {inbox: Payloads(seed, bodies=own) for inbox, own in (to or {}).items()}
+        word_count = -(-self._size_max // 8)
+        largest = max((self._size_max, *self._turns, *self._rare))
+        self._words = _hash_counter(_mix(self._seed ^ _LENGTH_SALT), 0, -(-largest // 8))
+        self._table = self._words[:word_count]
         self._table_int = int.from_bytes(self._table.astype("<u8").tobytes(), "little")
         self._ones_int = int.from_bytes(b"\1\0\0\0\0\0\0\0" * word_count, "little")
         self._states: dict[tuple[int, str], int] = {}
 
     def make(self, producer: int, inbox: str, n_first: int, count: int) -> tuple[bytes, bytes]:
         """Return (lengths as a little-endian u32 column, bodies one after the other)."""
+        if inbox in self._to:
+            return self._to[inbox].make(producer, inbox, n_first, count)
         state = self._state(producer, inbox)
         if self._numbered:
             return _make_numbered(state, n_first, count)
+        if self._turns:
+            ns = range(n_first, n_first + count)
+            return self._make_sized(state, ns, [self._turns[n % len(self._turns)] for n in ns])
+        if not self._rare:
+            return self._make_plain(state, n_first, count)
+        parts: list[tuple[bytes, bytes]] = []
+        at = n_first
+        for n in self._rare_ns(state, n_first, count):
+            if n > at:
+                parts.append(self._make_plain(state, at, n - at))
+            parts.append(self._make_sized(state, (n,), (self._rare_size(state, n),)))
+            at = n + 1
+        if at < n_first + count:
+            parts.append(self._make_plain(state, at, n_first + count - at))
+        if len(parts) == 1:
+            return parts[0]
+        return b"".join(part[0] for part in parts), b"".join(part[1] for part in parts)
+
+    def _make_plain(self, state: int, n_first: int, count: int) -> tuple[bytes, bytes]:
+        """Return messages of evenly spread sizes."""
         if count <= SCALAR_COUNT_MAX:
             return self._make_few(state, n_first, count)
+        if not self._size_max:
+            return bytes(4 * count), b""
         hashes = _hash_counter(state, n_first, count)
         words = np.bitwise_xor.outer(hashes, self._table)
         rows = words.astype("<u8", copy=False)
@@ -119,6 +181,26 @@ class Payloads:
         begins = np.arange(count, dtype=np.uint64) * np.uint64(rows.strides[0])
         cuts = map(slice, begins.tolist(), (begins + sizes).tolist())
         return sizes.astype("<u4").tobytes(), b"".join(map(rows.tobytes().__getitem__, cuts))
+
+    def _make_sized(
+        self, state: int, ns: Iterable[int], sizes: Sequence[int]
+    ) -> tuple[bytes, bytes]:
+        """Return messages of given sizes, one by one."""
+        bodies = []
+        for n, size in zip(ns, sizes, strict=True):
+            hashed = np.uint64(_mix(state + n * _STEP))
+            words = self._words[: -(-size // 8)] ^ hashed
+            bodies.append(words.astype("<u8", copy=False).tobytes()[:size])
+        return np.array(sizes, dtype="<u4").tobytes(), b"".join(bodies)
+
+    def _rare_ns(self, state: int, n_first: int, count: int) -> range:
+        """Return which messages of a range have a rare size."""
+        first = n_first + (_mix(state ^ _RARE_SALT) - n_first) % self._rare_every
+        return range(first, n_first + count, self._rare_every)
+
+    def _rare_size(self, state: int, n: int) -> int:
+        begins = _mix(state ^ _RARE_SALT) // self._rare_every
+        return self._rare[(begins + n // self._rare_every) % len(self._rare)]
 
     def check(
         self, producer: int, inbox: str, n_first: int, count: int, lengths: bytes, body: bytes
@@ -158,11 +240,15 @@ class Payloads:
         self, inbox: str, producers: Sequence[int], ns: Sequence[int]
     ) -> list[int]:
         """Return the digest of each of these messages as a range of its own, many at once."""
-        if self._numbered or self._span > 1 or len(ns) <= SCALAR_COUNT_MAX:
+        if inbox in self._to:
+            return self._to[inbox].expected_digests(inbox, producers, ns)
+        uneven = self._numbered or self._turns or self._span > 1 or not self._size_max
+        if uneven or len(ns) <= SCALAR_COUNT_MAX:
             pairs = zip(producers, ns, strict=True)
             return [self.expected_digest(producer, inbox, n, 1) for producer, n in pairs]
         states = np.array([self._state(producer, inbox) for producer in producers], dtype=np.uint64)
-        hashes = _mix_column(states + np.array(ns, dtype=np.uint64) * np.uint64(_STEP))
+        numbers = np.array(ns, dtype=np.uint64)
+        hashes = _mix_column(states + numbers * np.uint64(_STEP))
         size = self._size_min
         rows = np.empty((len(ns), 4 + 8 * len(self._table)), dtype=np.uint8)
         rows[:, :4] = np.frombuffer(size.to_bytes(4, "little"), dtype=np.uint8)
@@ -171,7 +257,13 @@ class Payloads:
         width, used = rows.shape[1], 4 + size
         data = memoryview(rows.tobytes())
         digest = xxhash.xxh3_64_intdigest
-        return [digest(data[at : at + used]) for at in range(0, width * len(ns), width)]
+        digests = [digest(data[at : at + used]) for at in range(0, width * len(ns), width)]
+        if self._rare:
+            every = np.uint64(self._rare_every)
+            rare = _mix_column(states ^ np.uint64(_RARE_SALT)) % every == numbers % every
+            for index in np.flatnonzero(rare).tolist():
+                digests[index] = self.expected_digest(producers[index], inbox, ns[index], 1)
+        return digests
 
     def _state(self, producer: int, inbox: str) -> int:
         state = self._states.get((producer, inbox))
@@ -195,6 +287,21 @@ class Payloads:
             bodies.append(words.to_bytes(8 * len(self._table), "little")[:size])
             lengths.append(size.to_bytes(4, "little"))
         return b"".join(lengths), b"".join(bodies)
+
+
+def _refuse_wrong(bodies: Bodies) -> None:
+    if bodies.kind not in tuple(PayloadKind):
+        raise UsageError(f"payload kind {bodies.kind!r}: allowed are {', '.join(PayloadKind)}")
+    if not 0 <= bodies.size_bytes_min <= bodies.size_bytes_max <= SIZE_BYTES_MAX:
+        raise UsageError(
+            f"payload sizes {bodies.size_bytes_min} to {bodies.size_bytes_max}: allowed are "
+            f"0 to {SIZE_BYTES_MAX} bytes, the smaller first"
+        )
+    for size in (*bodies.sizes_bytes, *bodies.rare_bytes):
+        if not 0 <= size <= SIZE_BYTES_MAX:
+            raise UsageError(f"payload size {size}: allowed are 0 to {SIZE_BYTES_MAX} bytes")
+    if bodies.rare_every < 0:
+        raise UsageError(f"one in {bodies.rare_every} messages: 0 or more")
 
 
 def _mix(value: int) -> int:

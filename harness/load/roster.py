@@ -9,12 +9,21 @@ import random
 
 import msgspec
 
-from harness.load.groups import Groups, reader_name, sender_name
+from harness.load.groups import Groups, extra_name, reader_name, sender_name
+from harness.scenario.extras import Extra
 from harness.scenario.phases import DEVICE, Stream
+
+SPREAD_SHARE = 0.8
+"""Share of a load's time over which what was drawn is due, so that all of it is sent."""
 
 
 class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One sender of one stream. `rate_per_s` is its own share in messages per second."""
+    """One sender of one stream. `rate_per_s` is its own share in messages per second.
+
+    One with `batches` was drawn (`harness.scenario.extras`): it has no rate, but these batches, one
+    every `period_s`, to its `inboxes` in turn, of which `inbox` is the first. Without `churns`
+    nobody cuts it; with `leaves` it goes when all that it sent is answered.
+    """
 
     name: str
     producer: int
@@ -25,6 +34,11 @@ class SenderSeat(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     batch_count: int
     offset_s: float
+    inboxes: tuple[str, ...] = ()
+    batches: tuple[int, ...] = ()
+    period_s: float = 0.0
+    churns: bool = True
+    leaves: bool = False
 
 
 class ReaderSeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +82,44 @@ def seat_senders(
                     count=stream.count,
                     batch_count=stream.batch_count,
                     offset_s=rng.uniform(0.0, period_s),
+                )
+            )
+            serial += 1
+    return seats
+
+
+def seat_extras(
+    extras: tuple[Extra, ...],
+    edges: tuple[str, ...],
+    worker_count: int,
+    rng: random.Random,
+    groups: Groups,
+    span_s: float,
+    serial_first: int = 0,
+) -> list[list[SenderSeat]]:
+    """Return the senders that were drawn, of each load process; all is due within `span_s`."""
+    seats: list[list[SenderSeat]] = [[] for _ in range(worker_count)]
+    serial = serial_first
+    for extra in extras:
+        for producer in extra.producers:
+            worker = serial % worker_count
+            period_s = SPREAD_SHARE * span_s / len(extra.batches)
+            seats[worker].append(
+                SenderSeat(
+                    name=extra_name(serial),
+                    producer=producer,
+                    inbox=extra.to[0],
+                    edge=edges[serial % len(edges)],
+                    group=groups.of(extra_name(serial), worker + 1),
+                    rate_per_s=0.0,
+                    count=sum(extra.batches),
+                    batch_count=max(extra.batches),
+                    offset_s=rng.uniform(0.0, period_s),
+                    inboxes=extra.to,
+                    batches=extra.batches,
+                    period_s=period_s,
+                    churns=extra.churns,
+                    leaves=extra.leaves,
                 )
             )
             serial += 1

@@ -11,8 +11,14 @@ def due_batches(seat: SenderSeat, begin_ns: int, end_ns: int) -> Iterator[tuple[
     """Yield (due_ns, count) of the seat's batches within [begin_ns, end_ns), evenly spaced.
 
     The last batch of a limited count may be smaller. A seat with rate 0 has no schedule: its
-    whole count is due at once, in batches; without a count it yields for ever (closed loop).
+    whole count is due at once, in batches; without a count it yields for ever (closed loop). One
+    that was drawn yields its own batches, all of them.
     """
+    if seat.batches:
+        for index, count in enumerate(seat.batches):
+            due_s = seat.offset_s + index * seat.period_s
+            yield begin_ns + int(due_s * 1e9), count
+        return
     left = seat.count
     period_s = seat.batch_count / seat.rate_per_s if seat.rate_per_s else 0.0
     index = 0

@@ -75,7 +75,9 @@ class SenderActor:
         self._begin_ns = 0
         self._end_ns = 0
         self._late_ns = 0
-        self._n_next = 0
+        self._inboxes = seat.inboxes or (seat.inbox,)
+        self._turn = 0
+        self._n_next = dict.fromkeys(self._inboxes, 0)
         self._pumping = False
         self.sender = connector.sender(
             producer=seat.producer, group=seat.group, outcomes=self._on_outcome, lost=self._on_lost
@@ -153,9 +155,11 @@ class SenderActor:
 
     def _make(self, due_ns: int, count: int, now_ns: int) -> Batch:
         seat = self.seat
-        n_first = self._n_next
-        self._n_next += count
-        lengths, body = self._payloads.make(seat.producer, seat.inbox, n_first, count)
+        inbox = self._inboxes[self._turn]
+        self._turn = (self._turn + 1) % len(self._inboxes)
+        n_first = self._n_next[inbox]
+        self._n_next[inbox] += count
+        lengths, body = self._payloads.make(seat.producer, inbox, n_first, count)
         see_batch(lengths, body, self._reach)
         self.open_count += count
         self.handed_count += count
@@ -168,7 +172,7 @@ class SenderActor:
                     t_ns=self._clock(),
                     process=self._process,
                     producer=seat.producer,
-                    inbox=seat.inbox,
+                    inbox=inbox,
                     n_first=n_first,
                     count=count,
                     t_due_ns=due_ns,
@@ -176,7 +180,7 @@ class SenderActor:
             )
         )
         return Batch(
-            inbox=seat.inbox,
+            inbox=inbox,
             producer=seat.producer,
             n_first=n_first,
             count=count,
@@ -251,6 +255,13 @@ class SenderActor:
             await self.sender.disconnect()
         finally:
             self.connecting = False
+
+    async def leave(self) -> None:
+        """Go for good, since all is answered; not told as a cut, for it was none."""
+        self.wanted_up = False
+        self.up = False
+        self._mark(up=False, cause="close")
+        await self.sender.disconnect()
 
     async def close(self) -> None:
         """End the sender; what is still open becomes "info", what is still due is never offered."""

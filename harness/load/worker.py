@@ -29,11 +29,10 @@ from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
 from harness.load.client_errors import ClientErrors, secrets_of
-from harness.load.payloads import Payloads
+from harness.load.payloads import Bodies, Payloads
 from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
 from harness.load.sender_actor import SenderActor
-from harness.scenario.scenario import PayloadSpec
 from harness.systems.port import Connector, Reaching
 from harness.systems.registry import load_system
 
@@ -69,9 +68,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     t0_ns: int
     process: int
     history_path: str
-    payload_kind: str
-    payload_size_bytes_min: int
-    payload_size_bytes_max: int
+    bodies: Bodies
+    bodies_to: dict[str, Bodies]
     edges: tuple[str, ...]
 
 
@@ -87,12 +85,7 @@ class Worker:
             run_id=job.run_id,
             name=f"load-{job.process}",
         )
-        spec = PayloadSpec(
-            kind=job.payload_kind,
-            size_bytes_min=job.payload_size_bytes_min,
-            size_bytes_max=job.payload_size_bytes_max,
-        )
-        self._payloads = Payloads(job.seed, spec.kind, spec.size_bytes_min, spec.size_bytes_max)
+        self._payloads = Payloads(job.seed, bodies=job.bodies, to=job.bodies_to)
         self._connector = connector
         self._errors = ClientErrors(secrets_of(job.connect))
         self._errors_told = 0
@@ -118,13 +111,16 @@ class Worker:
         while not self.stopping.is_set():
             now_ns = self.clock()
             if self._sender_churn is not None:
-                churn_senders(self._senders, self._sender_churn, now_ns, self._rng, self._cut)
+                churned = [actor for actor in self._senders if actor.seat.churns]
+                churn_senders(churned, self._sender_churn, now_ns, self._rng, self._cut)
             if self._receiver_churn is not None:
                 actors = list(self._receivers.values())
                 churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
             for sender in self._senders:
                 self._keep_up(sender, now_ns)
                 sender.pump()
+                if sender.seat.leaves and sender.up and sender.finished and not sender.connecting:
+                    self._tasks.start_soon(sender.leave)
             for receiver in self._receivers.values():
                 self._keep_up(receiver, now_ns)
                 receiver.flush_acks()
@@ -257,9 +253,10 @@ class Worker:
         return {}
 
     async def do_senders_up(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait until every sender is connected."""
+        """Wait until every sender is connected; one that soon leaves comes meanwhile."""
         up = await self._until(
-            lambda: all(actor.up for actor in self._senders), command["within_s"]
+            lambda: all(actor.up for actor in self._senders if not actor.seat.leaves),
+            command["within_s"],
         )
         return {"up": up}
 

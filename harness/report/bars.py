@@ -11,6 +11,9 @@ from harness.report.words import counted
 WIDE_COUNT_MAX = 12
 """Up to so many buckets each gets a line of its own; beyond it one column each."""
 
+DRAWN_COUNT_MAX = 240
+"""Beyond so many buckets a row of columns says nothing that the line above it does not."""
+
 EPOCHS_SHOWN_MAX = 8
 """Bucketed epochs drawn in one report; the result file holds them all."""
 
@@ -49,7 +52,7 @@ def _epoch(inbox: str, epoch: EpochLoads, unicode: bool) -> Iterator[str]:
     )
     if epoch.bucket_count <= WIDE_COUNT_MAX:
         yield from _wide(epoch.loads, unicode)
-    else:
+    elif epoch.bucket_count <= DRAWN_COUNT_MAX:
         yield from _narrow(epoch.loads, unicode)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.report import untried, words
+from harness.report import drawn, untried, words
 from harness.report.result import Check, CheckStatus, Result
 from harness.run.verdict import failed_in_order
 
@@ -78,6 +78,9 @@ def rows(result: Result, run_dir: Path) -> Iterator[Row]:
         yield Row(label="faults", body="; ".join(faults), rank=10, lines_max=3)
     if unproven := _unproven(result):
         yield Row(label="unproven", body="; ".join(unproven), rank=11, lines_max=2)
+    if result.drawn:
+        told = "; ".join(drawn.lines(result.drawn))
+        yield Row(label="drawn", body=told, rank=14, lines_max=3)
     passed = sum(one.status is CheckStatus.PASS for one in result.checks)
     counted = f"{len(others) + 1} failed, {passed} passed"
     yield Row(label="checks", body=counted, rank=0, least=1)

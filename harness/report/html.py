@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import UsageError
-from harness.report import untried, words
+from harness.report import drawn, untried, words
 from harness.report.html_parts import (
     checks_table,
     client_errors_table,
@@ -167,6 +167,9 @@ def _run(page: Page, number: int) -> Iterator[str]:
     yield from counts_tiles(result)
     if not words.nothing_happened(result):
         yield from _figures(page, number)
+    if result.drawn:
+        yield "<h2>Drawn by the seed beside the plan</h2>"
+        yield from lines_of(drawn.lines(result.drawn))
     yield "<h2>Repeat and look</h2>"
     yield f"<pre>{escape(result.run.repeat_command)}</pre>"
     yield f"<pre>tallystick check {escape(page.run_dir)}</pre>"

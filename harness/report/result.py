@@ -654,6 +654,20 @@ class NotTried(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     times: Count = 1
 
 
+class Drawn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rare thing that the seed drew beside the plan.
+
+    Attributes:
+        what: What it is, in words.
+        values: What was drawn: numbers, or names of inboxes.
+        unit: Of the values; "" where they speak for themselves.
+    """
+
+    what: str
+    values: list[int | str]
+    unit: str = ""
+
+
 class ClientError(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients were told by the system in one kind of error, and how often.
 
@@ -719,6 +733,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             was not reached, or nobody told. docs/reach.md says what they are; empty before 1.5.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
+        drawn: What the seed drew beside the plan: rare sizes, names, counts and senders; empty
+            where nothing varies, and before 1.5.
         client_errors: What clients were told by the system when something did not work, causes of
             lost connections included, the most frequent kind first; empty before 1.4.
         notes: What people should know of this run besides: what has changed since the run that it
@@ -755,6 +771,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     coverage: list[LinkCoverage] = []
     reached: dict[str, Count] = {}
     not_tried: list[NotTried] = []
+    drawn: list[Drawn] = []
     client_errors: list[ClientError] = []
     notes: list[str] = []
     artifacts: list[Artifact] = []

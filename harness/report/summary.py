@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.report import bars, reach, untried, words
+from harness.report import bars, drawn, reach, untried, words
 from harness.report.result import Check, CheckStatus, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.writer import write_atomically
 from harness.run.bound import in_words
@@ -98,6 +98,9 @@ def _result_lines(result: Result, run_dir: str) -> Iterator[str]:
     if not words.nothing_happened(result):
         yield from _figures(result)
         yield from _checks(result.checks)
+    if result.drawn:
+        yield "\n## Drawn by the seed beside the plan\n"
+        yield from (f"- {escape(line)}" for line in drawn.lines(result.drawn))
     yield from ["", "Repeat the schedule of load and faults:", "", f"    {run.repeat_command}"]
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, failure, reach, untried, words
+from harness.report import bars, drawn, failure, reach, untried, words
 from harness.report.budget import Wish, share_out
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
@@ -133,6 +133,8 @@ def _print_result(console: Console, result: Result, run_dir: Path) -> None:
         _checks(sheet, result.checks)
     else:
         sheet.row("checks", "none was made")
+    if result.drawn:
+        sheet.row("drawn", "; ".join(drawn.lines(result.drawn)), lines_max=6)
     for line in _oddities(result):
         sheet.row("note", line)
     sheet.verbatim("results", f"{run_dir}")

@@ -12,18 +12,12 @@ from typing import Any, Literal
 import msgspec
 
 from harness.errors import DamagedHistory
-from harness.report.result import Environment, NotTried, RunInfo, SystemInfo
+from harness.load.payloads import Bodies
+from harness.report.result import Drawn, Environment, NotTried, RunInfo, SystemInfo
 from harness.report.writer import write_atomically
+from harness.scenario.scenario import PayloadSpec
 
 SCHEDULE_NAME = "schedule.json"
-
-
-class PayloadBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the content of a message follows from its id and the seed."""
-
-    kind: str
-    size_bytes_min: int
-    size_bytes_max: int
 
 
 class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +52,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     published bucket route, "" for none; `presence_bound_s` the promised time in which presence
     becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
     `source_sha256` say where the scenario came from, for `tallystick replay`.
+    `payload` says how the content of a message follows from its id and the seed, `payloads` the
+    same of the inboxes that the seed drew. `drawn` is all that it drew beside the plan, and
+    `extra_actors` the senders and receivers of that.
     `promotions`: how many promotions are planned, None in a run before they were counted here.
     `churns`: whose churn is planned ("sender", "receiver").
     `checks` carry the claim, as far as the system promises what they judge. `not_tried`: what was
@@ -73,7 +70,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seed: int
     system: str
     promises: list[str]
-    payload: PayloadBrief
+    payload: Bodies
     requires: RequiresBrief
     limits: list[str]
     faults: list[list[dict[str, Any]]]
@@ -91,6 +88,21 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parameters: dict[str, int | float | str | bool] | None = None
     planted_bug: str = ""
     begun: BegunBrief | None = None
+    payloads: dict[str, Bodies] = {}
+    drawn: list[Drawn] = []
+    extra_actors: list[str] = []
+
+
+def bodies_of(payload: PayloadSpec) -> Bodies:
+    """Return the content of messages as plain data."""
+    return Bodies(
+        kind=payload.kind,
+        size_bytes_min=payload.size_bytes_min,
+        size_bytes_max=payload.size_bytes_max,
+        sizes_bytes=payload.sizes_bytes,
+        rare_bytes=payload.rare_bytes,
+        rare_every=payload.rare_every,
+    )
 
 
 def write_brief(run_dir: Path, brief: Brief) -> None:

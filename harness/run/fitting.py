@@ -14,7 +14,8 @@ from typing import cast
 
 from harness.errors import UsageError
 from harness.faults.schedule import Planned
-from harness.report.result import NotTried
+from harness.load.variety import draw, vary
+from harness.report.result import Drawn, NotTried
 from harness.run.apart import keep_apart
 from harness.run.lacks import Lack, Lacks, cannot
 from harness.run.planted import refuse_planted
@@ -26,6 +27,7 @@ from harness.scenario.phases import Kill, Load, OwnPhase, Phase, Promote, Restar
 from harness.scenario.scenario import Plan, Scenario
 from harness.systems.port import System, restart_within_s
 from harness.systems.promises import IN_WORDS
+from harness.systems.takes import takes_of
 from harness.systems.topology import CLIENT_LINKS, Topology
 
 HOW_TO_MARK = (
@@ -42,10 +44,12 @@ class Fitted:
     Attributes:
         plan: What will be carried out; nothing in it needs an ability that the system lacks.
         not_tried: What the scenario marks as optional and the system cannot have.
+        drawn: What the seed drew beside the plan.
     """
 
     plan: Plan
     not_tried: tuple[NotTried, ...] = ()
+    drawn: tuple[Drawn, ...] = ()
 
 
 class _Fit:
@@ -179,6 +183,13 @@ def fit(plan: Plan, system: System, *, place: str = "", scenario: Scenario | Non
     return Fitted(plan=whole, not_tried=_told(fitting.left_out))
 
 
+def _varied(fitted: Fitted, system: System, seed: str) -> Fitted:
+    """Return a fitted plan with what the seed draws beside it."""
+    variety = draw(fitted.plan, takes_of(system), system.abilities, seed)
+    told = (Drawn(what=one.what, values=list(one.values), unit=one.unit) for one in variety.told)
+    return replace(fitted, plan=vary(fitted.plan, variety), drawn=tuple(told))
+
+
 def _told(left_out: Counter[Lack]) -> tuple[NotTried, ...]:
     return tuple(
         NotTried(what=lack.what, why=lack.why, times=times) for lack, times in left_out.items()
@@ -279,6 +290,8 @@ def fit_scenario(
         again = fit(with_schedules(fitted.plan, schedules), system, place=place, scenario=scenario)
         left = dict.fromkeys([*fitted.not_tried, *again.not_tried])
         fitted = Fitted(plan=again.plan, not_tried=tuple(left))
+    if parameters.varies:
+        fitted = _varied(fitted, system, parameters.seed_for(f"variety/{scenario.name}"))
     refuse_unsound(scenario, fitted.plan, system)
     for text in limits:
         if lost := Lacks(system, place).unmeasured(text):

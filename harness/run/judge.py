@@ -169,11 +169,8 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
     Raises:
         DamagedHistory: The brief says what no run has.
     """
-    payload = brief.payload
     try:
-        made = Payloads(
-            brief.seed, payload.kind, payload.size_bytes_min, payload.size_bytes_max
-        )  # fmt: skip
+        made = Payloads(brief.seed, bodies=brief.payload, to=brief.payloads)
         promises = frozenset(Promise(word) for word in brief.promises)
         planned = tuple(
             (str(one["kind"]), str(target))
@@ -201,6 +198,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         torn=torn,
         trims=brief.trims,
         senders={int(producer): name for producer, name in aftermath.senders.items()},
+        extra_actors=frozenset(brief.extra_actors),
     )
 
 

@@ -25,11 +25,12 @@ from harness.history.records import (
 )
 from harness.load.churn import ChurnPlan
 from harness.load.groups import reader_name
-from harness.load.roster import seat_readers, seat_senders
+from harness.load.roster import seat_extras, seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders, told_since
 from harness.run.lacks import Lacks
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
+from harness.scenario.extras import Extra
 from harness.scenario.performed import Performed, must_be_declared
 from harness.scenario.phases import (
     AskPresence,
@@ -47,8 +48,10 @@ from harness.scenario.phases import (
     Read,
     Restart,
     Send,
+    SendExtras,
     Start,
     Storm,
+    Stream,
 )
 from harness.systems.port import (
     Deployment,
@@ -105,7 +108,7 @@ async def perform(stage: Stage, phase: Phase) -> None:
         case Promote():
             with stage.phase("promote"):
                 await promote(stage, phase)
-        case Send():
+        case Send() | SendExtras():
             with stage.phase("send"):
                 await _send(stage, phase)
         case Load():
@@ -270,13 +273,25 @@ async def _promote_once(stage: Stage, phase: Promote, expected: int) -> Resized:
     return resized
 
 
+def _senders_of(
+    phase: Send | SendExtras | Load,
+) -> tuple[tuple[Stream, ...], tuple[Extra, ...]]:
+    match phase:
+        case Send():
+            return (phase.stream,), ()
+        case SendExtras():
+            return (), phase.extras
+        case Load():
+            return phase.streams, phase.extras
+
+
 async def _begin_senders(
-    stage: Stage, phase: Send | Load, duration_s: float, churn: Churn | None
+    stage: Stage, phase: Send | SendExtras | Load, duration_s: float, churn: Churn | None
 ) -> int:
     """Give out the schedules, wait until the senders are up, return when the schedules end."""
-    streams = phase.streams if isinstance(phase, Load) else (phase.stream,)
-    for stream in streams:
-        stage.note_inboxes(stream.to)
+    streams, extras = _senders_of(phase)
+    for to in (*(stream.to for stream in streams), *(extra.to for extra in extras)):
+        stage.note_inboxes(to)
     hands = stage.crew.senders
     seats = seat_senders(
         streams,
@@ -287,6 +302,17 @@ async def _begin_senders(
         stage.sender_serial,
     )
     stage.sender_serial += sum(map(len, seats))
+    more = seat_extras(
+        extras,
+        stage.plan.topology.edges,
+        len(hands),
+        stage.rng,
+        stage.groups,
+        duration_s if isinstance(phase, Load) else 0.0,
+        stage.extra_serial,
+    )
+    stage.extra_serial += sum(map(len, more))
+    seats = [[*own, *drawn] for own, drawn in zip(seats, more, strict=True)]
     stage.senders.update((str(seat.producer), seat.name) for mine in seats for seat in mine)
     plan = None
     if churn is not None and churn.sender_up_s:
@@ -308,7 +334,7 @@ async def _begin_senders(
     return end_ns
 
 
-async def _send(stage: Stage, phase: Send) -> None:
+async def _send(stage: Stage, phase: Send | SendExtras) -> None:
     await _begin_senders(stage, phase, phase.within_s, None)
     await finish_senders(stage, within_s=phase.within_s, stuck_after_s=phase.within_s)
     await close_senders(stage)

@@ -11,7 +11,6 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -27,14 +26,14 @@ from harness.history.reader import read_folder
 from harness.provision.environment import environment
 from harness.provision.toxiproxy import Toxiproxy, ensure
 from harness.report.junit import write_junit
-from harness.report.result import NotTried, Process, Result, RunInfo, Status, SystemInfo
+from harness.report.result import Process, Result, RunInfo, Status, SystemInfo
 from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
 from harness.run.aftermath import Aftermath
-from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
-from harness.run.fitting import claimed, fit_scenario
+from harness.run.brief import BegunBrief, Brief, RequiresBrief, bodies_of, write_brief
+from harness.run.fitting import Fitted, claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
@@ -81,7 +80,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
         with contextlib.suppress(OSError):
             request.run_dir.rmdir()
         raise
-    begun = _first_result(request, system, plan, toxiproxy, not_tried)
+    begun = _first_result(request, system, plan, toxiproxy, fitted)
     write_result(request.run_dir, begun)
     _write_brief(request, begun, system, plan, phases)
     for folder in ("logs", "history"):
@@ -197,7 +196,7 @@ def _first_result(
     system: System,
     plan: Plan,
     toxiproxy: Toxiproxy,
-    not_tried: Sequence[NotTried],
+    fitted: Fitted,
 ) -> Result:
     scenario = request.loaded.scenario
     return Result(
@@ -223,7 +222,8 @@ def _first_result(
             abilities=sorted(system.abilities),
         ),
         environment=environment(request.run_dir, toxiproxy),
-        not_tried=list(not_tried),
+        not_tried=list(fitted.not_tried),
+        drawn=list(fitted.drawn),
         notes=list(request.notes),
     )
 
@@ -248,11 +248,10 @@ def _write_brief(
             seed=request.seed,
             system=request.system,
             promises=sorted(promises_in(system, plan.topology)),
-            payload=PayloadBrief(
-                kind=plan.payload.kind,
-                size_bytes_min=plan.payload.size_bytes_min,
-                size_bytes_max=plan.payload.size_bytes_max,
-            ),
+            payload=bodies_of(plan.payload),
+            payloads={inbox: bodies_of(one) for inbox, one in plan.payloads.items()},
+            drawn=begun.drawn,
+            extra_actors=list(plan.extra_actors),
             requires=RequiresBrief(**asdict(plan.requires)),
             limits=limits.combine(plan.limits, request.limits),
             parameters=request.parameters.as_dict(),

@@ -36,6 +36,7 @@ class Stage:
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
+        extra_serial: How many senders there were that the seed drew, likewise.
         senders: The name of each sender, by its producer as text.
         uplinks: What the edges count of their links to the core.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
@@ -64,6 +65,7 @@ class Stage:
     inboxes: dict[str, None] = field(default_factory=dict)
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0
+    extra_serial: int = 0
     senders: dict[str, str] = field(default_factory=dict)
     uplinks: Uplinks = field(default_factory=Uplinks)
     reach_told: dict[tuple[str, int, str], int] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from harness.load.worker import Job
 from harness.processes.table import ProcessTable, end_leftovers
 from harness.report.result import Process, Status
 from harness.run.aftermath import Aftermath, closing_records
+from harness.run.brief import bodies_of
 from harness.run.coverage import compare_coverage
 from harness.run.crew import Crew, Hand
 from harness.run.load_processes import LoadProcesses
@@ -180,9 +181,8 @@ def _job(request: RunRequest, plan: Plan, deployment: Deployment, t0_ns: int) ->
         t0_ns=t0_ns,
         process=0,
         history_path="",
-        payload_kind=plan.payload.kind,
-        payload_size_bytes_min=plan.payload.size_bytes_min,
-        payload_size_bytes_max=plan.payload.size_bytes_max,
+        bodies=bodies_of(plan.payload),
+        bodies_to={inbox: bodies_of(one) for inbox, one in plan.payloads.items()},
         edges=plan.topology.edges,
     )
 

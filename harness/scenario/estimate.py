@@ -16,6 +16,7 @@ from harness.scenario.phases import (
     Phase,
     Restart,
     Send,
+    SendExtras,
     Stream,
 )
 from harness.scenario.scenario import Plan
@@ -60,6 +61,8 @@ def _phase_s(phase: Phase) -> float:
             return duration_s + LOAD_S
         case Send(stream=stream):
             return LOAD_S + _sent(stream, 0.0) / SENT_PER_S
+        case SendExtras(extras=extras):
+            return LOAD_S + sum(extra.messages for extra in extras) / SENT_PER_S
         case AskPresence():
             return PRESENCE_S
         case Restart():

@@ -147,9 +147,21 @@ class Parameters:
         """Return a copy, for the result."""
         return dict(self._values)
 
+    @property
+    def varies(self) -> bool:
+        """Whether the seed may draw rare things beside the plan (``--set vary=false``)."""
+        return bool(self._values.get(VARY.name, True))
+
     def seed_for(self, purpose: str) -> str:
         """Return what a plan seeds its `random.Random` with: equal for equal seeds and purposes."""
         return f"{self._seed}/plan/{purpose}"
+
+
+VARY = Parameter(
+    name="vary", default=True, unit="",
+    help="Whether the seed draws rare sizes, names, counts and senders beside the plan.",
+)  # fmt: skip
+"""Every scenario has it; a result names it where it was set."""
 
 
 def resolve(
@@ -164,6 +176,8 @@ def resolve(
         hint = did_you_mean(profile, PROFILES)
         raise UsageError(f"profile {profile!r}: one of {', '.join(PROFILES)}{hint}")
     by_name = {parameter.name: parameter for parameter in declared}
+    if VARY.name in assignments:
+        by_name[VARY.name] = VARY
     unknown = sorted(set(assignments) - set(by_name))
     if unknown:
         allowed = ", ".join(by_name) or "none"

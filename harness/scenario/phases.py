@@ -21,6 +21,7 @@ from harness.definitions import (
     refusal,
 )
 from harness.faults.schedule import Planned
+from harness.scenario.extras import Extra
 
 DEVICE = "reader"
 """The receiver of an inbox that phases speak of when they name no other."""
@@ -136,6 +137,19 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendExtras:
+    """Let senders that the seed drew send, and wait as `Send` does; the runner puts it in.
+
+    Attributes:
+        extras: Who sends.
+        within_s: Deadline in s, as that of `Send`.
+    """
+
+    extras: tuple[Extra, ...]
+    within_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Open-loop load for a time, with churn, faults and promotions while messages flow.
 
@@ -154,6 +168,7 @@ class Load:
             no fault.
         label: Names the load where several are compared (E2): "baseline" for the quiet ones,
             any other word for those that are held against them; "" takes no part.
+        extras: Senders that the seed drew beside the streams; the runner fills them in.
     """
 
     duration_s: float
@@ -165,6 +180,7 @@ class Load:
     presence_optional: bool = False
     waits_for_restarts: bool = False
     label: str = ""
+    extras: tuple[Extra, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, duration_s=positive, presence_every_s=not_negative)
@@ -424,6 +440,7 @@ class OwnPhase(Protocol):
 Phase: TypeAlias = (
     Promote
     | Send
+    | SendExtras
     | Load
     | Login
     | Read

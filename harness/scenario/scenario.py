@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 from harness.declared import short
@@ -20,7 +20,7 @@ from harness.definitions import (
 )
 from harness.errors import DefinitionError
 from harness.nearest import did_you_mean
-from harness.scenario.parameters import Parameter, Parameters
+from harness.scenario.parameters import VARY, Parameter, Parameters
 from harness.scenario.performed import phases_of
 from harness.scenario.phases import EDGE, Kill, Login, Phase, Restart, Start
 from harness.systems.promises import Ability
@@ -30,7 +30,14 @@ from harness.user_code import blaming, where
 PAYLOAD_BYTES_MAX = 1 << 20
 """Largest body of a message, in bytes."""
 
-_SIZE = between(1, PAYLOAD_BYTES_MAX)
+NUMBERED_BYTES_MAX = 48
+"""No numbered message is larger: ``MSG_<n>``, a blank and 16 digits, n being below 2^64."""
+
+_SIZE = between(0, PAYLOAD_BYTES_MAX)
+
+
+def _sizes(value: tuple[int, ...]) -> str:
+    return next(filter(None, map(_SIZE, value)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +86,36 @@ class PayloadSpec:
             stream, any size given ignored.
         size_bytes_min: Least size of a message, in bytes.
         size_bytes_max: Largest size of a message, in bytes.
+        sizes_bytes: Sizes in turn, in place of these two: message n has the n-th of them, from the
+            first again behind the last. None: least and largest say it.
+        varies: The seed may give a few messages sizes beyond these (`Plan.vary`). Without it every
+            message of the run is as it says here.
+        rare_bytes: Sizes that the seed drew; the runner fills them in.
+        rare_every: One of so many messages of a stream has one of these; the runner fills it in.
     """
 
     kind: str = "random"
     size_bytes_min: int = 100
     size_bytes_max: int = 100
+    sizes_bytes: tuple[int, ...] = ()
+    varies: bool = False
+    rare_bytes: tuple[int, ...] = ()
+    rare_every: int = 0
 
     def __post_init__(self) -> None:
         check_fields(
-            self, kind=one_of("random", "numbered"), size_bytes_min=_SIZE, size_bytes_max=_SIZE
-        )
+            self, kind=one_of("random", "numbered"), size_bytes_min=_SIZE, size_bytes_max=_SIZE,
+            sizes_bytes=_sizes, rare_bytes=_sizes, rare_every=not_negative,
+        )  # fmt: skip
         if self.size_bytes_min > self.size_bytes_max:
             raise refusal(self, "size_bytes_max", f"size_bytes_min={self.size_bytes_min} or more")
+
+    @property
+    def largest_bytes(self) -> int:
+        """The largest size that a message may have, the rare ones aside."""
+        if self.kind == "numbered":
+            return NUMBERED_BYTES_MAX
+        return max(self.sizes_bytes, default=self.size_bytes_max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +130,15 @@ class Plan:
             missing one makes `limits` MISSED, never the verdict FAIL.
         optional_limits: More of them, for systems that have what they measure; any other is tried
             without, and the result says so.
-        payload: The content of messages.
+        payload: The content of messages. Left out, they have 100 bytes, and the seed may vary it.
         load_processes: Processes that the senders are spread over.
+        vary: The seed draws a few rare things beside what is planned: other sizes of messages and
+            batches, other names of inboxes, more buckets, more and busier senders. What the plan
+            states is never changed; the result says what was drawn. ``--set vary=false`` turns it
+            off for one run.
+        payloads: The content of messages to inboxes that the seed drew; the runner fills it in.
+        extra_actors: Names of the senders and receivers that the seed drew, which nothing that is
+            required counts; the runner fills them in.
     """
 
     topology: Topology
@@ -114,8 +146,11 @@ class Plan:
     requires: Requires = Requires()
     limits: tuple[str, ...] = ()
     optional_limits: tuple[str, ...] = ()
-    payload: PayloadSpec = PayloadSpec()
+    payload: PayloadSpec = PayloadSpec(varies=True)
     load_processes: int = 1
+    vary: bool = True
+    payloads: Mapping[str, PayloadSpec] = field(default_factory=dict)
+    extra_actors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, load_processes=at_least(1))
@@ -161,6 +196,8 @@ class Scenario:
         ):
             if twice := sorted({one for one in given if given.count(one) > 1}):
                 raise refusal(self, what, f"each once, and {twice[0]!r} is there twice")
+        if VARY.name in [one.name for one in self.parameters]:
+            raise refusal(self, "parameters", f"none named {VARY.name!r}, which every scenario has")
 
     def plan_for(self, parameters: Parameters) -> Plan:
         """Return the plan for these parameters.

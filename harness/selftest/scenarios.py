@@ -58,6 +58,7 @@ def _sent(producers: int, rate_per_s: float, batch_count: int = 10) -> Stream:
 
 def _steady(p: Parameters) -> Plan:
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -92,6 +93,7 @@ def _offline(p: Parameters) -> Plan:
         Drain(within_s=8.0, stuck_after_s=2.0, reread=p.retention == "run"),
     ]
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1], retention=p.retention),
         phases=tuple(phases),
         requires=Requires(sends_ok=620, delivered=620, receiver_reconnects=1),
@@ -103,6 +105,7 @@ def _resets(p: Parameters) -> Plan:
         at(0.3 + 0.4 * index, LinkReset(), on=f"edge-core:{EDGES[0]}") for index in range(p.resets)
     )
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -120,6 +123,7 @@ def _kill(p: Parameters) -> Plan:
         at(0.7, ProcessKill(duration_s=0.1), on=p.target),
     )
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES, latency_ms=dict.fromkeys(EDGES, p.latency_ms)),
         phases=(
             Login(inboxes=(INBOX,), edge=EDGES[1]),
@@ -137,6 +141,7 @@ def _power_loss(p: Parameters) -> Plan:
     # What is lost before anybody read it is a loss; a receiver that is online hides it.
     away = Stream(to=(AWAY,), producers=2, rate_per_s=500, batch_count=10)
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES, options=_disk(p.sync_ms)),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -150,6 +155,7 @@ def _power_loss(p: Parameters) -> Plan:
 
 def _churn(p: Parameters) -> Plan:
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES, latency_ms=dict.fromkeys(EDGES, p.latency_ms)),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -166,6 +172,7 @@ def _churn(p: Parameters) -> Plan:
 
 def _reader_churn(p: Parameters) -> Plan:
     return Plan(
+        vary=False,
         topology=Topology(
             edges=EDGES, latency_ms=dict.fromkeys(EDGES, p.latency_ms), retention="ack"
         ),
@@ -195,6 +202,7 @@ def _resize(p: Parameters) -> Plan:
             for index, at_s in enumerate(RESIZES_AT_S)
         ]
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1], options=_disk(p.sync_ms)),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -211,6 +219,7 @@ def _two_lives(p: Parameters) -> Plan:
         return Send(stream=stream, within_s=5.0)
 
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1]),
         phases=(Login(inboxes=(INBOX,)), send(2 * p.count), send(p.count), DRAIN),
         requires=Requires(sends_ok=3 * p.count, delivered=2 * p.count),
@@ -224,6 +233,7 @@ def _tight(p: Parameters) -> Plan:
     if p.core_pending_bytes:
         options["core"] = {"pending_bytes_max": p.core_pending_bytes}
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}, options=options),
         phases=(
             Login(inboxes=(INBOX,)),
@@ -246,6 +256,7 @@ def _presence(p: Parameters) -> Plan:
     if p.kill_edge:
         phases.append(Start(role="edge"))
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES[:1]),
         phases=(*phases, DRAIN),
         requires=Requires(sends_ok=20, delivered=20),
@@ -258,6 +269,7 @@ def _second_device(p: Parameters) -> Plan:
     # One of two senders sits at the far edge, so it takes as long as a way there and back.
     few = Send(stream=Stream(to=mine, producers=2, count=10, batch_count=10), within_s=5.0)
     return Plan(
+        vary=False,
         topology=Topology(edges=(near, far), latency_ms={far: p.latency_ms}),
         phases=(
             Login(inboxes=mine, edge=far),
@@ -278,6 +290,7 @@ def _takeover(p: Parameters) -> Plan:
     mine = (INBOX,)
     few = Send(stream=Stream(to=mine, count=10, batch_count=10), within_s=5.0)
     return Plan(
+        vary=False,
         topology=Topology(edges=EDGES),
         phases=(
             Login(inboxes=mine, edge=EDGES[0]),

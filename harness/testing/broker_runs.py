@@ -26,6 +26,7 @@ def plan(p):
     if p.kill:
         faults.append(at(0.6 * p.duration_s, ProcessKill(), on="core"))
     return Plan(
+        vary=False,
         topology=Topology(edges=("near",), latency_ms={"near": p.latency_ms}),
         phases=(
             *before,
@@ -91,6 +92,7 @@ SCENARIO = Scenario(
     name="lost_tail",
     claim="Nothing is lost.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("near",)),
         phases=(
             Send(stream=Stream(to=INBOXES, producers=4, count=50, batch_count=10)),

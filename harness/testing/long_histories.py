@@ -37,10 +37,10 @@ from harness.history.records import (
     Stored,
     StoredEnd,
 )
-from harness.load.payloads import Payloads
+from harness.load.payloads import Bodies, Payloads
 from harness.report.result import Result
 from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief, read_brief, write_brief
+from harness.run.brief import Brief, RequiresBrief, read_brief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing.stored_runs import begun_result, seal
@@ -294,9 +294,7 @@ def write_run(run_dir: Path, shape: Shape) -> None:
             seed=shape.seed,
             system="reference",
             promises=sorted(ReferenceSystem.promises),
-            payload=PayloadBrief(
-                kind="random", size_bytes_min=SIZE_BYTES, size_bytes_max=SIZE_BYTES
-            ),
+            payload=Bodies(kind="random", size_bytes_min=SIZE_BYTES, size_bytes_max=SIZE_BYTES),
             requires=RequiresBrief(),
             limits=[],
             faults=[],

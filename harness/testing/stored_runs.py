@@ -11,12 +11,13 @@ from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
 from harness.history.records import Record, Watermark
+from harness.load.payloads import Bodies
 from harness.report.junit import write_junit
 from harness.report.result import Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run.aftermath import Aftermath, closing_records
-from harness.run.brief import BegunBrief, Brief, PayloadBrief, RequiresBrief, write_brief
+from harness.run.brief import BegunBrief, Brief, RequiresBrief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
 from harness.testing import example_results as examples
@@ -51,7 +52,7 @@ def store_run(
         seed=seed,
         system="reference",
         promises=sorted(ReferenceSystem.promises),
-        payload=PayloadBrief(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
+        payload=Bodies(kind="random", size_bytes_min=1, size_bytes_max=PAYLOAD_BYTES_MAX),
         requires=RequiresBrief(),
         limits=["acknowledged_messages >= 1"],
         faults=[],

@@ -21,6 +21,7 @@ SCENARIO = Scenario(
     name="mine",
     claim="Twenty messages arrive.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("here",)),
         phases=(
             Send(stream=Stream(to=(INBOX,), producers=2, count=10)),

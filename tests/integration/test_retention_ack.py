@@ -39,6 +39,7 @@ SCENARIO = Scenario(
     checks=("A1",),
     optional_checks=("A7",),
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("here",), retention="ack"),
         phases=(
             Login(inboxes=("bob",)),

@@ -26,6 +26,7 @@ SCENARIO = Scenario(
     name="load_killed",
     claim="A killed client loses nothing that was acknowledged.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("near",)),
         phases=(
             Login(inboxes=("ann", "bob")),

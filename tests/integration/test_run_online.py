@@ -23,6 +23,7 @@ SCENARIO = Scenario(
     name="watched",
     claim="Whoever watches changes nothing.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("here",)),
         phases=(
             Login(inboxes=("ann",)),

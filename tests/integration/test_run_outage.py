@@ -62,6 +62,7 @@ def plan(p):
     waiting = Stream(to=("ann",), producers=1, count=20, batch_count=10)
     load = Stream(to=("ann", "bob"), producers=2, rate_per_s=100.0, batch_count=5)
     return Plan(
+        vary=False,
         topology=Topology(edges=("near",)),
         phases=(
             Send(stream=waiting),

@@ -25,6 +25,7 @@ SCENARIO = Scenario(
     name="phase_faults",
     claim="Nothing is lost by what phases break.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("near", "far")),
         phases=(
             Login(inboxes=("ann", "bob")),

@@ -29,6 +29,7 @@ SCENARIO = Scenario(
     name="store_faults",
     claim="Nothing acknowledged is lost whatever is wrong with the core's disk and clock.",
     plan=Plan(
+        vary=False,
         topology=Topology(edges=("here",)),
         phases=(
             Login(inboxes=("ann",)),

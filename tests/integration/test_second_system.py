@@ -30,6 +30,7 @@ SCENARIO = Scenario(
     name="coming_and_going",
     claim="Nothing is lost while clients come and go.",
     plan=Plan(
+        vary=False,
         # The latency keeps batches unanswered long enough for a cut to hit some of them.
         topology=Topology(edges=("near", "far"), latency_ms={"far": 20}),
         phases=(

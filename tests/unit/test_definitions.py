@@ -130,7 +130,7 @@ WRONG = (
     ("Requires(backlog=1.5)", "backlog=1.5: a whole number", ""),
     ("PayloadSpec(kind='text')", "kind='text': one of random, numbered", ""),
     ("PayloadSpec(size_bytes_min=200)", "size_bytes_max=100: size_bytes_min=200 or more", ""),
-    ("PayloadSpec(size_bytes_max=1 << 21)", "from 1 up to", ""),
+    ("PayloadSpec(size_bytes_max=1 << 21)", "from 0 up to", ""),
     ("Plan(topology=T, phases=(), load_processes=0)", "load_processes=0: 1 or more", ""),
     # Places.
     ("Topology(edges=('eu',), latency_ms={'ue': 5})", "'ue' is no edge", "did you mean 'eu'?"),

@@ -11,6 +11,7 @@ import anyio
 import msgspec
 import pytest
 
+from harness.load.payloads import Bodies
 from harness.load.roster import ReaderSeat
 from harness.load.worker import Job, Worker
 from harness.systems.port import Login
@@ -70,8 +71,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[tuple[Worker, Inbox]]:
     inbox = Inbox()
     job = Job(
         system="", connect={}, run_id="r", seed=1, t0_ns=0, process=1,
-        history_path=str(tmp_path / "0001.msgpack"), payload_kind="random",
-        payload_size_bytes_min=1, payload_size_bytes_max=1, edges=("a",),
+        history_path=str(tmp_path / "0001.msgpack"),
+        bodies=Bodies(size_bytes_min=1, size_bytes_max=1),
+        bodies_to={}, edges=("a",),
     )  # fmt: skip
     connector: Any = inbox
     async with anyio.create_task_group() as tasks:

@@ -12,8 +12,9 @@ from harness.errors import UsageError
 from harness.faults.link_cut import LinkCut
 from harness.faults.process_kill import ProcessKill
 from harness.faults.schedule import at, to_json
+from harness.load.payloads import Bodies
 from harness.run.aftermath import Aftermath
-from harness.run.brief import Brief, PayloadBrief, RequiresBrief
+from harness.run.brief import Brief, RequiresBrief
 from harness.run.judge import facts_of
 from harness.run.replay import changes_since, schedules_of, with_schedules
 from harness.scenario.loader import find
@@ -42,7 +43,7 @@ def brief(plan: Plan, source_sha256: str = "a") -> Brief:
         seed=1,
         system="reference",
         promises=[],
-        payload=PayloadBrief(kind="random", size_bytes_min=1, size_bytes_max=1),
+        payload=Bodies(kind="random", size_bytes_min=1, size_bytes_max=1),
         requires=RequiresBrief(),
         limits=[],
         faults=[to_json(phase.faults) for phase in phases if isinstance(phase, Load)],

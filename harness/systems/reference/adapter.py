@@ -15,8 +15,16 @@ from harness.systems.reference.deployment import (
     ReferenceDeployment,
     deploy,
 )
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
-from reference.wire.limits import PROTOCOL_VERSION
+from reference.wire.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    BUCKET_COUNT_MAX,
+    INBOX_NAME_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    PROTOCOL_VERSION,
+)
 
 RESTART_WITHIN_S = 5.0
 """From the start of the core to the first acknowledgement; 0.3 to 0.6 s on a quiet machine, and
@@ -42,6 +50,17 @@ class ReferenceSystem:
     def configure(self, chosen: Mapping[str, str]) -> ReferenceSystem:
         """Return the system with these options."""
         return ReferenceSystem(tls=choose(chosen, "tls", ("off", "on"), "off") == "on")
+
+    takes = Takes(
+        payload_bytes_max=MESSAGE_BYTES_MAX,
+        batch_bytes_max=BATCH_BYTES_MAX,
+        batch_count_max=BATCH_COUNT_MAX,
+        inbox_bytes_max=INBOX_NAME_BYTES_MAX,
+        any_names=True,
+        bucket_count_max=BUCKET_COUNT_MAX,
+        senders_more=1_000,
+        messages_more=1_000_000,
+    )
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int

@@ -21,6 +21,7 @@ from harness.systems.topology import client_link
 from reference.client import outcomes as out
 from reference.client.receiver import ReceiverSettings
 from reference.client.sender import SenderSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX
 from reference.identity import CLIENT, NO_ACCOUNT, Claims, account_of, sign
 from reference.node.client_hub import ClientHub
 from reference.node.receiver_client import ReceiverClient
@@ -116,7 +117,7 @@ class ReferenceConnector:
         settings = ReceiverSettings(
             inbox=inbox,
             token=self._token(inbox),
-            name=f"reader of {inbox}",
+            name=_fitting(f"reader of {inbox}"),
             window_bytes=self._window_bytes,
             pulse=self._pulse,
         )
@@ -257,6 +258,11 @@ class ReferenceReceiver:
     async def logout(self) -> None:
         """End the session in order."""
         await self._client.logout()
+
+
+def _fitting(name: str) -> str:
+    """Return the name of a client cut to what a node may be called."""
+    return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def _refused(batch: Batch) -> Outcome:
