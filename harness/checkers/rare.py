@@ -58,7 +58,7 @@ class RareStates:
         self._edge_of: dict[str, str] = {}
         self._buckets: dict[str, int] = {}
         self._unknown_resizes: set[tuple[str, int]] = set()
-        self._is_quiet = False
+        self._is_audited = False
 
     def seers(self) -> Mapping[type[Any], Callable[[Any], None]]:
         """Return who takes which kind of record."""
@@ -113,12 +113,12 @@ class RareStates:
     def _opened(self, record: Opened) -> None:
         if record.from_pos == -2 and record.next_pos > 0:
             self._counts["run.login_at_the_cursor"] += 1
-        if 0 <= record.from_pos < record.next_pos - 1:
+        if -1 <= record.from_pos < record.next_pos - 1:
             self._counts["run.login_behind_trimming"] += 1
 
     def _closed(self, record: Closed) -> None:
-        # The auditors of a drain push everybody out: that is no churn of the run.
-        if record.cause == "superseded" and not self._is_quiet:
+        # The auditors of a drain push everybody out: nobody's other device does that.
+        if record.cause == "superseded" and not self._is_audited:
             self._counts["run.session_taken_over"] += 1
         elif record.cause == "lost":
             self._counts["run.session_lost"] += 1
@@ -153,8 +153,8 @@ class RareStates:
             self._buckets[record.inbox] = record.bucket_count
 
     def _marked(self, record: PhaseMarked) -> None:
-        if record.name == "quiet":
-            self._is_quiet = True
+        if record.name == "audit":
+            self._is_audited = True
         elif record.name == PRESENCE_UNANSWERED:
             self._counts["run.presence_unanswered"] += 1
 

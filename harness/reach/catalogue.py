@@ -49,7 +49,7 @@ _LOAD = _states(
     "load", EVERY,
     empty_message="A message of 0 bytes was sent.",
     message_over_32_kib="A message of more than 32 KiB was sent.",
-    largest_message="A message as large as any may be, 1 MiB, was sent.",
+    message_of_256_kib="A message of 256 KiB or more was sent: the reference takes no more.",
     batch_over_256_kib="A batch of more than 256 KiB was sent.",
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ _RUN = _states(
     refused_for_good="Messages were refused for certain.",
     redelivered="A delivery was marked as coming again.",
     session_lost="A session ended without anybody's doing.",
-    session_taken_over="A login took the place of an open session while load ran.",
+    session_taken_over="A login on another device took the place of an open session.",
     sender_moved_to_another_edge="A sender came back through another edge.",
     receiver_moved_to_another_edge="A receiver came back through another edge.",
     login_at_the_cursor="A login left its place to the durable cursor, which was beyond the start.",

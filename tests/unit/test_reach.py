@@ -26,8 +26,7 @@ from harness.history.records import (
     Record,
     ResizeCompleted,
 )
-from harness.load.payloads import SIZE_BYTES_MAX
-from harness.load.reach import see_batch
+from harness.load.reach import LARGEST_MESSAGE_BYTES, see_batch
 from harness.reach import catalogue
 from harness.reach.catalogue import BY_NAME, CATALOGUE, LEFT_OUT, never_reached, states_of
 from harness.reach.page import BEGIN, END, Column, read, record, unreached
@@ -240,11 +239,12 @@ def test_an_outbox_of_a_broker_counts_what_it_sends_again():
         ([5, 0, 5], {"load.empty_message"}),
         ([0], {"load.empty_message"}),
         ([32 * 1024], set()),
+        ([LARGEST_MESSAGE_BYTES - 1], {"load.message_over_32_kib"}),
         ([32 * 1024 + 1], {"load.message_over_32_kib"}),
         ([1_000] * 300, {"load.batch_over_256_kib"}),
         (
-            [SIZE_BYTES_MAX],
-            {"load.largest_message", "load.message_over_32_kib", "load.batch_over_256_kib"},
+            [LARGEST_MESSAGE_BYTES],
+            {"load.message_of_256_kib", "load.message_over_32_kib"},
         ),
     ],
 )
@@ -333,11 +333,13 @@ def opened(reader: str, from_pos: int, next_pos: int) -> Opened:
 
 
 def test_sessions_and_readers():
-    quiet = PhaseMarked(t_ns=5, name="quiet", begins=True)
+    audit = PhaseMarked(t_ns=5, name="audit", begins=True)
     assert reached(closed("superseded")) == {"run.session_taken_over": 1}
-    assert reached(quiet, closed("superseded")) == {}
+    assert reached(audit, closed("superseded")) == {}
     assert reached(closed("lost"), closed("logout")) == {"run.session_lost": 1}
     assert reached(opened("a", -2, 5), opened("audit-ann", -1, 0)) == {"run.login_at_the_cursor": 1}
+    assert reached(opened("a", -1, 0)) == {}
+    assert reached(opened("a", -1, 1)) == {"run.login_behind_trimming": 1}
     assert reached(opened("a", 4, 5), opened("b", 4, 9)) == {
         "run.inbox_of_several_devices": 1,
         "run.login_behind_trimming": 1,
