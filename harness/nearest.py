@@ -9,9 +9,9 @@ LIKENESS_MIN = 0.5
 """Words that have less in common are no slip of the finger."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], likeness_min: float = LIKENESS_MIN) -> str:
     """Return the nearest of what is known, "" if nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=LIKENESS_MIN)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness_min)
     return near[0] if near else ""
 
 

@@ -27,7 +27,7 @@ class DialSettings:
 
     role: str
     node: str
-    token: str
+    token: str = field(repr=False)
     backoff_ms: int = 50
     backoff_max_ms: int = 1_000
     pulse: PulseSettings = field(default_factory=PulseSettings)

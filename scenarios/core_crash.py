@@ -3,27 +3,33 @@
 Method: senders in three regions write batches to a VIP's inbox of several buckets and single
 messages to users, and everybody reads. The core is killed (SIGKILL) at even intervals and started
 again, so each kill finds commits, acknowledgements and cursors under way; every third time it is
-killed once more while it recovers. Senders send again what was not answered, receivers resume
-behind the last position they have. Then every inbox is read to its confirmed end, and once more
-from the start. SIGKILL leaves the page cache alone: what an `fsync` is worth shows where power is
-lost (`chaos_mix`, and the power-loss tests), not here.
+killed once more while it recovers. Senders send again what was not answered; half of the receivers
+resume behind the last position they have, the others leave their place to the durable cursor. Then
+comes a moment in which all is read and confirmed, and one more kill: whoever logs in by the cursor
+after that must be given nothing again. At the end every inbox is read to its confirmed end, and
+once more from the start. SIGKILL leaves the page cache alone: what an `fsync` is worth shows where
+power is lost (`chaos_mix`, and the power-loss tests), not here.
 """
 
 from tallystick import (
     Ability,
     AskPresence,
+    CatchUp,
     Churn,
     CrashInRecovery,
     Drain,
     Load,
     Login,
+    Logout,
     Parameter,
     Parameters,
     Plan,
     ProcessKill,
     Promote,
     Requires,
+    Restart,
     Scenario,
+    Send,
     Stream,
     Topology,
     at,
@@ -68,11 +74,17 @@ def plan(p: Parameters) -> Plan:
                     Stream(to=users, producers=6, rate_per_s=0.2 * p.rate_per_s),
                 ),
                 faults=kills,
-                churn=Churn(receiver_up_s=RECEIVER_UP_S),
+                churn=Churn(receiver_up_s=RECEIVER_UP_S, from_cursor_share=0.5),
                 presence_every_s=0.5,
                 presence_optional=True,
             ),
             AskPresence(users=(vip, *users), optional=True),
+            CatchUp(inboxes=(vip, *users)),
+            # While these are sent, the acknowledgements of all that was read are confirmed.
+            Send(stream=Stream(to=("bystander",), count=50)),
+            Logout(inboxes=(vip, *users)),
+            Restart(role="core", kill=True),
+            Login(inboxes=(vip, *users), from_cursor=True),
             Drain(within_s=120.0),
         ),
         requires=Requires(

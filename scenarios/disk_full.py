@@ -2,9 +2,10 @@
 
 Method: while batches flow, every write of the store is refused as if the disk were full: the core
 must take nothing back that it acknowledged, refuse what it cannot store, and take it when there is
-room again, under the same ids. Between these times every sync is slow, so that commits pile up, and
-once a sync fails: nobody knows then what is durable, so the core has to end and to recover from the
-file. The faults sit in the file system layer below the store of the real core process.
+room again, under the same ids; a few times more it is full for moments only, while what waited
+comes in. Between these times every sync is slow, so that commits pile up, and once a sync fails:
+nobody knows then what is durable, so the core has to end and to recover from the file. The faults
+sit in the file system layer below the store of the real core process.
 """
 
 from tallystick import (
@@ -26,6 +27,9 @@ from tallystick import (
     at,
 )
 
+FLAPS = 3
+"""How often the disk is full again for a moment, behind each time that it was full for long."""
+
 
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
@@ -36,6 +40,15 @@ def plan(p: Parameters) -> Plan:
         begin_s = index * round_s
         faults += [
             at(begin_s + 0.1 * round_s, StoreFull(duration_s=p.full_s), on="core"),
+            # It flaps: full again and again, before what waited has all been taken.
+            *(
+                at(
+                    begin_s + (0.35 + 0.05 * flap) * round_s,
+                    StoreFull(duration_s=0.02 * round_s),
+                    on="core",
+                )
+                for flap in range(FLAPS)
+            ),
             at(
                 begin_s + 0.55 * round_s,
                 StoreSlowSync(delay_ms=p.slow_ms, duration_s=0.15 * round_s),

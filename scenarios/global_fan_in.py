@@ -4,8 +4,10 @@ Method: senders in five regions, most of the messages in batches of 500 to one c
 many buckets, the rest single messages to normal users. All senders and receivers churn: they are
 cut, also right behind a batch whose bytes are under way, and come back through another edge. Each
 region is as far away as its latency says. While that goes on, live connections of both kinds of
-link are reset, one region is cut off for seconds, and the clients of another one for a moment. Then
-everything is healed, and every inbox is read to its confirmed end, and once more from the start.
+link are reset, one region is not heard for seconds, the clients of another one hear nothing, and
+those of a third are cut off for a moment. A quarter of the readers leave their place to the durable
+cursor when they come back. Then everything is healed, and every inbox is read to its confirmed end,
+and once more from the start.
 """
 
 from tallystick import (
@@ -13,6 +15,7 @@ from tallystick import (
     Churn,
     Drain,
     LinkCut,
+    LinkCutOneWay,
     LinkReset,
     Load,
     Login,
@@ -40,7 +43,18 @@ def plan(p: Parameters) -> Plan:
     faults = [
         at(0.15 * p.duration_s, LinkReset(), on="client-edge:eu-west:*"),
         at(0.24 * p.duration_s, LinkReset(), on="edge-core:us-east", optional=True),
-        at(0.45 * p.duration_s, LinkCut(duration_s=p.cut_s), on="edge-core:apac", optional=True),
+        # One that swallows what the region says looks like silence, and has to be given up as well.
+        at(
+            0.3 * p.duration_s,
+            LinkCutOneWay(direction="upstream", duration_s=p.cut_s),
+            on="edge-core:apac",
+            optional=True,
+        ),
+        at(
+            0.35 * p.duration_s,
+            LinkCutOneWay(direction="downstream", duration_s=p.cut_s),
+            on="client-edge:ap-south:*",
+        ),
         # Where clients reach the core in one hop, this is the cut of which the claim speaks.
         at(0.68 * p.duration_s, LinkCut(duration_s=0.25 * p.cut_s), on="client-edge:sa-east:*"),
     ]
@@ -73,7 +87,12 @@ def plan(p: Parameters) -> Plan:
                         rate_per_s=p.rate_per_s - vip_rate,
                     ),
                 ),
-                churn=Churn(sender_up_s=p.up_s, receiver_up_s=2 * p.up_s, down_s=p.down_s),
+                churn=Churn(
+                    sender_up_s=p.up_s,
+                    receiver_up_s=2 * p.up_s,
+                    down_s=p.down_s,
+                    from_cursor_share=0.25,
+                ),
                 faults=tuple(faults),
                 presence_every_s=0.25,
                 presence_optional=True,
@@ -95,7 +114,7 @@ def plan(p: Parameters) -> Plan:
 
 SCENARIO = Scenario(
     name="global_fan_in",
-    claim="Five churning regions write to one core through resets and a cut: nothing acknowledged "
+    claim="Five churning regions write to one core through resets and cuts: nothing acknowledged "
     "is lost, nothing is stored twice, and every inbox has one order that all readers see.",
     plan=plan,
     checks=("A1", "A5", "A7", "B2", "B4"),
@@ -148,8 +167,9 @@ SCENARIO = Scenario(
             help="Mean time between a cut and the next connect.",
         ),
         Parameter(
-            name="cut_s", default=4.0, smoke=1.5, unit="s", minimum=0.1,
-            help="How long one region's edge-core link is cut.",
+            name="cut_s", default=4.0, smoke=3.5, unit="s", minimum=0.1,
+            help="How long one region's edge-core link is cut in one direction, and the links of "
+            "another one's clients in the other; those of a third are cut for a quarter of it.",
         ),
         Parameter(
             name="core_kills", default=0, unit="kills", minimum=0, maximum=1_000,

@@ -4,8 +4,10 @@ Method: senders and receivers of three regions are cut and come back at random a
 the senders' cuts right behind a batch whose bytes are under way. The store deletes what was
 acknowledged (retention "ack"), so for the whole time messages are trimmed behind cursors that move
 while their readers change edges. Some users are never there until the drain; what waits for them,
-in several buckets, is inspected before. Memory of the nodes is limited: what churn leaves behind
-would show there in a long run.
+in several buckets, is inspected while load runs, and before the drain. The core keeps little in
+memory, so who comes back reads from the store. A third of the readers leave their place to the
+durable cursor, the others name it. Memory of the nodes is limited: what churn leaves behind would
+show there in a long run.
 """
 
 from tallystick import (
@@ -30,6 +32,9 @@ from tallystick import (
 
 REGIONS = ("us-east", "eu-west", "apac")
 
+CACHE_BYTES = 256 * 1024
+"""What the core may keep in memory: those who come back read from a store that is trimmed."""
+
 
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
@@ -47,7 +52,9 @@ def plan(p: Parameters) -> Plan:
     sender_cycles = p.duration_s / (p.up_s + p.down_s)
     receiver_cycles = p.duration_s / (2 * p.up_s + p.down_s)
     return Plan(
-        topology=Topology(edges=REGIONS, latency_ms={"apac": 30}, retention="ack"),
+        topology=Topology(
+            edges=REGIONS, latency_ms={"apac": 30}, retention="ack", cache_bytes=CACHE_BYTES
+        ),
         phases=(
             *(Promote(inbox=user, bucket_count=5) for user in away),
             Login(inboxes=users),
@@ -61,7 +68,13 @@ def plan(p: Parameters) -> Plan:
                         batch_count=p.batch_count,
                     ),
                 ),
-                churn=Churn(sender_up_s=p.up_s, receiver_up_s=2 * p.up_s, down_s=p.down_s),
+                churn=Churn(
+                    sender_up_s=p.up_s,
+                    receiver_up_s=2 * p.up_s,
+                    down_s=p.down_s,
+                    from_cursor_share=0.3,
+                ),
+                during=((p.duration_s / 2, Inspect(inboxes=away)),),
                 faults=resets,
                 presence_every_s=0.25,
             ),

@@ -1,10 +1,13 @@
 """Offline messaging: what is sent to an offline user waits, and arrives once, complete, in order.
 
 Method: several senders write to users that are not logged in; the core is killed (SIGKILL) and
-started again; the users log in, read everything, acknowledge, log out. They log in again, leaving
-the place to the durable cursor: nothing may come back. Then more is sent while they are away, the
-core is restarted in order, and only the new messages may arrive. With retention "ack" the store
-deletes what was acknowledged, so this also tries the trimming.
+started again. The users log in on a tablet that takes what its window holds and acknowledges
+nothing; then their other device takes over, reads everything, acknowledges, logs out. The core is
+killed once more when all of that is confirmed. They log in again, leaving the place to the durable
+cursor: nothing may come back. Then more is sent while they are away, the core is restarted in
+order, and only the new messages may arrive. With retention "ack" the store deletes what was
+acknowledged, so this also tries the trimming; what the core keeps in memory is less than what
+waits, so it is read from the store.
 """
 
 from tallystick import (
@@ -26,6 +29,12 @@ from tallystick import (
     Topology,
 )
 
+CACHE_BYTES = 32 * 1024
+"""What the core may keep in memory: a small part of what waits."""
+
+WINDOW_BYTES = 16 * 1024
+"""What a device takes that acknowledges nothing: less than one inbox holds."""
+
 
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
@@ -35,16 +44,25 @@ def plan(p: Parameters) -> Plan:
     )
     one_round = p.senders * p.messages_per_sender
     return Plan(
-        topology=Topology(edges=("us-east", "eu-west"), retention=p.retention),
+        topology=Topology(
+            edges=("us-east", "eu-west"),
+            retention=p.retention,
+            cache_bytes=CACHE_BYTES,
+            window_bytes=WINDOW_BYTES,
+        ),
         phases=(
             Send(stream=stream),
             AskPresence(users=users, optional=True),
             Inspect(inboxes=users, optional=True),
             Restart(role="core", kill=True),
+            Login(inboxes=users, device="tablet", reads=False),
+            AskPresence(users=users, optional=True),
             Login(inboxes=users),
             CatchUp(inboxes=users),
-            AskPresence(users=users, optional=True),
+            # While these are sent, the acknowledgements of all that was read are confirmed.
+            Send(stream=Stream(to=("bystander",), count=50)),
             Logout(inboxes=users),
+            Restart(role="core", kill=True),
             Login(inboxes=users, from_cursor=True),
             CatchUp(inboxes=users),
             Logout(inboxes=users),

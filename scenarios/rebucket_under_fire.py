@@ -4,7 +4,8 @@ Method: one inbox goes from one bucket to many and back, again and again, while 
 it and its reader reads. Kills of the core lie around the moments of a change, so that some requests
 are cut off and asked for again under the epoch that they expect; resets and cuts of edges' links
 lie between them. Each new count must begin at one position, nothing may move, and where every
-message lies is compared with the published hash of the count in force there.
+message lies is compared with the published hash of the count in force there, at the end and while
+all of that goes on.
 """
 
 import random
@@ -12,6 +13,7 @@ import random
 from tallystick import (
     Ability,
     Drain,
+    Inspect,
     LinkCut,
     LinkReset,
     Load,
@@ -32,6 +34,9 @@ from tallystick import (
 BUCKET_COUNTS = (5, 50, 1, 7, 100, 2)
 EDGES = ("us-east", "eu-west")
 
+LOOKS = 2
+"""Inspections of the store while load runs."""
+
 
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
@@ -43,6 +48,11 @@ def plan(p: Parameters) -> Plan:
             Promote(inbox=vip, bucket_count=BUCKET_COUNTS[index % len(BUCKET_COUNTS)]),
         )
         for index in range(p.changes)
+    )
+    # Beside the kills: an inspection finds what no crash has undone, and what one may yet undo.
+    looks = tuple(
+        ((index + 1) * p.duration_s / (LOOKS + 1), Inspect(inboxes=(vip,)))
+        for index in range(LOOKS)
     )
     rng = random.Random(p.seed_for("strikes"))
     faults: list[Planned] = []
@@ -74,7 +84,7 @@ def plan(p: Parameters) -> Plan:
                     ),
                 ),
                 faults=tuple(faults),
-                during=changes,
+                during=(*changes, *looks),
             ),
             Drain(within_s=120.0),
         ),

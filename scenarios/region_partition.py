@@ -5,8 +5,9 @@ is cut; later it swallows what the edge says; later what the core says. The last
 connections open and look like silence, which only a heartbeat can tell from peace. Senders of that
 region stay at their edge and wait; the others must go on meanwhile. Readers come and go, through
 regions drawn anew: who leaves a region that is cut off had acknowledged what the core never heard,
-and goes on elsewhere. Presence is asked for when all is healed, and has to be right within the
-promised bound.
+and goes on elsewhere, three of ten by the durable cursor. Presence is asked for all the time: in
+the middle of a cut that lasts longer than the promised bound nobody may be shown online behind it,
+and when all is healed it has to be right within the bound.
 """
 
 from tallystick import (
@@ -65,7 +66,7 @@ def plan(p: Parameters) -> Plan:
                     ),
                 ),
                 faults=faults,
-                churn=Churn(receiver_up_s=RECEIVER_UP_S),
+                churn=Churn(receiver_up_s=RECEIVER_UP_S, from_cursor_share=0.3),
                 presence_every_s=0.25,
             ),
             AskPresence(users=users),
@@ -91,7 +92,7 @@ SCENARIO = Scenario(
     checks=("A1", "A7", "A8", "A9", "A12", "A13", "B2", "B4", "D6"),
     parameters=(
         Parameter(
-            name="duration_s", default=27.0, smoke=12.0, nightly=900.0, unit="s", minimum=1.0,
+            name="duration_s", default=27.0, smoke=18.0, nightly=900.0, unit="s", minimum=1.0,
             help="How long the load lasts.",
         ),
         Parameter(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.checkers import clues
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import NEVER
-from harness.checkers.presence import DISTURBING_PHASES
-from harness.history.records import BROKEN, Closed, Opened
+from harness.checkers.quiet import DISTURBING_PHASES
+from harness.history.records import BROKEN, Closed, Connected, Opened
 from harness.systems.promises import Promise
 
 
@@ -30,7 +31,7 @@ def ended_unexplained(facts: Facts) -> Found:
 
     A client of a superseded session must learn of it within the bound of presence, or see its
     connection end. That is judged only before the first fault and the first phase that stops nodes,
-    and where no load process was killed. Instances are sessions.
+    and where no load process was killed. Instances are sessions, and connections without one.
     """
     found: list[Clue] = []
     examined = instances = 0
@@ -51,12 +52,18 @@ def ended_unexplained(facts: Facts) -> Found:
                 found.append(
                     _clue(inbox, login, f"session {login.session} of {login.reader} {what}")
                 )
+    broken = facts.index.broken_connections
+    found += clues.of_oddity(broken, _tell_connection)
     return Found(
         examined=examined,
-        instances=instances,
+        instances=instances + broken.count,
         clues=found[:WITNESSES_MAX],
         unknown="" if examined else "nobody logged in",
     )
+
+
+def _tell_connection(record: Connected) -> str:
+    return f"{record.name} ended its connection, since what the system sent contradicted itself"
 
 
 def _clue(inbox: str, record: Opened | Closed, summary: str) -> Clue:

@@ -2,11 +2,13 @@
 
 A fault explains damage to a message only if it was asked for before the damage was first seen, and
 held at the message's time or struck afterwards. Of several the nearest is taken; what takes a
-process or its store away comes before what touches a link only, where messages are gone.
+process or its store away comes before what touches a link only, where messages are gone. A link of
+a sender can lose only what is not acknowledged yet.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +18,13 @@ import numpy as np
 from harness.checkers.facts import Facts
 from harness.checkers.intervals import NEVER, Column, Spans, Steps, marks, split
 from harness.history.records import FaultMarked
+from harness.systems.topology import CLIENT_LINKS
 
 _LINK = "link_"
 """How the kinds of faults begin that touch links only."""
+
+_SENDER = re.compile(r":sender-\d+$")
+"""How a client's link ends that a sender has for itself (`harness.load.groups`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,7 @@ def extent_of(
         acknowledged=int(count[ok < NEVER].sum()),
         first_ns=int(moment[known].min()) if known.any() else NEVER,
         last_ns=int(moment[known].max()) if known.any() else -1,
-        faults=_blamed(facts.index.faults, sent, moment, until, count, gone=gone),
+        faults=_blamed(facts.index.faults, sent, moment, ok, until, count, gone=gone),
     )
 
 
@@ -103,6 +109,13 @@ class Struck:
     targets: tuple[str, ...]
     requested_ns: int
     healed_ns: int
+
+    @property
+    def strikes_senders_only(self) -> bool:
+        """Whether it touched nothing but links between senders and edges."""
+        return bool(self.targets) and all(
+            target.startswith(CLIENT_LINKS) and _SENDER.search(target) for target in self.targets
+        )
 
 
 def struck(faults: Sequence[FaultMarked]) -> list[Struck]:
@@ -128,6 +141,7 @@ def _blamed(
     faults: Sequence[FaultMarked],
     sent: Column,
     moment: Column,
+    ok: Column,
     until: Column,
     count: Column,
     *,
@@ -142,6 +156,8 @@ def _blamed(
         apart = np.clip(fault.requested_ns - moment, 0, NEVER >> 2)
         if gone and fault.kind.startswith(_LINK):
             apart = apart + (NEVER >> 2)
+            if fault.strikes_senders_only:
+                may &= fault.requested_ns <= ok
         # Of two that are equally near the later one is.
         nearer = may & (apart <= best)
         best = np.where(nearer, apart, best)

@@ -12,6 +12,10 @@ LAG_GAUGE = "tick_lag_us_max"
 """The gauge that says how late a node was woken at the worst: the machine did not let it run."""
 
 
+LOAD_LAG_GAUGE = "pace_lag_us_max"
+"""The same of a load process: what it records may have come so much earlier."""
+
+
 class Gauges:
     """Takes readings in the order of time.
 
@@ -20,6 +24,7 @@ class Gauges:
         over_limit: Those above it.
         commits: Commits of all cores, over their restarts; None where no core told any.
         lag_ns_max: How late a node was woken at the worst.
+        load_lag_ns_max: How late a load process was.
     """
 
     def __init__(self) -> None:
@@ -27,6 +32,7 @@ class Gauges:
         self.over_limit = Oddity()
         self.commits: int | None = None
         self.lag_ns_max = 0
+        self.load_lag_ns_max = 0
         self._commits: dict[tuple[str, int], int] = {}
 
     def see(self, record: GaugeSeen) -> None:
@@ -37,6 +43,8 @@ class Gauges:
                 self.over_limit.add(1, record)
         if record.name == LAG_GAUGE:
             self.lag_ns_max = max(self.lag_ns_max, record.value * 1_000)
+        if record.name == LOAD_LAG_GAUGE:
+            self.load_lag_ns_max = max(self.load_lag_ns_max, record.value * 1_000)
         if record.name == COMMITS_GAUGE:
             node = (record.role, record.index)
             before = self._commits.get(node, 0)

@@ -27,6 +27,7 @@ from harness.checkers.intervals import (
 )
 from harness.checkers.ranges import Ranges, Table
 from harness.history.records import (
+    BROKEN,
     FAIL,
     OK,
     AckCompleted,
@@ -111,6 +112,8 @@ class Index:
         self.steps_back = Oddity()
         self.late = Oddity()
         self.misnumbered = Oddity()
+        self.broken_connections = Oddity()
+        """Those that clients ended since the system contradicted itself; sessions aside."""
         self.gauges = Gauges()
         self.inspections = Inspections(
             self.ranges, self.misnumbered, inbox=self.inbox, stream=self.stream
@@ -488,6 +491,8 @@ class Index:
 
     def _connected(self, record: Connected) -> None:
         if not record.up:
+            if record.cause == BROKEN:
+                self.broken_connections.add(1, record)
             return
         visits = self.visits.setdefault((record.role, record.name), Visits(record.t_ns))
         if record.cause != "open":

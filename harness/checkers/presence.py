@@ -5,6 +5,10 @@ before it was asked, nor until it was answered: no login, no end of a session, a
 restart that may end connections unseen. What breaks one edge, or a link of it, says nothing of who
 is connected elsewhere; what else breaks (the core, Toxiproxy, a load process) concerns everybody.
 
+A fault that silences an edge for longer than the bound (a cut of its link to the core, in one
+direction or both, or its end) says something by itself: from then on, and until it is about to be
+healed, the core may show nobody online there.
+
 The promised bound presumes that nodes get to run. How late a node was woken at the worst, by its
 own measurement, is added to it, for the question and for the change alike; on a machine with time
 to spare that is milliseconds.
@@ -17,11 +21,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from harness.checkers.check import WITNESSES_MAX, Clue, Found, Reach, check
 from harness.checkers.clues import seconds
 from harness.checkers.facts import Facts
+from harness.checkers.quiet import DISTURBING_PHASES
+from harness.checkers.silences import Spans, covers, silences
 from harness.history.records import (
     BROKEN,
     BY_PHASE,
@@ -35,9 +41,6 @@ from harness.systems.promises import Promise
 EVERYWHERE = ""
 """Stands for every edge at once."""
 
-DISTURBING_PHASES = ("restart", "kill", "start", "heal")
-"""Phases in which nodes stop or links change, so connections may end unseen."""
-
 
 @check(
     "D6",
@@ -48,7 +51,7 @@ DISTURBING_PHASES = ("restart", "kill", "start", "heal")
 )
 def presence(facts: Facts) -> Found:
     """STALE: online but shown absent. GHOST: gone but shown online, or at the wrong edge."""
-    disturbances = _disturbances(facts)
+    disturbances, quiet = _disturbances(facts), silences(facts)
     examined = instances = 0
     found: list[Clue] = []
     bound_ns = facts.run.presence_bound_ns + 2 * facts.index.gauges.lag_ns_max
@@ -58,8 +61,22 @@ def presence(facts: Facts) -> Found:
         settled_ns = seen.t_invoked_ns - bound_ns
         if seen.t_ns > known_until_ns:
             continue
+        if any(begin <= seen.t_ns and end >= settled_ns for begin, end in disturbances[EVERYWHERE]):
+            continue
         last = _settled(facts, seen, settled_ns, bound_ns)
+        if _is_silent(quiet, seen.edge, settled_ns, seen.t_ns) and seen.online:
+            examined += 1
+            instances += 1
+            what = (
+                f"was shown online at {seen.edge}, which had been silent for longer than the bound"
+            )
+            found.append(_clue(seen, what))
+            continue
         if last is None:
+            continue
+        if isinstance(last, Opened) and _is_silent(quiet, last.edge, settled_ns, seen.t_ns):
+            # Nobody can know whether it is there: to show it absent is right.
+            examined += 1
             continue
         concerned = {EVERYWHERE, seen.edge, *_edges_of(facts, last)}
         spans = (span for where in concerned for span in disturbances[where])
@@ -69,25 +86,31 @@ def presence(facts: Facts) -> Found:
         wrong = _differs(seen, last)
         if wrong:
             instances += 1
-            if len(found) < WITNESSES_MAX:
-                found.append(
-                    Clue(
-                        summary=f"{seen.user} {wrong} when asked at {seconds(seen.t_invoked_ns)}",
-                        inbox=seen.user,
-                        record=seen,
-                    )
-                )
+            found.append(_clue(seen, wrong))
     answers = len(facts.index.presence)
     unanswered = sum(mark.name == PRESENCE_UNANSWERED for mark in facts.index.phases)
     left = f"; {unanswered} questions had no answer" if unanswered else ""
     return Found(
         examined=examined,
         instances=instances,
-        clues=found,
+        clues=found[:WITNESSES_MAX],
         unknown=""
         if examined
         else f"none of {answers} answers came after things had settled{left}",
         not_applicable="" if answers or unanswered else "nobody asked who is online",
+    )
+
+
+def _clue(seen: PresenceSeen, wrong: str) -> Clue:
+    summary = f"{seen.user} {wrong} when asked at {seconds(seen.t_invoked_ns)}"
+    return Clue(summary=summary, inbox=seen.user, record=seen)
+
+
+def _is_silent(quiet: Mapping[str, Spans], edge: str, begin_ns: int, end_ns: int) -> bool:
+    """Say whether the core can have heard nothing of an edge for all of that time."""
+    return any(
+        covers(quiet.get(target, ()), begin_ns, end_ns)
+        for target in (f"edge-core:{edge}", f"edge:{edge}")
     )
 
 

@@ -66,6 +66,8 @@ class RunFacts:
             asked for one by one.
         route: Name of the published bucket route, "" for none.
         presence_bound_ns: Within this time after a change presence is right.
+        delivery_bound_ns: Within this time after its acknowledgement a message is delivered to a
+            reader that waits; 0 where no time is promised.
         planned: The faults of the schedule, as (kind, target), once per target; a pattern where its
             targets were not known before the run.
         promotions: How many promotions and demotions are planned, None where nobody counted.
@@ -86,6 +88,7 @@ class RunFacts:
     expected_digests: Callable[[str, Sequence[int], Sequence[int]], list[int]] | None = None
     route: str = ""
     presence_bound_ns: int = 4_000_000_000
+    delivery_bound_ns: int = 1_000_000_000
     planned: tuple[tuple[str, str], ...] = ()
     promotions: int | None = None
     churns: frozenset[str] = frozenset()

@@ -12,7 +12,7 @@ TRUST_ORDER = (
     "A1", "A2", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16", "A17",
     "B1", "B2", "B3", "B4", "B5", "B6", "B7",
     "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9",
-    "D1", "D2", "D3", "D6", "D7", "E1", "E2",
+    "D1", "D2", "D3", "D6", "D7", "D8", "D9", "E1", "E2",
 )  # fmt: skip
 """The order in which to believe results (docs/invariants.md): was anything tested, does the harness
 count itself correctly, identity and content, loss and duplicates, order, the rest."""

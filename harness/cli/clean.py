@@ -10,7 +10,7 @@ import typer
 from harness.cli.under_test import (
     AllowRemote,
     CaFile,
-    EndpointText,
+    EndpointToClean,
     Options,
     Password,
     Token,
@@ -35,7 +35,7 @@ def clean(
         str, typer.Option(help="What runs at the endpoint: nats, valkey or kafka.", metavar="NAME")
     ] = "",
     option: Options = None,
-    endpoint: EndpointText = "",
+    endpoint: EndpointToClean = "",
     user: User = "",
     password: Password = "",
     token: Token = "",

@@ -9,6 +9,7 @@ import typer
 from harness.errors import UsageError
 from harness.report.untried import lines
 from harness.run.fitting import Fitted, fit_scenario
+from harness.run.remarks import remarks
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.parameters import Parameters
 from harness.scenario.performed import schedules_in
@@ -67,6 +68,8 @@ def _show(fitted: Fitted) -> None:
     if plan.limits:
         typer.echo(f"Limits: {'; '.join(plan.limits)}")
     show_not_tried(fitted)
+    for line in remarks(plan):
+        typer.echo(textwrap.fill(f"Note: {line}", WIDTH, subsequent_indent="      "))
 
 
 def show_not_tried(fitted: Fitted) -> None:

@@ -23,14 +23,16 @@ Options: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("-o", help="An option of the system; may be repeated.", metavar="KEY=VALUE"),
 ]
+_WRITTEN = (
+    "host:port, [::1]:port, or a URL as nats://, tls://, redis://, rediss://, valkey://, valkeys://,"
+    " kafka://; of several with commas between them the first that answers."
+)
 EndpointText: TypeAlias = Annotated[
     str,
-    typer.Option(
-        help="Use the server there, and do not start one: host:port, [::1]:port, or a URL as"
-        " nats://, tls://, redis://, rediss://, valkey://, valkeys://, kafka://; of several with"
-        " commas between them the first that answers.",
-        metavar="ADDRESS",
-    ),
+    typer.Option(help=f"Use the server there, and do not start one: {_WRITTEN}", metavar="ADDRESS"),
+]
+EndpointToClean: TypeAlias = Annotated[
+    str, typer.Option(help=f"The server to clean: {_WRITTEN}", metavar="ADDRESS")
 ]
 User: TypeAlias = Annotated[str, typer.Option(help="Who logs in at the endpoint.", metavar="NAME")]
 Password: TypeAlias = Annotated[

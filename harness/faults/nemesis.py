@@ -13,7 +13,7 @@ from harness.faults.fault import Effect, Fault, Target, takes_target
 from harness.faults.schedule import Planned
 from harness.faults.targets import Targets, check_target
 from harness.faults.waiting import hold
-from harness.history.records import BY_PHASE, FaultMarked, Record
+from harness.history.records import BY_PHASE, HEALING, FaultMarked, Record
 from harness.report.result import Fault as JournalEntry
 from harness.systems.topology import CLIENT_LINKS
 
@@ -62,8 +62,8 @@ class Nemesis:
     Args:
         targets: Where names are resolved, and what is at rest when all is healed.
         now_ns: Nanoseconds since the start of the run.
-        record: Takes a record for the history; called when a fault is requested, confirmed and
-            healed.
+        record: Takes a record for the history; called when a fault is requested, confirmed, about
+            to be healed and healed.
         observe: Takes a line for people at each confirmation and healing.
         in_use_within_s: How long a fault on a pattern of client links waits for the first of them
             to be in use: as long as clients may wait for the system to come back.
@@ -221,6 +221,8 @@ class Nemesis:
         self._mark(strike, CONFIRMED, strike.confirmed_ns)
 
     async def _heal(self, strike: _Strike) -> None:
+        # Until now it held, for certain; how long healing takes depends on many.
+        self._mark(strike, HEALING, self._now_ns())
         strike.effect |= await _within(strike, strike.fault.heal(strike.target))
         # Healing may show that the effect was another one, and never makes up for none.
         strike.effective = strike.effective and strike.fault.is_effective(strike.effect)
@@ -292,7 +294,7 @@ class Nemesis:
                 effect=strike.measured,
             )
         )
-        if self._observe is not None and state != REQUESTED:
+        if self._observe is not None and state not in (REQUESTED, HEALING):
             self._observe(describe(strike, state))
 
 

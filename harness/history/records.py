@@ -80,10 +80,15 @@ class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
     error: str
 
 
+BROKEN = "broken"
+"""The cause of an end where a client ended it since the system contradicted itself."""
+
+
 class Connected(msgspec.Struct, frozen=True, array_like=True, tag="connected"):
     """A sender's or receiver's connection came up or went down.
 
-    `role` is "sender" or "receiver"; `cause` is "churn", "lost", "open" or "close".
+    `role` is "sender" or "receiver"; `cause` is "churn", "lost", "open", "close" or, where the
+    client ended it without a session since what came is not what the system had said, `BROKEN`.
     """
 
     t_ns: Int
@@ -103,7 +108,8 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     """A receiver's session is open: open(c, x, sess, from), delivery begins at `next_pos`.
 
     `from_pos` is the last position that the receiver said it has (-1 none, -2 left to the cursor),
-    `cursor` what the system said its durable cursor is (-1 none, `UNTOLD` nothing).
+    `cursor` what the system said its durable cursor is (-1 none, `UNTOLD` nothing). `link` is the
+    proxy that the session goes through, "" where it is not known.
     """
 
     t_ns: Int
@@ -115,6 +121,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     next_pos: Int
     edge: str
     cursor: Int = UNTOLD
+    link: str = ""
 
 
 class DeliveredRun(msgspec.Struct, frozen=True, array_like=True):
@@ -173,10 +180,6 @@ class EndRead(msgspec.Struct, frozen=True, array_like=True, tag="end_read"):
     reader: str
     inbox: str
     pos: Int
-
-
-BROKEN = "broken"
-"""`Closed.cause` where a client ended the session since the system contradicted itself."""
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
@@ -261,8 +264,15 @@ class PresenceSeen(msgspec.Struct, frozen=True, array_like=True, tag="presence_s
     session: Int
 
 
+HEALING = "healing"
+"""`FaultMarked.state` just before a fault is healed: it held until then (none before 1.5)."""
+
+
 class FaultMarked(msgspec.Struct, frozen=True, array_like=True, tag="fault_marked"):
-    """A fault was requested, confirmed or healed. `effect` is what was observed of it."""
+    """A fault was requested, confirmed, about to be healed (`HEALING`), or healed.
+
+    `effect` is what was observed of it.
+    """
 
     t_ns: Int
     fault: str
@@ -300,7 +310,12 @@ class PhaseMarked(msgspec.Struct, frozen=True, array_like=True, tag="phase_marke
 
 
 class GaugeSeen(msgspec.Struct, frozen=True, array_like=True, tag="gauge_seen"):
-    """A node's own gauge or its resident memory, and the limit it must keep (-1: none)."""
+    """A node's own gauge or its resident memory, and the limit it must keep (-1: none).
+
+    Load processes write two of their own: what a session of theirs was sent unacknowledged, with
+    the promised window as its limit (role "receiver", index: the session), and how late they were
+    woken (role "load").
+    """
 
     t_ns: Int
     role: str

@@ -19,11 +19,13 @@ class ChurnPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `up_s_min` is granted before the exponential begins, so that a state can settle. The first cut
     of all comes within `up_s`, evenly spread, so that nobody sits a load out that lasts longer.
+    `from_cursor_share`: of the logins behind the cuts, how many leave the place to the cursor.
     """
 
     up_s: float
     down_s: float
     up_s_min: float = 0.0
+    from_cursor_share: float = 0.0
 
     def next_cut_ns(self, now_ns: int, rng: random.Random, *, is_first: bool) -> int:
         """Draw when a connection that is up now will be cut."""
@@ -73,4 +75,5 @@ def churn_receivers(
             actor.cut_at_ns = plan.next_cut_ns(now_ns, rng, is_first=actor.connects == 1)
         elif now_ns >= actor.cut_at_ns:
             actor.cut_at_ns = -1
+            actor.from_cursor = rng.random() < plan.from_cursor_share
             cut(actor, plan.back_at_ns(now_ns, rng))

@@ -17,16 +17,22 @@ from harness.history.records import (
     Delivered,
     DeliveredRun,
     EndRead,
+    GaugeSeen,
     Opened,
 )
 from harness.load.client_errors import ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.roster import ReaderSeat
 from harness.load.sender_actor import RECONNECT_PAUSE_NS
+from harness.load.window_meter import WindowMeter
 from harness.systems.port import CONTRADICTED, Connector, Delivery
+from harness.systems.topology import client_link
 
 SUPERSEDED = "superseded"
 """The cause of a session's end that says that another one has taken its place."""
+
+WINDOW_GAUGE = "unacknowledged_bytes"
+"""The gauge of a receiver's session; its limit is the window that the system promised."""
 
 FROM_CURSOR = -2
 """`from_pos` that leaves the place to the system's durable cursor."""
@@ -63,9 +69,11 @@ class ReceiverActor:
         self.delivered_count = 0
         self.wrong_count = 0
         self.connects = 0
+        self._session_pos = -1
         self._acked_pos = -1
         self._confirmed_pos = -1
         self._early: list[Delivery] = []
+        self._window = WindowMeter()
         self._process = process
         self._edges = edges
         self._recorder = recorder
@@ -91,6 +99,8 @@ class ReceiverActor:
             login = await self.receiver.login(self.edge, from_pos)
         except ConnectionError as error:
             self._errors.hear("receiver", "connect", str(error), self._clock())
+            if str(error).startswith(CONTRADICTED):
+                self._mark(up=False, cause=BROKEN)
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
             return
@@ -99,9 +109,10 @@ class ReceiverActor:
         self.up = True
         self.from_cursor = False
         self.session = login.session
+        self._window = WindowMeter(login.window_bytes)
         self.last_pos = max(self.last_pos, login.next_pos - 1)
-        self._acked_pos = max(self._acked_pos, login.next_pos - 1)
-        self._confirmed_pos = login.next_pos - 1
+        # A login by the cursor may begin before what has come: that is acknowledged as it comes.
+        self._session_pos = self._acked_pos = self._confirmed_pos = login.next_pos - 1
         self.connects += 1
         self._recorder.write_now(
             (
@@ -115,6 +126,7 @@ class ReceiverActor:
                     next_pos=login.next_pos,
                     edge=self.edge,
                     cursor=login.cursor,
+                    link=client_link(self.edge, self.seat.group),
                 ),
             )
         )
@@ -144,9 +156,13 @@ class ReceiverActor:
         )
         count = len(delivery.lengths) // 4
         last = delivery.pos_first + count - 1
+        size_bytes = len(delivery.body) + len(delivery.lengths)
+        if self._window.delivered(last, count, size_bytes):
+            self._tell_window()
         # What lies up to the last position came before and comes again.
         self.delivered_count += max(0, min(count, last - self.last_pos))
         self.last_pos = max(self.last_pos, last)
+        self._session_pos = max(self._session_pos, last)
 
     def _examine(self, delivery: Delivery) -> tuple[DeliveredRun, ...]:
         """Digest each run; cut a run whose content is wrong so that wrong messages stand alone."""
@@ -182,9 +198,10 @@ class ReceiverActor:
 
     def flush_acks(self) -> None:
         """Acknowledge what has come since the last time; called at a steady pace."""
-        if not self.up or not self.reads or self.last_pos <= self._acked_pos:
+        upto = self._session_pos
+        if not self.up or not self.reads or upto <= self._acked_pos:
             return
-        self._acked_pos = self.last_pos
+        self._acked_pos = upto
         self._recorder.write_now(
             (
                 AckInvoked(
@@ -192,16 +209,17 @@ class ReceiverActor:
                     reader=self.seat.reader,
                     inbox=self.seat.inbox,
                     session=self.session,
-                    upto=self.last_pos,
+                    upto=upto,
                 ),
             )
         )
-        self.receiver.ack(self.last_pos)
+        self._window.acknowledged(upto)
+        self.receiver.ack(upto)
 
     @property
     def waits_for_ack(self) -> bool:
         """Whether an acknowledgement of the open session is not answered, or not sent yet."""
-        return self.up and self.reads and self.last_pos > self._confirmed_pos
+        return self.up and self.reads and self._session_pos > self._confirmed_pos
 
     def _on_ack(self, session: int, upto: int, outcome: str) -> None:
         if session == self.session:
@@ -282,11 +300,11 @@ class ReceiverActor:
             self._close_session(session, "logout", t_invoked_ns)
 
     def _close_session(self, session: int, cause: str, t_invoked_ns: int = -1) -> None:
-        # An unacknowledged delivery may come again: acknowledging starts over from what is sure.
         self.up = False
-        self._acked_pos = min(self._acked_pos, self.last_pos)
         if session < 0:
             return
+        if self._window.most_bytes:
+            self._tell_window()
         self.session = -1
         self._recorder.write(
             Closed(
@@ -299,6 +317,19 @@ class ReceiverActor:
             )
         )
         self._mark(up=False, cause="lost" if cause in ("lost", BROKEN, SUPERSEDED) else "churn")
+
+    def _tell_window(self) -> None:
+        """Record the most that has waited: when it passes the promise, and at the session's end."""
+        self._recorder.write(
+            GaugeSeen(
+                t_ns=self._clock(),
+                role="receiver",
+                index=self.session,
+                name=WINDOW_GAUGE,
+                value=self._window.most_bytes,
+                limit=self._window.limit_bytes,
+            )
+        )
 
     def _mark(self, *, up: bool, cause: str) -> None:
         self._recorder.write(

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from harness.history.recorder import Recorder
-from harness.history.records import OK, Completed, Connected, Invoked
+from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
 from harness.load.payloads import Payloads
 from harness.load.reach import see_batch
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import CONTRADICTED, Batch, Connector, OutboxFull, Outcome
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -221,7 +221,7 @@ class SenderActor:
     def _on_lost(self, cause: str) -> None:
         self._errors.hear("sender", "lost", cause, self._clock())
         if self.up:
-            self._mark(up=False, cause="lost")
+            self._mark(up=False, cause=BROKEN if cause.startswith(CONTRADICTED) else "lost")
         self.up = False
         self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
 
@@ -232,6 +232,8 @@ class SenderActor:
             await self.sender.connect(self.edge)
         except ConnectionError as error:
             self._errors.hear("sender", "connect", str(error), self._clock())
+            if str(error).startswith(CONTRADICTED):
+                self._mark(up=False, cause=BROKEN)
             self.edge = self._rng.choice(self._edges)
             self.retry_at_ns = self._clock() + RECONNECT_PAUSE_NS
         else:

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from harness.checkers.gauges import LOAD_LAG_GAUGE
 from harness.checkers.rare import GAUGE_PREFIX
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen, Offered
@@ -53,6 +54,9 @@ UNASKED = -1
 
 OFFERED_EVERY_S = 1.0
 """How often the history is told how much was due and how much of it was handed over."""
+
+LOGGING_OUT_MAX = 128
+"""Receivers that one process logs out at the same time."""
 
 CONNECTING_MAX = 32
 """Connections that one process opens at the same time."""
@@ -100,6 +104,8 @@ class Worker:
         """The rare states of what is sent."""
         self._reach_told: Counter[str] = Counter()
         self._late_ns_max = 0
+        self._lag_ns = 0
+        self._lag_told_ns = 0
         self.stopping = anyio.Event()
 
     def clock(self) -> int:
@@ -126,6 +132,8 @@ class Worker:
                 receiver.flush_acks()
             self._recorder.flush()
             await anyio.sleep(PACE_S)
+            # Whatever came meanwhile waited as long to be read: it comes over the same loop.
+            self._lag_ns = max(self._lag_ns, self.clock() - now_ns - int(PACE_S * 1e9))
 
     def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
         if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
@@ -158,6 +166,23 @@ class Worker:
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
             self._tell_reached()
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        """Record how late this process was at the worst, where that is later than ever."""
+        if self._lag_ns <= self._lag_told_ns:
+            return
+        self._lag_told_ns = self._lag_ns
+        self._recorder.write(
+            GaugeSeen(
+                t_ns=self.clock(),
+                role="load",
+                index=self._job.process,
+                name=LOAD_LAG_GAUGE,
+                value=self._lag_ns // 1_000,
+                limit=-1,
+            )
+        )
 
     def _tell_offered(self) -> None:
         now_ns = self.clock()
@@ -368,16 +393,27 @@ class Worker:
 
     async def do_logout(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Log readers out in order."""
-        for name in command["readers"]:
-            await self._receivers[name].logout()
+        await self._log_out([self._receivers[name] for name in command["readers"]])
         return {}
+
+    async def _log_out(self, actors: Sequence[ReceiverActor]) -> None:
+        """Log receivers out side by side: where nobody answers, each waits for its time-out."""
+        turns = anyio.Semaphore(LOGGING_OUT_MAX)
+
+        async def log_out(actor: ReceiverActor) -> None:
+            async with turns:
+                await actor.logout()
+
+        async with anyio.create_task_group() as tasks:
+            for actor in actors:
+                tasks.start_soon(log_out, actor)
 
     async def do_finish(self, _command: Mapping[str, Any]) -> dict[str, Any]:
         """Log everybody out, close the history, stop."""
         self._receiver_churn = None
+        self._tell_lag()
         await self.do_close_senders({})
-        for actor in self._receivers.values():
-            await actor.logout()
+        await self._log_out(list(self._receivers.values()))
         self._tell_reached()
         progress = self._progress()
         self.stopping.set()

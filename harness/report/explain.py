@@ -128,8 +128,9 @@ _ANOMALIES = (
         "Counts if redelivery marks are promised.",
     ),
     _anomaly(
-        "A17", "ENDED-UNEXPLAINED", "A client had to end its session, since what came was not what "
-        "the system had said; or another session took its place and it was never told.",
+        "A17", "ENDED-UNEXPLAINED", "A client had to end its session, or a sender its connection, "
+        "since what came was not what the system had said; or another session took its place and "
+        "it was never told.",
         "How each session ended; how long it stayed open behind a later login.",
         "Counts if fencing is promised.",
     ),
@@ -242,14 +243,29 @@ _ANOMALIES = (
     ),
     _anomaly(
         "D6", "PRESENCE", "After the promised time the system still said online of a user who was "
-        "gone, offline of one who was there, or named the wrong edge.",
-        "The last session event per user against what was answered.",
+        "gone, offline of one who was there, or named the wrong edge or one that cannot be heard.",
+        "The last session event per user against what was answered; in the middle of a long cut, "
+        "who is shown behind it.",
         "Counts if presence is promised.",
     ),
     _anomaly(
         "D7", "LIMIT-EXCEEDED", "A node passed a limit that it publishes: a buffer, a window, its "
-        "memory.", "Samples of the nodes' own gauges and of their resident memory.",
+        "memory; or a receiver was sent more than the promised window before it acknowledged.",
+        "Samples of the nodes' own gauges and of their memory, and what receivers counted.",
         "Counts if limits are promised.",
+    ),
+    _anomaly(
+        "D8", "WITHHELD", "A message was acknowledged and waited, although its reader had nothing "
+        "else to do: the system held back what it could have delivered.",
+        "Silences of sessions that had acknowledged all they had, with no fault near, longer than "
+        "the promised bound and twice the worst lateness of nodes and load processes.",
+        "Counts if a bound on delivery is promised.",
+    ),
+    _anomaly(
+        "D9", "NOT-GIVEN-UP", "A link swallowed everything, or a node stood still, and a session "
+        "over it stayed open as if nothing were: its client waits for messages that cannot come.",
+        "The end of each session against the silences that faults made, from the promised bound "
+        "of presence on.", "Counts if presence is promised.",
     ),
     _anomaly(
         "E1", "IMBALANCE", "The loads of an inbox's buckets cannot be explained by the hash.",
@@ -353,11 +369,15 @@ ENTRIES: dict[str, Entry] = {entry.id: entry for entry in (*_ANOMALIES, *_OTHERS
 ANOMALY_IDS = tuple(entry.id for entry in _ANOMALIES)
 
 
+LIKENESS_MIN = 0.7
+"""Words are short and many here, and some have half of their letters in common with anything."""
+
+
 def find(word: str) -> Entry:
     """Return the entry called `word`, by id or name, in any case and with - or _.
 
     Raises:
-        UsageError: There is none; says which is nearest.
+        UsageError: There is none; says which are near, if any are.
     """
     wanted = _normal(word)
     by_word = {_normal(entry.name): entry for entry in reversed(_ANOMALIES)}
@@ -369,8 +389,11 @@ def find(word: str) -> Entry:
     states = {_normal(name): name for name in (*BY_NAME, *LEFT_OUT)}
     if wanted in states:
         return _rare(states[wanted])
-    near = nearest(wanted, by_word)
-    hint = f"; did you mean {by_word[near].id!r}?" if near else ""
+    near = {nearest(wanted, by_word, LIKENESS_MIN)} - {""}
+    near = near or {known for known in by_word if wanted and known.startswith(f"{wanted}-")}
+    # As in 'B1' (FIFO-SYNC): who does not know the ids knows it by its name.
+    meant = " or ".join(sorted({_shown(by_word[known]) for known in near}))
+    hint = f"; did you mean {meant}?" if meant else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
         "(A1 to E2, exit-codes, a verdict, limits, bound, compare, not-tried, outcomes, reach, a "
@@ -391,6 +414,10 @@ def _rare(name: str) -> Entry:
     return Entry(
         id=name, name="a rare state", meaning=state.meaning, judged=f"It can be reached on: {who}."
     )
+
+
+def _shown(entry: Entry) -> str:
+    return repr(entry.id) + (f" ({entry.name})" if entry.id in ANOMALY_IDS else "")
 
 
 def _normal(word: str) -> str:

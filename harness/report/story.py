@@ -495,7 +495,7 @@ class _Teller:
             if first.t_ns > end_ns or healed < begin_ns:
                 continue
             # A fault on a pattern of links marks each of them, at about the same time.
-            for state in dict.fromkeys(mark.state for _, mark in marks):
+            for state in dict.fromkeys(mark.state for _, mark in marks if mark.state != h.HEALING):
                 alike = [(place, mark) for place, mark in marks if mark.state == state]
                 place, mark = alike[0]
                 # The same one in every line, whichever of them was struck first.

@@ -50,8 +50,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `faults` are the planned faults as `harness.faults.schedule.to_json` writes them, phase by
     phase, each with its `targets`: what its pattern fits, as far as the plan tells. `route` is the
     published bucket route, "" for none; `presence_bound_s` the promised time in which presence
-    becomes right; `trims`: the store may drop what was acknowledged. `place`, `files` and
-    `source_sha256` say where the scenario came from, for `tallystick replay`.
+    becomes right; `delivery_within_s` the promised time in which a reader that waits is delivered,
+    latencies included, 0 for no promise; `trims`: the store may drop what was acknowledged.
+    `place`, `files` and `source_sha256` say where the scenario came from, for `tallystick replay`.
     `payload` says how the content of a message follows from its id and the seed, `payloads` the
     same of the inboxes that the seed drew. `drawn` is all that it drew beside the plan, and
     `extra_actors` the senders and receivers of that.
@@ -78,6 +79,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     route: str
     presence_bound_s: float
     trims: bool
+    delivery_within_s: float = 0.0
     promotions: int | None = None
     churns: list[str] = []
     checks: list[str] = []

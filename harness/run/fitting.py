@@ -23,7 +23,7 @@ from harness.run.replay import with_schedules
 from harness.run.unsound import CORE_LINKS, EDGES, refuse_unsound, targets_of
 from harness.scenario.parameters import Parameters
 from harness.scenario.performed import Performed, declared_by, phases_of, promotions_in
-from harness.scenario.phases import Kill, Load, OwnPhase, Phase, Promote, Restart, Storm
+from harness.scenario.phases import Kill, Load, OwnPhase, Phase, Restart, Storm
 from harness.scenario.scenario import Plan, Scenario
 from harness.systems.port import System, restart_within_s
 from harness.systems.promises import IN_WORDS
@@ -101,7 +101,7 @@ class _Fit:
             (after_s, event)
             for after_s, event in load.during
             if self.keeps(
-                self._lacks.of_phase(event) if isinstance(event, Promote) else None,
+                None if isinstance(event, Storm) else self._lacks.of_phase(event),
                 optional=bool(getattr(event, "optional", False)),
                 disturbs=isinstance(event, Storm),
             )

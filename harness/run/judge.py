@@ -187,6 +187,7 @@ def facts_of(brief: Brief, aftermath: Aftermath, *, torn: bool) -> RunFacts:
         expected_digests=made.expected_digests,
         route=brief.route,
         presence_bound_ns=int(brief.presence_bound_s * 1e9),
+        delivery_bound_ns=int(brief.delivery_within_s * 1e9),
         planned=planned,
         promotions=brief.promotions,
         churns=frozenset(brief.churns),

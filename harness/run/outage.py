@@ -45,10 +45,14 @@ class Outage:
     """Watches what clients counted, and says when the patience is over. Pure.
 
     Attributes:
+        back_within_s: How long a system that a planned fault has struck may take to come back; the
+            patience begins behind that, unless somebody gets something before.
         since_ns: Since when nobody has got anything.
     """
 
+    back_within_s: float = 0.0
     since_ns: int = 0
+    _comes_back: bool = False
     _done: tuple[int, int] = (-1, -1)
     _errors: int = 0
     _told_ns: int = field(default=-(1 << 62))
@@ -69,17 +73,22 @@ class Outage:
             counted: As `Crew.progress` returns it.
             disturbed: A planned fault is under way, or a node is down because somebody wants it so.
             dead: A node has ended by itself and is not back.
-            cut_off: So has every node of a role.
+            cut_off: So has every node of a role. Then nobody has to wait for anything, and a fault
+                that is under way has nothing to wait for either.
         """
         if counted.get("errors", 0) != self._errors:
             self._errors, self._told_ns = counted.get("errors", 0), now_ns
         done = counted.get("ok", 0), counted.get("delivered", 0)
         waiting = counted.get("open", 0) > 0 or counted.get("down", 0) > 0
-        if done != self._done or disturbed or not waiting:
+        at_rest = (disturbed or not waiting) and not cut_off
+        if done != self._done or at_rest:
+            self._comes_back = disturbed or (self._comes_back and done == self._done)
             self._done, self.since_ns = done, now_ns
             return False
         told = now_ns - self._told_ns <= FRESH_S * 1e9
         patience_s = CUT_OFF_PATIENCE_S if cut_off else PATIENCE_S
+        if self._comes_back and not dead and not cut_off:
+            patience_s += self.back_within_s
         return (told or dead) and now_ns - self.since_ns >= patience_s * 1e9
 
 

@@ -346,6 +346,7 @@ async def _load(stage: Stage, phase: Load) -> None:
             up_s=phase.churn.receiver_up_s,
             down_s=phase.churn.down_s,
             up_s_min=RECEIVER_UP_S_MIN * phase.churn.receiver_up_s,
+            from_cursor_share=phase.churn.from_cursor_share,
         )
         await stage.crew.readers.command("receiver_churn", churn=msgspec.to_builtins(plan))
     end_ns = await _begin_senders(stage, phase, phase.duration_s, phase.churn)
@@ -362,7 +363,7 @@ async def _load(stage: Stage, phase: Load) -> None:
     await stage.crew.readers.command("receiver_churn", churn=None)
 
 
-async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
+async def _after(after_s: float, stage: Stage, event: Promote | Storm | Inspect) -> None:
     await anyio.sleep(after_s)
     match event:
         case Promote():
@@ -370,6 +371,8 @@ async def _after(after_s: float, stage: Stage, event: Promote | Storm) -> None:
         case Storm():
             storm = ClientStorm(down_s=event.down_s)
             await stage.nemesis.strike_now(storm, Clients(crew=stage.crew))
+        case Inspect():
+            await inspect(stage, event.inboxes)
 
 
 async def _poll_presence(stage: Stage, phase: Load) -> None:
@@ -503,7 +506,8 @@ async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
 
 
 async def inspect(stage: Stage, inboxes: tuple[str, ...]) -> None:
-    """Record where every message of the inboxes is stored."""
-    async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
-        stage.recorder.write(record)
-    stage.recorder.flush()
+    """Record where every message of the inboxes is stored; one inspection after the other."""
+    async with stage.inspecting:
+        async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
+            stage.recorder.write(record)
+        stage.recorder.flush()

@@ -20,7 +20,7 @@ from harness.errors import DamagedHistory
 from harness.faults.journal import JOURNAL_NAME, read_journal
 from harness.history.index import read_index
 from harness.history.reader import read_segment
-from harness.history.records import FaultMarked, LinkCounted, TroubleSeen
+from harness.history.records import HEALING, FaultMarked, LinkCounted, TroubleSeen
 from harness.report.result import Check, LinkCoverage, Result, Status, Trouble
 from harness.run.aftermath import Aftermath
 from harness.run.brief import Brief, read_brief
@@ -244,6 +244,8 @@ def _from_marks(stored: Result, marks: Sequence[FaultMarked]) -> Iterator[str]:
     """Compare the faults with their marks; only their parameters lie nowhere in the history."""
     seen: dict[tuple[str, str, str], dict[str, Any]] = {}
     for mark in marks:
+        if mark.state == HEALING:
+            continue
         entry = seen.setdefault((mark.fault, mark.kind, mark.target), {})
         entry |= {mark.state: mark.t_ns, "effect": mark.effect, "effective": mark.effective}
     says = {

@@ -37,6 +37,7 @@ from harness.run.fitting import Fitted, claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
 from harness.run.observer import Observer
 from harness.run.perform import perform
+from harness.run.remarks import remarks
 from harness.run.request import RunOutcome, RunRequest
 from harness.run.staging import on_stage
 from harness.run.unsound import targets_of
@@ -44,7 +45,7 @@ from harness.run.verdict import Finding, started
 from harness.scenario.performed import churns_in, promotions_in, schedules_in
 from harness.scenario.phases import Drain, Phase
 from harness.scenario.scenario import Plan
-from harness.systems.port import System, promises_in
+from harness.systems.port import System, delivery_within_s, promises_in
 from harness.systems.registry import load_system
 
 
@@ -224,7 +225,7 @@ def _first_result(
         environment=environment(request.run_dir, toxiproxy),
         not_tried=list(fitted.not_tried),
         drawn=list(fitted.drawn),
-        notes=list(request.notes),
+        notes=[*request.notes, *remarks(plan)],
     )
 
 
@@ -263,6 +264,7 @@ def _write_brief(
             not_tried=begun.not_tried,
             route=system.route,
             presence_bound_s=system.presence_bound_s,
+            delivery_within_s=delivery_within_s(system, plan.topology),
             trims=plan.topology.retention == "ack",
             planted_bug=request.planted_bug,
             place=request.place,

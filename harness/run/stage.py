@@ -33,6 +33,7 @@ class Stage:
         errors: What the runner itself was told by the system, as its administrator.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
         turns: Lets promotions of one inbox wait for each other.
+        inspecting: Lets inspections wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
         seated: Inboxes that have a receiver.
         sender_serial: How many senders there were, for their names and places.
@@ -62,6 +63,7 @@ class Stage:
     errors: ClientErrors = field(default_factory=ClientErrors)
     epochs: dict[str, int] = field(default_factory=dict)
     turns: dict[str, anyio.Lock] = field(default_factory=dict)
+    inspecting: anyio.Lock = field(default_factory=anyio.Lock)
     inboxes: dict[str, None] = field(default_factory=dict)
     seated: dict[str, None] = field(default_factory=dict)
     sender_serial: int = 0

@@ -258,7 +258,7 @@ async def _tear_down(stage: Stage, aftermath: Aftermath) -> None:
 async def _watch(stage: Stage, links: Links, logs: Path) -> None:
     """Tell those who watch how far the run is; notice nodes that died, and an outage."""
     seen_dead: set[str] = set()
-    outage = Outage()
+    outage = Outage(back_within_s=restart_within_s(stage.system))
     while True:
         now = stage.crew.progress()
         stage.recorder.beat(stage.now_ns())

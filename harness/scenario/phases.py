@@ -71,16 +71,26 @@ class Churn:
             cuts come right behind a submitted batch, while its bytes are under way.
         receiver_up_s: Mean time in s a receiver stays logged in; 0: receivers do not churn.
         down_s: Mean time in s between a disconnect and the next connect, to an edge drawn anew.
+        from_cursor_share: Share of the receivers' logins that leave their place to the system's
+            durable cursor, as a device without a memory of its own does; what they had not
+            acknowledged comes again, marked. The others name the last position that they have.
     """
 
     sender_up_s: float = 0.0
     receiver_up_s: float = 0.0
     down_s: float = 0.2
+    from_cursor_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_fields(
-            self, sender_up_s=not_negative, receiver_up_s=not_negative, down_s=not_negative
+            self,
+            sender_up_s=not_negative,
+            receiver_up_s=not_negative,
+            down_s=not_negative,
+            from_cursor_share=not_negative,
         )
+        if self.from_cursor_share > 1:
+            raise refusal(self, "from_cursor_share", "a share, 1 at most")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +128,22 @@ class Storm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Record where every message of the inboxes is stored (buckets, epochs, positions).
+
+    Attributes:
+        inboxes: Which.
+        optional: A system that cannot do it is tried without it; the result says so.
+    """
+
+    inboxes: tuple[str, ...]
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, inboxes=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Send `stream.count` messages per producer and wait until every outcome is known.
 
@@ -151,14 +177,14 @@ class SendExtras:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Open-loop load for a time, with churn, faults and promotions while messages flow.
+    """Open-loop load for a time, with churn, faults, promotions and more while messages flow.
 
     Attributes:
         duration_s: Seconds that the schedules run.
         streams: What is sent.
         churn: Disconnects and reconnects while it lasts.
         faults: The fault schedule; times count from the begin of the phase.
-        during: Promotions and storms, as (seconds after the begin, what).
+        during: Promotions, storms and inspections, as (seconds after the begin, what).
         presence_every_s: Seconds between two questions for the presence of all receivers; 0: none.
         presence_optional: A system that cannot tell who is online is tried without these questions;
             the result says so.
@@ -175,7 +201,7 @@ class Load:
     streams: tuple[Stream, ...]
     churn: Churn = Churn()
     faults: tuple[Planned, ...] = ()
-    during: tuple[tuple[float, Promote | Storm], ...] = ()
+    during: tuple[tuple[float, Promote | Storm | Inspect], ...] = ()
     presence_every_s: float = 0.0
     presence_optional: bool = False
     waits_for_restarts: bool = False
@@ -341,22 +367,6 @@ class AskPresence:
 
     def __post_init__(self) -> None:
         check_fields(self, users=names)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspect:
-    """Record where every message of the inboxes is stored (buckets, epochs, positions).
-
-    Attributes:
-        inboxes: Which.
-        optional: A system that cannot do it is tried without it; the result says so.
-    """
-
-    inboxes: tuple[str, ...]
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self, inboxes=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
+from harness.selftest import waits
 from harness.systems.topology import Topology
 
 INBOX = "vip"
@@ -422,10 +423,11 @@ SCENARIOS = {
         STEADY, OFFLINE, RESETS, KILL, POWER_LOSS, CHURN, READER_CHURN, RESIZE, TWO_LIVES, TIGHT,
         PRESENCE, SECOND_DEVICE, TAKEOVER,
     )
-}  # fmt: skip
+} | waits.SCENARIOS  # fmt: skip
 """Every scenario of the self-test by its name."""
 
 
 def place_of(name: str) -> str:
     """Return how a scenario of the self-test is named to `tallystick run` and load processes."""
-    return f"{__name__}:{name.upper()}"
+    module = waits.__name__ if name in waits.SCENARIOS else __name__
+    return f"{module}:{name.upper()}"

@@ -90,15 +90,18 @@ class Login:
         next_pos: Where its deliveries begin.
         cursor: The inbox's durable cursor as the system's answer named it: the last position that
             was acknowledged, -1 for none, `UNTOLD` where the answer does not say.
+        window_bytes: How much the system promises to send at most before it is acknowledged: bodies
+            and 4 bytes per message, one that is larger than all of it alone; 0: no such promise.
     """
 
     session: int
     next_pos: int
     cursor: int = UNTOLD
+    window_bytes: int = 0
 
 
 CONTRADICTED = "contradicted: "
-"""How the cause of a lost session begins whose client was sent what must not come."""
+"""How the cause of a lost session or connection begins whose client was sent what must not come."""
 
 
 class OutboxFull(Exception):
@@ -112,7 +115,8 @@ class Sender(Protocol):
         """Connect (again) through the named edge and go on with what is unanswered.
 
         Raises:
-            ConnectionError: It did not come up within the adapter's named time.
+            ConnectionError: It did not come up within the adapter's named time; its text begins
+                with `CONTRADICTED` where what came is not what the system had said.
         """
 
     async def disconnect(self) -> None:
@@ -140,7 +144,8 @@ class Receiver(Protocol):
         something, or nobody could tell what was dropped from what is still to come.
 
         Raises:
-            ConnectionError: It did not come up within the adapter's named time.
+            ConnectionError: It did not come up within the adapter's named time; its text begins
+                with `CONTRADICTED` where what came is not what the system had said.
         """
 
     def ack(self, upto: int) -> None:
@@ -188,7 +193,7 @@ class Connector(Protocol):
 
         `lost(cause)` reports that the connection ended without our doing, in the words of the
         system or its client library, which stand in the result; the harness then calls `connect`
-        again, maybe with another edge.
+        again, maybe with another edge. They begin with `CONTRADICTED` as those of `receiver` do.
         """
 
     def receiver(
@@ -423,6 +428,26 @@ class RestartBounded(Protocol):
 def restart_within_s(system: System) -> float:
     """Return how long the restarts of a system take at most, in seconds."""
     return system.restart_within_s if isinstance(system, RestartBounded) else RESTART_WITHIN_S
+
+
+@runtime_checkable
+class DeliveryBounded(Protocol):
+    """A system that says how soon it delivers (promise DELIVERY_BOUND).
+
+    Attributes:
+        delivery_within_s: What was acknowledged while its reader was logged in and had acknowledged
+            all before it is delivered within so long, and the latency of the links, while nothing
+            is broken and nodes get to run.
+    """
+
+    delivery_within_s: float
+
+
+def delivery_within_s(system: System, topology: Topology) -> float:
+    """Return within how long a message is delivered in a topology; 0 where it is not promised."""
+    if not isinstance(system, DeliveryBounded):
+        return 0.0
+    return system.delivery_within_s + 2 * max(topology.latency_ms.values(), default=0) / 1000
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ class Promise(StrEnum):
     REDELIVERY_MARKS = "redelivery_marks"
     PRESENCE = "presence"
     LIMITS = "limits"
+    DELIVERY_BOUND = "delivery_bound"
 
 
 STORED_TWICE_BREAKS = frozenset(

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.definitions import check_fields, names, refusal, regions
+from harness.definitions import check_fields, names, not_negative, refusal, regions
 from harness.nearest import did_you_mean
 
 LATENCY_MS_MAX = 10_000
 """Most that a link is slower at rest: no client waits for longer."""
+
+WINDOW_BYTES_MIN = 4_096
+"""Smallest window that a scenario may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,9 @@ class Topology:
             schedule.
         retention: "run": the system keeps everything to the end of the run; "ack": it drops what
             was acknowledged.
+        cache_bytes: What the system may keep in memory of what it stored, so that less than the
+            data fits; 0: its own setting. A system that cannot be told does as it does.
+        window_bytes: What a receiver is sent before it acknowledges, likewise; 4,096 or more.
         options: Settings for the system, each adapter documents its own.
     """
 
@@ -35,10 +41,14 @@ class Topology:
     client_groups: tuple[str, ...] = ("all",)
     switched: tuple[str, ...] = ()
     retention: Literal["run", "ack"] = "run"
+    cache_bytes: int = 0
+    window_bytes: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_fields(self, edges=regions, client_groups=names)
+        check_fields(self, edges=regions, client_groups=names, cache_bytes=not_negative)
+        if self.window_bytes and self.window_bytes < WINDOW_BYTES_MIN:
+            raise refusal(self, "window_bytes", f"0, or {WINDOW_BYTES_MIN} or more")
         for edge, latency_ms in self.latency_ms.items():
             if edge not in self.edges:
                 known = ", ".join(self.edges)

@@ -105,6 +105,47 @@ SCENARIO = Scenario(
 )
 '''
 
+HAPPENING = '''
+"""What a file says is done to the broker from outside while messages flow."""
+import os
+from dataclasses import dataclass
+
+import anyio
+
+from tallystick import (
+    Drain, Load, Login, PayloadSpec, Plan, Requires, Scenario, Send, Stream, Topology,
+)
+
+
+@dataclass(frozen=True)
+class Happening:
+    name = "happening"
+
+    async def carry_out(self, hands):
+        await anyio.run_process(["sh", os.environ["HAPPENING"]])
+
+
+SCENARIO = Scenario(
+    name="happening",
+    claim="Nothing is lost.",
+    plan=Plan(
+        topology=Topology(edges=("near",)),
+        phases=(
+            Login(inboxes=("ann",)),
+            Send(stream=Stream(to=("ann",), producers=1, count=20, batch_count=10)),
+            Happening(),
+            Load(
+                duration_s=2.0,
+                streams=(Stream(to=("ann", "bob"), producers=2, rate_per_s=200.0, batch_count=5),),
+            ),
+            Drain(within_s=60.0, stuck_after_s=40.0),
+        ),
+        payload=PayloadSpec(size_bytes_min=1_000, size_bytes_max=1_000),
+        requires=Requires(sends_ok=1),
+    ),
+)
+'''
+
 SEEDS = (11, 12, 13)
 """Settings that lose must be found to lose every time, not with a seed that was chosen for it."""
 

@@ -67,10 +67,10 @@ class CoreScript:
         self.core = CoreMachine(self.settings, take_over(self.store))
         self.loop = CoreLoop(self.core, self.store, lambda: self.now_ns)
 
-    def open(self) -> int:
+    def open(self, address: str = "") -> int:
         """Open a connection and say nothing."""
         self._conns += 1
-        self.loop.event(Opened(conn=self._conns))
+        self.loop.event(Opened(conn=self._conns, address=address))
         return self._conns
 
     def edge(self, node: str = "eu-west") -> int:

@@ -23,9 +23,12 @@ from harness.history.records import (
     AckInvoked,
     Closed,
     Completed,
+    Connected,
     Delivered,
     DeliveredRun,
     EndRead,
+    FaultMarked,
+    GaugeSeen,
     Invoked,
     Opened,
     PhaseMarked,
@@ -39,6 +42,10 @@ from harness.systems.promises import Promise
 from harness.testing.oracle import in_order
 
 Message = tuple[int, int]
+
+
+FAULTS_SHARE = 0.4
+"""Share of the random histories in which faults are marked."""
 
 
 def plain_digest(producer: int, inbox: str, n_first: int, count: int) -> int:
@@ -69,6 +76,7 @@ class Scribbler:
         self.records: list[Record] = []
         names = ("x", "y") if self.rng.random() < 0.3 else ("x",)
         self.inboxes = [_Inbox(name) for name in names]
+        self.faults: list[FaultMarked] = []
 
     def write(self) -> list[Record]:
         """Return the history, in the order of time."""
@@ -81,7 +89,11 @@ class Scribbler:
             self._ack: 2,
             self._end: 1,
             self._close: 1,
+            self._gauge: 0.2,
+            self._sender_ends: 0.2,
         }
+        if self.rng.random() < FAULTS_SHARE:
+            steps[self._fault] = 1.5
         for _ in range(self.rng.randint(10, 60)):
             self._tick()
             step = self.rng.choices(list(steps), list(steps.values()))[0]
@@ -186,8 +198,9 @@ class Scribbler:
                 inbox.sessions,
                 from_pos,
                 next_pos,
-                "e",
+                self.rng.choice("ef"),
                 cursor,
+                f"client-edge:e:{reader}",
             )
         )
 
@@ -202,6 +215,38 @@ class Scribbler:
         begun_ns = self.rng.choice((-1, self.t_ns))
         cause = BROKEN if self._bad() else self.rng.choice(("lost", "superseded", "logout"))
         self.records.append(Closed(self._tick(), reader, inbox.name, session, cause, begun_ns))
+
+    def _fault(self, _inbox: _Inbox) -> None:
+        """Bring a fault one state further, or ask for a new one."""
+        under_way = [mark for mark in self.faults if mark.state != "healed"]
+        if under_way and self.rng.random() < 0.8:
+            mark = self.rng.choice(under_way)
+            self.faults.remove(mark)
+            follows = {"requested": "confirmed", "confirmed": "healing", "healing": "healed"}
+            state = follows[mark.state]
+            if self._bad():
+                state = "healed"
+            mark = msgspec.structs.replace(
+                mark, t_ns=self._tick(), state=state, effective=not self._bad()
+            )
+        else:
+            kind = self.rng.choice(("link_cut", "link_cut_one_way", "link_reset", "process_pause"))
+            target = self.rng.choice(
+                ("edge:e", "client-edge:e:r", "edge-core:e", "client-edge:f:s")
+            )
+            number = f"f{len(self.faults)}"
+            mark = FaultMarked(self._tick(), number, kind, target, "requested", False, {})
+        self.faults.append(mark)
+        self.records.append(mark)
+
+    def _gauge(self, _inbox: _Inbox) -> None:
+        value, limit = self.rng.randint(0, 3), self.rng.randint(-1, 3)
+        value = value if self._bad() or limit < 0 else min(value, limit)
+        self.records.append(GaugeSeen(self._tick(), "core", 0, "wal_bytes", value, limit))
+
+    def _sender_ends(self, _inbox: _Inbox) -> None:
+        cause = BROKEN if self._bad() else self.rng.choice(("lost", "churn"))
+        self.records.append(Connected(self._tick(), 0, "sender", "s-1", "e", False, cause))
 
     def _deliver(self, inbox: _Inbox) -> None:
         if not inbox.readers:

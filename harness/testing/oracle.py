@@ -22,9 +22,11 @@ from harness.history.records import (
     AckInvoked,
     Closed,
     Completed,
+    Connected,
     Delivered,
     EndRead,
     FaultMarked,
+    GaugeSeen,
     Invoked,
     Opened,
     PhaseMarked,
@@ -108,6 +110,9 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     found |= _fencing(records, run)
     dense = Promise.DENSE_POSITIONS in run.promises
     new, marked = found.pop("new", 0), found.pop("new, marked", 0)
+    found["D7"] = sum(isinstance(r, GaugeSeen) and 0 <= r.limit < r.value for r in records)
+    found["D8"] = sum(_is_withheld(records, i, run) for i in range(len(records)))
+    found["D9"] = _not_given_up(records, run)
     found["A16"] = _unmarked(world) + (marked if dense and not new else 0)
     return found
 
@@ -632,7 +637,82 @@ def _ended_unexplained(records: Sequence[Record], logins: list[Opened], run: Run
         ]
         until = open_until[0] if open_until else last - run.presence_bound_ns
         untold += due < min(until, disturbed)
-    return untold + sum(end.cause == BROKEN for end in ends)
+    downs = [r for r in records if isinstance(r, Connected) and not r.up]
+    return untold + sum(r.cause == BROKEN for r in ends) + sum(r.cause == BROKEN for r in downs)
+
+
+def _last_place(record: Delivered) -> int:
+    return record.pos_first + sum(part.count for part in record.runs) - 1
+
+
+def _is_withheld(records: Sequence[Record], at: int, run: RunFacts) -> bool:
+    """Say whether a record is a delivery that a reader at rest had to wait for; nobody was late."""
+    delivery, before = records[at], records[:at]
+    if not isinstance(delivery, Delivered):
+        return False
+    mine = [
+        r
+        for r in before
+        if isinstance(r, Opened | Closed | Delivered | AckInvoked)
+        and (r.reader, r.inbox, r.session) == (delivery.reader, delivery.inbox, delivery.session)
+    ]
+    logins = [i for i, r in enumerate(mine) if isinstance(r, Opened)]
+    if not logins or any(isinstance(r, Closed) for r in mine[logins[-1] :]):
+        return False
+    top, since, owes = -1, 0, False
+    for r in mine[logins[-1] :]:
+        if isinstance(r, Delivered):
+            top, since, owes = max(top, _last_place(r)), r.t_ns, True
+        elif isinstance(r, Opened) or (isinstance(r, AckInvoked) and r.upto >= top):
+            since, owes = r.t_ns, False
+    faults = [r for r in before if isinstance(r, FaultMarked)]
+    last = {(r.fault, r.target): r.state for r in faults}
+    if owes or any(state != "healed" for state in last.values()):
+        return False
+    since = max([since, *(r.t_ns + 2 * run.presence_bound_ns for r in faults)])
+    had = [_last_place(r) for r in before if isinstance(r, Delivered) and r.inbox == delivery.inbox]
+    known = [
+        r.t_ns
+        for r in before
+        if isinstance(r, Completed)
+        and r.inbox == delivery.inbox
+        and r.outcome == "ok"
+        and 0 <= r.pos_first <= _last_place(delivery)
+        and r.pos_first + r.count > max(delivery.pos_first, max(had, default=-1) + 1)
+    ]
+    return delivery.t_ns - max(since, min(known, default=delivery.t_ns)) > run.delivery_bound_ns
+
+
+def _not_given_up(records: Sequence[Record], run: RunFacts) -> int:
+    """Count sessions, once per silence that they outlived by more than the bound."""
+    last_ns = records[-1].t_ns if records else 0
+    faults: dict[tuple[str, str], list[FaultMarked]] = defaultdict(list)
+    for r in records:
+        if isinstance(r, FaultMarked):
+            faults[r.fault, r.target].append(r)
+    outlived = 0
+    for login in records:
+        if not isinstance(login, Opened):
+            continue
+        ends = [
+            r.t_ns
+            for r in records
+            if isinstance(r, Closed)
+            and (r.reader, r.inbox, r.session) == (login.reader, login.inbox, login.session)
+            and r.t_ns >= login.t_ns
+        ]
+        ended = min(ends, default=math.inf)
+        for (_, target), marks in faults.items():
+            at = {mark.state: mark.t_ns for mark in marks}
+            silent = marks[0].kind.startswith(("link_cut", "process_")) and marks[-1].effective
+            if target not in (login.link, f"edge:{login.edge}") or not silent:
+                continue
+            if "confirmed" not in at or ("healed" in at and "healing" not in at):
+                continue
+            due = at["confirmed"] + run.presence_bound_ns
+            until = at.get("healing", last_ns)
+            outlived += login.t_ns < at["confirmed"] and due < min(ended, until)
+    return outlived
 
 
 def _is_stale(records: Sequence[Record], number: int) -> bool:

@@ -31,7 +31,7 @@ from harness.testing.search_order import append_order_exists, draw_operations, o
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
     "A14", "A15", "A16", "A17", "B1", "B2", "B3", "B4", "B5", "B6", "B7",
-    "C2", "C3", "C4", "C5", "C7", "C8", "C9", "D1",
+    "C2", "C3", "C4", "C5", "C7", "C8", "C9", "D1", "D7", "D8", "D9",
 )  # fmt: skip
 """The rows that the oracle defines."""
 
@@ -51,6 +51,9 @@ CHUNK = 250
 
 PRESENCE_BOUND_NS = 25
 """Within the few ticks of a random history something must be able to pass it."""
+
+DELIVERY_BOUND_NS = 4
+"""Likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,9 @@ def compare(seed: int, specs: Sequence[Spec], tally: Tally) -> None:
     promises = frozenset(set(Promise) - set(CHOSEN) | kept)
     records = Scribbler(seed).write()
     run = replace(
-        run_facts(promises, trims=rng.random() < TRIMS_SHARE), presence_bound_ns=PRESENCE_BOUND_NS
+        run_facts(promises, trims=rng.random() < TRIMS_SHARE),
+        presence_bound_ns=PRESENCE_BOUND_NS,
+        delivery_bound_ns=DELIVERY_BOUND_NS,
     )
     mine = instances(fold(records, run, specs).checks)
     known = oracle(records, run)

@@ -35,6 +35,7 @@ class PlantedSystem:
     promises = SYSTEM.promises
     abilities = SYSTEM.abilities
     presence_bound_s = SYSTEM.presence_bound_s
+    delivery_within_s = SYSTEM.delivery_within_s
     route = SYSTEM.route
     one_hop = SYSTEM.one_hop
 

@@ -55,7 +55,7 @@ class ReceiverSettings:
     """Who receives, and how much it takes before it acknowledges."""
 
     inbox: str
-    token: str
+    token: str = field(repr=False)
     name: str
     window_bytes: int = 4 * 1024 * 1024
     retry_ms: int = 50

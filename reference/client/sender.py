@@ -73,7 +73,7 @@ class SenderSettings:
     """
 
     producer: int
-    token: str
+    token: str = field(repr=False)
     name: str
     outbox_bytes_max: int = 64 * 1024 * 1024
     outbox_batches_max: int = 65_536
@@ -125,6 +125,8 @@ class SenderMachine:
         """The lineage is lost: nothing is taken or sent any more."""
         self.reach = Reach()
         """Where it counts; whoever drives many lets them share one."""
+        self.violation = ""
+        """What came that must not come, for which the last connection was ended; "" for nothing."""
 
     @property
     def ready(self) -> bool:
@@ -158,6 +160,7 @@ class SenderMachine:
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
+        self.violation = ""
         return [*self._dialer.start(), *self._done(now_ns)]
 
     def disconnect(self, now_ns: int) -> list[SenderOutput]:
@@ -225,7 +228,7 @@ class SenderMachine:
                 try:
                     self._received(message, now_ns)
                 except RemoteProtocolError as error:
-                    out.extend(self._dialer.refuse(error.code, error.detail))
+                    self._refuse(error.code, error.detail)
             case Written():
                 self._dialer.outlet.written()
             case Arriving():
@@ -238,7 +241,7 @@ class SenderMachine:
             case ConnectFailed():
                 self._dialer.failed(now_ns)
             case Malformed(code=code, detail=detail):
-                out.extend(self._dialer.refuse(code, detail))
+                self._refuse(code, detail)
             case Closed():
                 if self._dialer.silent:
                     self.reach["client.silent_edge_left"] += 1
@@ -246,6 +249,10 @@ class SenderMachine:
                 self._dialer.failed(now_ns)
                 self._forget_connection()
         return self._done(now_ns)
+
+    def _refuse(self, code: ErrorCode, detail: str) -> None:
+        self.violation = f"{code.name}: {detail}"
+        self._out.extend(self._dialer.refuse(code, detail))
 
     def _done(self, now_ns: int) -> list[SenderOutput]:
         self._pump(now_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -26,6 +27,7 @@ from harness.systems.kafka.server import (
     write_config,
 )
 from harness.testing.broker_runs import (
+    HAPPENING,
     LOST_TAIL,
     SEEDS,
     check_of,
@@ -177,3 +179,34 @@ def test_a_server_that_does_not_take_us_in_is_told_at_once(
     assert (code, result.verdict.status) == (70, Status.ERROR)
     assert "does not accept us" in result.verdict.reason
     assert "--password" in result.verdict.reason
+
+
+DELETE = f"""
+import asyncio, sys
+from aiokafka.admin import AIOKafkaAdminClient
+async def main():
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=sys.argv[1], security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN",
+        sasl_plain_username="{USER}", sasl_plain_password="{PASSWORD}",
+    )
+    await admin.start()
+    topics = [name for name in await admin.list_topics() if name.startswith("tallystick")]
+    await admin.delete_topics(topics)
+    await admin.close()
+asyncio.run(main())
+"""
+
+
+def test_topics_that_were_deleted_take_with_them_what_was_acknowledged(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    happening = tmp_path / "happening.sh"
+    happening.write_text(f"{sys.executable} -c '{DELETE}' {server}\n")
+    monkeypatch.setenv("HAPPENING", str(happening))
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    code, result = run_trouble(
+        tmp_path, "kafka", "--endpoint", server, "--user", USER, text=HAPPENING
+    )
+    assert (code, result.verdict.status) == (1, Status.FAIL), result.verdict.reason
+    assert result.diagnosis is not None
+    assert "acknowledged messages vanished" in result.diagnosis.text

@@ -218,6 +218,23 @@ def test_what_a_fault_cannot_explain_is_not_put_down_to_it(
     assert diagnosis.text.startswith(told)
 
 
+def test_a_senders_link_explains_no_loss_of_what_was_acknowledged_before() -> None:
+    senders = blow("f3", "link_cut", "client-edge:here:sender-1", 2.55)
+    diagnosis = judged(wiped(senders)).diagnosis
+    assert diagnosis is not None
+    assert diagnosis.faults == []
+    assert diagnosis.text.startswith("4 acknowledged messages vanished, and no fault explains it:")
+    # A link that was struck before, or that others share, may have done it.
+    for target, at_s in (("client-edge:here:sender-1", 2.25), ("client-edge:here:load-1", 2.55)):
+        told = judged(wiped(blow("f3", "link_cut", target, at_s))).diagnosis
+        assert told is not None
+        assert f"when {target} was cut at {at_s:.2f} s" in told.text
+    both = [*senders, *blow("f3", "link_cut", "client-edge:here:reader-ann", 2.55)]
+    told = judged(wiped(both)).diagnosis
+    assert told is not None
+    assert "when client-edge:here:reader-ann and 1 more were cut" in told.text
+
+
 def test_every_kind_of_fault_has_its_words() -> None:
     ours = {kind for kind, cls in faults().items() if cls.__module__.startswith("harness.")}
     assert ours <= BLOWS.keys()

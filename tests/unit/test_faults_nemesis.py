@@ -26,7 +26,7 @@ from harness.faults.schedule import Planned, at
 from harness.faults.store_full import StoreFull
 from harness.faults.targets import ProcessTarget
 from harness.faults.waiting import while_running
-from harness.history.records import FaultMarked, Record
+from harness.history.records import HEALING, FaultMarked, Record
 
 pytestmark = pytest.mark.anyio
 
@@ -171,7 +171,9 @@ def make(things: Things) -> tuple[Nemesis, list[FaultMarked], list[str]]:
 
     def record(mark: Record) -> None:
         assert isinstance(mark, FaultMarked)
-        records.append(mark)
+        # That healing is about to begin is told by tests of their own.
+        if mark.state != HEALING:
+            records.append(mark)
 
     made = Nemesis(targets=things, now_ns=Clock(), record=record, observe=lines.append)
     return made, records, lines
@@ -192,6 +194,23 @@ async def test_a_fault_is_requested_confirmed_and_healed_on_every_target_of_a_pa
     assert nemesis.journal()[0].parameters["struck"] == 1.0
     assert "scripted on a confirmed, asked for at 0.0 s (struck 1)" in lines
     assert nemesis.active == ()
+
+
+async def test_before_a_fault_is_healed_it_is_marked_that_it_held_until_then() -> None:
+    things = Things("a")
+    marks: list[tuple[str, list[str]]] = []
+
+    def record(mark: Record) -> None:
+        assert isinstance(mark, FaultMarked)
+        marks.append((mark.state, list(things.things[0].log)))
+
+    await Nemesis(targets=things, now_ns=Clock(), record=record).run([at(0, Scripted(), on="a")])
+    assert marks == [
+        ("requested", []),
+        ("confirmed", ["inject"]),
+        (HEALING, ["inject"]),
+        ("healed", ["inject", "heal"]),
+    ]
 
 
 async def test_a_fault_without_effect_says_so() -> None:

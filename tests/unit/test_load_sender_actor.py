@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import pytest
 
 from harness.history.reader import read_segment
 from harness.history.recorder import Recorder
-from harness.history.records import Completed, Invoked
+from harness.history.records import BROKEN, Completed, Connected, Invoked
 from harness.load.payloads import Payloads
 from harness.load.roster import SenderSeat
 from harness.load.sender_actor import SenderActor
-from harness.systems.port import Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import CONTRADICTED, Batch, Connector, OutboxFull, Outcome
 
 
 class FullOutbox:
@@ -94,3 +95,59 @@ def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> Non
     ]
     assert actor.finished
     assert (actor.fail_count, actor.info_count) == (5, 15)
+
+
+class Contradicting:
+    """A connector whose senders cannot connect, and say why."""
+
+    def __init__(self, cause: str) -> None:
+        self._cause = cause
+        self.lost: Callable[[str], None] = lambda _cause: None
+
+    def sender(self, *, lost: Callable[[str], None], **_rest: Any) -> Contradicting:
+        self.lost = lost
+        return self
+
+    async def connect(self, edge: str) -> None:
+        if edge == "none":
+            raise ConnectionError(self._cause)
+
+
+@pytest.mark.parametrize(
+    ("cause", "recorded"),
+    [("no answer", "lost"), (f"{CONTRADICTED}LOGIN_OK answers other inboxes", BROKEN)],
+)
+@pytest.mark.parametrize("edge", ["none", "some"])
+def test_a_sender_that_the_system_contradicted_is_recorded(
+    edge: str, cause: str, recorded: str, tmp_path: Path
+) -> None:
+    seat = SenderSeat(
+        name="s",
+        producer=7,
+        inbox="x",
+        edge=edge,
+        group="s",
+        rate_per_s=0.0,
+        count=1,
+        batch_count=1,
+        offset_s=0.0,
+    )
+    recorder = Recorder(tmp_path / "0001.msgpack", run_id="run", name="load-1")
+    connector = Contradicting(cause)
+    actor = SenderActor(
+        seat=seat,
+        process=1,
+        edges=("some",),
+        connector=cast("Connector", connector),
+        recorder=recorder,
+        payloads=Payloads(1, "random", 1, 1),
+        clock=lambda: 1,
+        rng=random.Random(1),
+    )
+    anyio.run(actor.connect)
+    if edge == "some":
+        connector.lost(cause)
+    recorder.close()
+    records = read_segment(tmp_path / "0001.msgpack")
+    downs = [r.cause for r in records if isinstance(r, Connected) and not r.up]
+    assert downs == ([recorded] if edge == "some" or recorded == BROKEN else [])

@@ -47,7 +47,23 @@ def test_words_are_found_in_any_spelling(word: str, entry_id: str) -> None:
     assert find(word).id == entry_id
 
 
-@pytest.mark.parametrize(("word", "near"), [("A77", "A7"), ("exitcodes", "exit-codes")])
-def test_an_unknown_word_is_answered_with_the_nearest(word: str, near: str) -> None:
-    with pytest.raises(UsageError, match=f"did you mean '{near}'"):
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("A77", "'A7' (DUP-LOG)"),
+        ("exitcodes", "'exit-codes'"),
+        ("vacous", "'D5' (VACUOUS)"),
+        ("limit", "'limits'"),
+        ("fifo", "'B1' (FIFO-SYNC) or 'B2' (FIFO-PIPE) or 'B3' (FIFO-HOLE)"),
+    ],
+)
+def test_an_unknown_word_is_answered_with_what_is_near(word: str, near: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"did you mean {near}?")):
         find(word)
+
+
+@pytest.mark.parametrize("word", ["foo", "bar", "x", "", "seed", "kafka"])
+def test_nothing_is_suggested_where_nothing_is_near(word: str) -> None:
+    with pytest.raises(UsageError, match="nothing called") as raised:
+        find(word)
+    assert "did you mean" not in str(raised.value)

@@ -26,12 +26,14 @@ def watch(
     disturbed_until_s: float = 0,
     dead: bool = False,
     cut_off: bool = False,
+    back_within_s: float = 0,
+    moves_at_s: float = 1e9,
 ) -> float | None:
     """Look twice a second; return when the patience was over, None if it never was."""
-    outage, t_s = Outage(), 0.0
+    outage, t_s = Outage(back_within_s=back_within_s), 0.0
     while t_s < until_s:
         counted = {
-            "ok": int(t_s / moves_every_s) if moves_every_s else 5,
+            "ok": int(t_s / moves_every_s) if moves_every_s else 5 + (t_s >= moves_at_s),
             "open": int(waiting),
             "errors": int(2 * min(t_s, errors_until_s)),
         }
@@ -59,12 +61,27 @@ def test_who_waits_for_nothing_or_is_told_nothing_is_patient() -> None:
 def test_where_nothing_can_come_hardly_anything_is_waited_for() -> None:
     assert watch(120, errors_until_s=0, dead=True, cut_off=True) == CUT_OFF_PATIENCE_S
     assert watch(120, dead=True, cut_off=True, moves_every_s=1, waiting=True) is None
-    assert watch(120, dead=True, cut_off=True, waiting=False) is None
+    # Nor does it matter then who waits, or which fault is under way and finds nothing to strike.
+    assert watch(120, dead=True, cut_off=True, waiting=False) == CUT_OFF_PATIENCE_S
+    assert watch(120, dead=True, cut_off=True, disturbed_until_s=1e9) == CUT_OFF_PATIENCE_S
+    assert watch(120, dead=True, waiting=False) is None
+    assert watch(120, dead=True, disturbed_until_s=1e9) is None
 
 
 def test_it_begins_anew_behind_a_planned_fault() -> None:
     assert watch(120, disturbed_until_s=40) == 40 + PATIENCE_S - 0.5
     assert watch(120, disturbed_until_s=1e9) is None
+
+
+def test_a_system_that_was_struck_may_take_its_time_to_come_back() -> None:
+    """Kafka says 20 s; a machine that is busy must not make an outage of that."""
+    back = 40 + 20 + PATIENCE_S - 0.5
+    assert watch(120, disturbed_until_s=40, back_within_s=20) == back
+    # One that was there in between is as silent as any other.
+    assert watch(120, disturbed_until_s=40, back_within_s=20, moves_at_s=45) == 45 + PATIENCE_S
+    assert watch(120, back_within_s=20) == PATIENCE_S
+    # What ended by itself does not come back.
+    assert watch(120, disturbed_until_s=40, back_within_s=20, dead=True) == 40 + PATIENCE_S - 0.5
 
 
 def test_the_last_words_are_those_of_the_outage() -> None:

@@ -145,7 +145,8 @@ class ConsumerLine:
         answer = await client.send(node, OffsetFetchRequest(self._group, [(topic, [partition])]))
         errors = {answer.error_code, *(part[3] for _, parts in answer.topics for part in parts)}
         if errors - {0}:
-            raise Unavailable(f"the cursor cannot be read: {kafka_errors.for_code(max(errors))}")
+            named = kafka_errors.for_code(max(errors)).__name__
+            raise Unavailable(f"the cursor cannot be read: {named}")
         offsets = [part[1] for _, parts in answer.topics for part in parts]
         return max(offsets, default=-1) - 1 if max(offsets, default=-1) > 0 else -1
 

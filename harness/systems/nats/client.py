@@ -250,7 +250,8 @@ class NatsLine:
             return
         headers = msg.headers or {}
         if headers.get("Status") not in _PULL_OVER:
-            raise Unavailable(f"a pull was answered {headers}")
+            said = headers.get("Description") or headers.get("Status") or "in an unknown way"
+            raise Unavailable(f"a pull was answered: {said}")
         self._owed = 0
 
     async def end(self) -> int:

@@ -56,7 +56,7 @@ class ReferenceConnector:
             silence_ms=connect["heartbeat_interval_ms"],
             deadline_ms=connect["heartbeat_deadline_ms"],
         )
-        self._window_bytes: int = connect["window_bytes"]
+        self.window_bytes: int = connect["window_bytes"]
         authority: str = connect["authority"]
         self._hub = ClientHub(trust(authority, EDGE_NAME) if authority else None)
         self._opened: Counter[str] = Counter()
@@ -101,7 +101,11 @@ class ReferenceConnector:
             if not isinstance(outcome, out.LineageLost):
                 outcomes(_outcome(outcome))
 
-        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost)
+        def lost_as_told(cause: str) -> None:
+            violation = client.machine.violation
+            lost(f"{CONTRADICTED}{violation}" if violation else cause)
+
+        client = SenderClient(self._hub, settings, outcomes=tell, lost=lost_as_told)
         return ReferenceSender(client, self, group, outcomes)
 
     def receiver(
@@ -118,7 +122,7 @@ class ReferenceConnector:
             inbox=inbox,
             token=self._token(inbox),
             name=_fitting(f"reader of {inbox}"),
-            window_bytes=self._window_bytes,
+            window_bytes=self.window_bytes,
             pulse=self._pulse,
         )
 
@@ -197,7 +201,10 @@ class ReferenceSender:
             raise ConnectionError(LINEAGE_LOST)
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        try:
+            await self._client.connect(HOST, port, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
 
     async def disconnect(self) -> None:
@@ -236,12 +243,24 @@ class ReferenceReceiver:
         self._group = group
 
     async def login(self, edge: str, from_pos: int) -> Login:
-        """Open a session through an edge."""
+        """Open a session through an edge.
+
+        Raises:
+            ConnectionError: It did not come up in time, or what came contradicted itself.
+        """
         port = self._connector.port_of(edge, self._group)
         self._connector.dialling(self._client, edge, self._group)
-        opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        try:
+            opened = await self._client.login(HOST, port, from_pos, timeout_s=CONNECT_WITHIN_S)
+        except ConnectionError as error:
+            raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
-        return Login(session=opened.session, next_pos=opened.next_pos, cursor=opened.cursor)
+        return Login(
+            session=opened.session,
+            next_pos=opened.next_pos,
+            cursor=opened.cursor,
+            window_bytes=self._connector.window_bytes,
+        )
 
     def ack(self, upto: int) -> None:
         """Acknowledge everything up to `upto`."""
@@ -263,6 +282,11 @@ class ReferenceReceiver:
 def _fitting(name: str) -> str:
     """Return the name of a client cut to what a node may be called."""
     return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
+
+
+def _as_told(error: ConnectionError, violation: str) -> ConnectionError:
+    """Return why nobody got in: what came that must not come goes before what the client says."""
+    return ConnectionError(f"{CONTRADICTED}{violation}") if violation else error
 
 
 def _refused(batch: Batch) -> Outcome:

@@ -310,7 +310,9 @@ async def deploy(
     launcher = [str(word) for word in options.pop("launcher", [PLAIN_LAUNCHER])]
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
-    core_options = _settings_of("core", options.pop("core", {}), CoreSettings)
+    window_bytes = topology.window_bytes or WINDOW_BYTES
+    cache = {"tail_cache_bytes_max": topology.cache_bytes} if topology.cache_bytes else {}
+    core_options = _settings_of("core", cache | options.pop("core", {}), CoreSettings)
     edge_options = _settings_of("edge", options.pop("edge", {}), EdgeSettings)
     if options:
         raise HarnessError(f"unknown options of the reference system: {', '.join(options)}")
@@ -381,7 +383,7 @@ async def deploy(
         "client_ports": client_ports,
         "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
-        "window_bytes": WINDOW_BYTES,
+        "window_bytes": window_bytes,
     }
     config = {
         "protocol_version": PROTOCOL_VERSION,
@@ -390,6 +392,7 @@ async def deploy(
         "latency_ms": dict(topology.latency_ms),
         "tls": "off" if certificates is None else "on",
         "core_links": core_links,
+        "window_bytes": window_bytes,
         "core": core_options,
         "edge": edge_options,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
