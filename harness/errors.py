@@ -7,6 +7,13 @@ class HarnessError(Exception):
     """Raised when the harness could not do its part; the run ends in ERROR (exit code 70)."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, of a group its first; its kind where it says nothing."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error).strip() or type(error).__name__
+
+
 class UsageError(Exception):
     """Raised for wrong arguments or parameters; one line says what is allowed (exit code 2)."""
 

@@ -12,14 +12,23 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.check_pages import (
+    ALWAYS_LISTED,
+    junit_differences,
+    remarks,
+    suite_junit,
+    suite_remarks,
+    unlisted,
+)
 from harness.cli.options import LoadFiles
 from harness.errors import DamagedHistory, HarnessError, UsageError
-from harness.report.result import Artifact, Limits, Verdict
+from harness.report.result import Artifact, Limits, Result, Verdict
 from harness.report.stored import load_result, load_suite
 from harness.report.untried import lines
-from harness.report.writer import RESULT_NAME, SUITE_NAME, describe_artifacts, digest_of
-from harness.run.recheck import TOLD, differences, judge_again
-from harness.run.verdict import EXIT_ERROR, merge_runs
+from harness.report.writer import RESULT_NAME, SUITE_NAME, digest_of
+from harness.run.recheck import differences, judge_again
+from harness.run.recheck_suite import place_in, suite_differences
+from harness.run.verdict import EXIT_ERROR
 from harness.scenario.loader import load_file
 
 HISTORY_FOLDER = "history"
@@ -46,14 +55,15 @@ def check(
         raise UsageError(f"{result}: no {RESULT_NAME} or {SUITE_NAME} there")
     if place.name == SUITE_NAME:
         raise typer.Exit(_check_suite(place))
-    verdict = check_run(place)
-    typer.echo(f"{_told(verdict)}  {place.parent}: the stored history says the same")
-    typer.echo(f"      told, and held against nothing: {', '.join(TOLD)}")
-    raise typer.Exit(verdict.exit_code)
+    checked = check_run(place)
+    typer.echo(f"{_told(checked.verdict)}  {place.parent}: the stored history says the same")
+    for line in remarks(place.parent, checked):
+        typer.echo(f"      {line}")
+    raise typer.Exit(checked.verdict.exit_code)
 
 
-def check_run(place: Path) -> Verdict:
-    """Return the verdict of a run, judged again and found equal to the stored one.
+def check_run(place: Path) -> Result:
+    """Return the result of a run, judged again and found equal.
 
     Args:
         place: Its `result.json`.
@@ -67,7 +77,7 @@ def check_run(place: Path) -> Verdict:
     if not stored.complete:
         raise HarnessError(f"{place}: the run was cut off ({stored.verdict.reason})")
     run_dir = place.parent
-    _check_files(run_dir, stored.artifacts)
+    check_files(run_dir, stored.artifacts)
     if not (run_dir / HISTORY_FOLDER).is_dir():
         raise HarnessError(f"{run_dir}: its history was not kept, so it cannot be judged again")
     try:
@@ -76,7 +86,7 @@ def check_run(place: Path) -> Verdict:
         # A reader names a file of the history; which run's it is matters in a suite.
         inside = str(run_dir) in str(error)
         raise error if inside else DamagedHistory(f"{run_dir}: {error}") from error
-    told = differences(run_dir, stored, again)
+    told = [*differences(run_dir, stored, again), *junit_differences(run_dir, stored)]
     if told:
         for line in told[:DIFFERENCES_SHOWN_MAX]:
             sys.stderr.write(f"  {line}\n")
@@ -90,7 +100,7 @@ def check_run(place: Path) -> Verdict:
         typer.echo(f"PLANTED  {run_dir}: the system had the bug {stored.system.planted_bug}")
     for line in lines(stored.not_tried):
         typer.echo(f"not tried, though planned: {line}")
-    return again.verdict
+    return stored
 
 
 def _told(verdict: Verdict) -> str:
@@ -102,42 +112,48 @@ def _file_in(folder: Path) -> str:
     return SUITE_NAME if (folder / SUITE_NAME).is_file() else RESULT_NAME
 
 
-def _check_files(run_dir: Path, listed: list[Artifact]) -> None:
+def check_files(run_dir: Path, listed: list[Artifact]) -> None:
+    """See that the files of a run are those that its result lists.
+
+    Raises:
+        DamagedHistory: One is missing, altered or was added; names it.
+    """
+    if len({artifact.path for artifact in listed}) != len(listed):
+        raise DamagedHistory(f"{run_dir / RESULT_NAME}: lists a file twice")
     for artifact in listed:
         path = run_dir / artifact.path
         if not path.is_file():
             raise DamagedHistory(f"{path} is missing")
         if path.stat().st_size != artifact.bytes or digest_of(path) != artifact.sha256:
             raise DamagedHistory(f"{path} is damaged: it is not what the run wrote")
-    known = {artifact.path for artifact in listed}
-    for found in describe_artifacts(run_dir):
-        if found.path.startswith(f"{HISTORY_FOLDER}/") and found.path not in known:
-            raise DamagedHistory(f"{run_dir / found.path} was added after the run")
+    for found in unlisted(run_dir, listed):
+        if found.startswith(f"{HISTORY_FOLDER}/") or found in ALWAYS_LISTED:
+            raise DamagedHistory(f"{run_dir / found} was added after the run")
 
 
 def _check_suite(place: Path) -> int:
     suite = load_suite(place)
     if not suite.complete:
         raise HarnessError(f"{place}: the suite was cut off ({suite.verdict.reason})")
-    verdicts = []
+    results: dict[str, Result] = {}
     broken = 0
-    for scenario in suite.scenarios:
+    for row in suite.scenarios:
         try:
-            verdict = check_run(place.parent / scenario.result)
+            results[row.result] = checked = check_run(place_in(place.parent, row.result))
         except (HarnessError, UsageError) as error:
             sys.stderr.write(f"tallystick: {error}\n")
             broken += 1
             continue
-        typer.echo(f"{_told(verdict)}  {scenario.name}: the stored history says the same")
-        verdicts.append((scenario.name, verdict))
+        typer.echo(f"{_told(checked.verdict)}  {row.name}: the stored history says the same")
     if broken:
         return EXIT_ERROR
-    merged = merge_runs(verdicts)
-    if (merged.status, merged.limits) != (suite.verdict.status, suite.verdict.limits):
-        sys.stderr.write(
-            f"tallystick: {place} says {suite.verdict.status.value}, its scenarios say "
-            f"{merged.status.value}\n"
-        )
+    told = [*suite_differences(place.parent, suite, results), *suite_junit(place.parent, results)]
+    if told:
+        for line in told[:DIFFERENCES_SHOWN_MAX]:
+            sys.stderr.write(f"  {line}\n")
+        sys.stderr.write(f"tallystick: {place}: its runs say something else\n")
         return EXIT_ERROR
-    typer.echo(f"{_told(merged)}  {place.parent}")
-    return merged.exit_code
+    typer.echo(f"{_told(suite.verdict)}  {place.parent}")
+    for line in suite_remarks(place.parent, suite, list(results.values())):
+        typer.echo(f"      {line}")
+    return suite.verdict.exit_code

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import DamagedHistory
-from harness.history.segment import SCHEMA, Header, SegmentParser
+from harness.history.segment import SCHEMA, SCHEMAS, Header, SegmentParser
 
 INDEX_NAME = "index.json"
 """The file that lists a history's segments, beside them."""
@@ -96,7 +96,7 @@ def read_index(folder: Path) -> HistoryIndex:
         raise DamagedHistory(f"{folder} has no {INDEX_NAME}: the run was cut off") from error
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise DamagedHistory(f"{folder / INDEX_NAME}: {error}") from error
-    if index.schema != SCHEMA:
+    if index.schema not in SCHEMAS:
         raise DamagedHistory(f"{folder / INDEX_NAME}: schema {index.schema!r}, not {SCHEMA!r}")
     return index
 
@@ -127,9 +127,11 @@ def differs(index: HistoryIndex, segment: Segment, read: SegmentParser) -> str:
     """Return in what a segment that was read to its end is not what the index says, "" if it is."""
     if read.header is None:
         # A recorder that was killed at once has not even written its header.
-        header = Header(run=index.run, recorder=segment.recorder)
+        header = Header(run=index.run, recorder=segment.recorder, schema=index.schema)
     else:
         header = read.header
+    if header.schema != index.schema:
+        return f"is of schema {header.schema!r}, and the index of {index.schema!r}"
     if header.run != index.run:
         return f"is of run {header.run!r}, and the index of run {index.run!r}"
     closed = "orderly" if read.orderly else "killed"

@@ -7,7 +7,7 @@ operations that touch are taken for concurrent, which can only weaken a check.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
@@ -27,6 +27,9 @@ from harness.history.segment import ORDER_SLACK_NS, SegmentParser
 
 Placed: TypeAlias = tuple[str, Record]
 """A record with its place, e.g. ``0003.msgpack#17``: the 17th record of that file, from 0."""
+
+Watch: TypeAlias = Callable[[str, Sequence[Record]], None]
+"""Takes the name of a segment and its next records."""
 
 T = TypeVar("T")
 
@@ -65,13 +68,17 @@ def merge(paths: Iterable[Path], torn: Collection[Path] = ()) -> Iterator[Record
     return _merged([_Sorted(_pieces(path, path in torn), _order) for path in paths])
 
 
-def read_folder(folder: Path) -> Iterator[Record]:
+def read_folder(folder: Path, watch: Watch | None = None) -> Iterator[Record]:
     """Yield a finished history, every segment compared with the index first.
+
+    Args:
+        folder: The history's folder.
+        watch: Is shown the records of each segment too, by its name, in the order of the file.
 
     Raises:
         DamagedHistory: There is no index, or a segment is missing, unlisted, altered or damaged.
     """
-    return _merged([_Sorted(pieces, _order) for _, pieces in _verified(folder)])
+    return _merged([_Sorted(pieces, _order) for _, pieces in _verified(folder, watch)])
 
 
 def read_folder_placed(folder: Path) -> Iterator[Placed]:
@@ -221,19 +228,24 @@ def _pieces(path: Path, allow_torn: bool) -> Iterator[list[Record]]:
     parser.finish(allow_torn=allow_torn)
 
 
-def _verified(folder: Path) -> list[tuple[str, Iterator[list[Record]]]]:
+def _verified(folder: Path, watch: Watch | None = None) -> list[tuple[str, Iterator[list[Record]]]]:
     """Return (name, pieces) of each segment; at its end it is compared with the index."""
     index = verify(folder)
     return [
-        (segment.file, _compared(folder / segment.file, index, segment))
+        (segment.file, _compared(folder / segment.file, index, segment, watch))
         for segment in sorted(index.segments, key=lambda segment: segment.file)
     ]
 
 
-def _compared(path: Path, index: HistoryIndex, segment: Segment) -> Iterator[list[Record]]:
+def _compared(
+    path: Path, index: HistoryIndex, segment: Segment, watch: Watch | None
+) -> Iterator[list[Record]]:
     parser = SegmentParser(path.name)
     for data in read_pieces(path):
-        yield parser.feed(data)
+        records = parser.feed(data)
+        if watch is not None:
+            watch(segment.file, records)
+        yield records
     parser.finish(allow_torn=segment.closed == "killed")
     if odd := differs(index, segment, parser):
         raise DamagedHistory(f"{path}: {odd}")

@@ -375,8 +375,37 @@ class TroubleSeen(msgspec.Struct, frozen=True, array_like=True, tag="trouble_see
     reason: str
 
 
+class PartTold(msgspec.Struct, frozen=True, array_like=True, tag="part_told"):
+    """A part of the result that no other record holds; written by the runner at the end.
+
+    `value` is that part as JSON, `part` its name: one of `harness.run.aftermath.PARTS`.
+    """
+
+    t_ns: Int
+    part: str
+    value: str
+
+
+Line: TypeAlias = tuple[U64, U64]
+"""Records of one kind in the books of a recorder: how many, and the sum of their hashes."""
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True, tag="kept"):
+    """The books of a recorder: all that it had been handed up to here, by kind of record.
+
+    In its own segment they count what lies before them. In the runner's they are what a load
+    process told last, and `target` is the process's name as faults know it, "" in its own.
+    """
+
+    t_ns: Int
+    recorder: str
+    target: str
+    lines: dict[str, Line]
+
+
 Record: TypeAlias = (
     Invoked | Completed | Connected | Opened | Delivered | AckInvoked | AckCompleted | EndRead
     | Closed | ResizeInvoked | ResizeCompleted | Stored | StoredEnd | PresenceSeen | FaultMarked
-    | PhaseMarked | GaugeSeen | Offered | Watermark | LinkCounted | TroubleSeen
+    | PhaseMarked | GaugeSeen | Offered | Watermark | LinkCounted | TroubleSeen | Kept
+    | PartTold
 )  # fmt: skip

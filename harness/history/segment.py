@@ -11,8 +11,13 @@ import msgspec
 from harness.errors import DamagedHistory
 from harness.history.records import Record
 
-SCHEMA = "tallystick.history/1"
+SCHEMA = "tallystick.history/1.1"
 """What the header of every segment says."""
+
+SCHEMA_WITHOUT_BOOKS = "tallystick.history/1"
+"""What it said before recorders kept books; such a history can still be read."""
+
+SCHEMAS = (SCHEMA, SCHEMA_WITHOUT_BOOKS)
 
 CHUNK_BYTES_MAX = 32 << 20
 """Largest payload of a chunk, hence also the largest record."""
@@ -28,10 +33,11 @@ _HEADER_KEYS = {"schema", "run", "recorder"}
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wrote a segment, in which run."""
+    """Who wrote a segment, in which run, and in which version of the format."""
 
     run: str
     recorder: str
+    schema: str = SCHEMA
 
 
 class SegmentParser:
@@ -108,9 +114,11 @@ class SegmentParser:
     def _take_header(self, item: Any) -> None:
         if not isinstance(item, dict) or set(item) != _HEADER_KEYS:
             raise self._damage("is preceded by no header")
-        if item["schema"] != SCHEMA:
+        if item["schema"] not in SCHEMAS:
             raise self._damage(f"is of schema {item['schema']!r}, not {SCHEMA!r}")
-        self.header = Header(run=str(item["run"]), recorder=str(item["recorder"]))
+        self.header = Header(
+            run=str(item["run"]), recorder=str(item["recorder"]), schema=item["schema"]
+        )
         self._crc = zlib.crc32(msgspec.msgpack.encode(item))
 
     def _take_chunk(self, item: Any) -> list[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import (
     BROKEN,
     AckCompleted,
@@ -21,6 +21,7 @@ from harness.history.records import (
     Opened,
 )
 from harness.load.client_errors import ClientErrors
+from harness.load.mover import Mover
 from harness.load.payloads import Payloads
 from harness.load.roster import ReaderSeat
 from harness.load.sender_actor import RECONNECT_PAUSE_NS
@@ -48,7 +49,7 @@ class ReceiverActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
@@ -60,6 +61,7 @@ class ReceiverActor:
         self.up = False
         self.connecting = False
         self.retry_at_ns = 0
+        self.mover = Mover(seat.between, seat.move_every_s)
         self.cut_at_ns = -1
         self.from_cursor = False
         self.reads = True
@@ -286,7 +288,7 @@ class ReceiverActor:
         finally:
             self.connecting = False
         self._close_session(session, "logout" if orderly else "abort", t_invoked_ns)
-        self.edge = self._rng.choice(self._edges)
+        self.edge = self.mover.next_edge(self.edge) or self._rng.choice(self._edges)
 
     async def logout(self) -> None:
         """End the session in order and stay away."""

@@ -6,14 +6,22 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
+from harness.load.mover import Mover
 from harness.load.payloads import Payloads
 from harness.load.reach import see_batch
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
-from harness.systems.port import CONTRADICTED, Batch, Connector, OutboxFull, Outcome
+from harness.systems.port import (
+    CONTRADICTED,
+    Batch,
+    Connector,
+    OutboxFull,
+    Outcome,
+    Recutting,
+)
 
 BURST_BATCHES_MAX = 64
 """Batches handed over in one go, before others on the event loop get their turn."""
@@ -38,7 +46,7 @@ class SenderActor:
         process: int,
         edges: tuple[str, ...],
         connector: Connector,
-        recorder: Recorder,
+        recorder: Ledger,
         payloads: Payloads,
         clock: Callable[[], int],
         rng: random.Random,
@@ -52,6 +60,7 @@ class SenderActor:
         self.connecting = False
         """A connect or disconnect is under way; nothing else may touch the connection."""
         self.retry_at_ns = 0
+        self.mover = Mover(seat.between, seat.move_every_s)
         self.cut_at_ns = -1
         self.cut_on_submit = False
         self.on_cut: Callable[[SenderActor], None] = lambda _actor: None
@@ -82,6 +91,8 @@ class SenderActor:
         self.sender = connector.sender(
             producer=seat.producer, group=seat.group, outcomes=self._on_outcome, lost=self._on_lost
         )
+        if seat.recut_count and isinstance(self.sender, Recutting):
+            self.sender.cut_resends(seat.recut_count)
 
     def begin(self, begin_ns: int, end_ns: int) -> None:
         """Start the schedule."""
@@ -252,7 +263,7 @@ class SenderActor:
         self.up = False
         self.connecting = True
         self.retry_at_ns = back_at_ns
-        self.edge = self._rng.choice(self._edges)
+        self.edge = self.mover.next_edge(self.edge) or self._rng.choice(self._edges)
         try:
             await self.sender.disconnect()
         finally:

@@ -26,6 +26,7 @@ import msgspec
 
 from harness.checkers.gauges import LOAD_LAG_GAUGE
 from harness.checkers.rare import GAUGE_PREFIX
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen, Offered
 from harness.load.churn import ChurnPlan, churn_receivers, churn_senders
@@ -84,10 +85,8 @@ class Worker:
         self._job = job
         self._tasks = tasks
         self._rng = random.Random(f"{job.seed}/worker/{job.process}")
-        self._recorder = Recorder(
-            Path(job.history_path),
-            run_id=job.run_id,
-            name=f"load-{job.process}",
+        self._recorder = Ledger(
+            Recorder(Path(job.history_path), run_id=job.run_id, name=f"load-{job.process}")
         )
         self._payloads = Payloads(job.seed, bodies=job.bodies, to=job.bodies_to)
         self._connector = connector
@@ -98,6 +97,7 @@ class Worker:
         self._receivers: dict[str, ReceiverActor] = {}
         self._sender_churn: ChurnPlan | None = None
         self._receiver_churn: ChurnPlan | None = None
+        self._receivers_move = True
         self._connecting = 0
         self._told = (0, 0)
         self._reach: Counter[str] = Counter()
@@ -122,6 +122,7 @@ class Worker:
             if self._receiver_churn is not None:
                 actors = list(self._receivers.values())
                 churn_receivers(actors, self._receiver_churn, now_ns, self._rng, self._cut)
+            self._move(now_ns)
             for sender in self._senders:
                 self._keep_up(sender, now_ns)
                 sender.pump()
@@ -134,6 +135,15 @@ class Worker:
             await anyio.sleep(PACE_S)
             # Whatever came meanwhile waited as long to be read: it comes over the same loop.
             self._lag_ns = max(self._lag_ns, self.clock() - now_ns - int(PACE_S * 1e9))
+
+    def _move(self, now_ns: int) -> None:
+        """Cut those whose time it is to go elsewhere; they come back at once."""
+        for sender in self._senders:
+            if not sender.finished and sender.mover.is_due(now_ns, up=sender.up):
+                self._cut(sender, now_ns)
+        for receiver in self._receivers.values() if self._receivers_move else ():
+            if receiver.mover.is_due(now_ns, up=receiver.up):
+                self._tasks.start_soon(partial(receiver.cut, now_ns, abrupt=True))
 
     def _keep_up(self, actor: SenderActor | ReceiverActor, now_ns: int) -> None:
         if not actor.wanted_up or actor.up or actor.connecting or now_ns < actor.retry_at_ns:
@@ -157,7 +167,9 @@ class Worker:
         """Print progress lines until told to stop."""
         while not self.stopping.is_set():
             self._recorder.beat(self.clock())
-            _say({"progress": self._progress(), **self._news_of_errors()})
+            # On file first: a process that is killed has all that it has told of.
+            told = {"progress": self._progress(), "books": self._recorder.told()}
+            _say({**told, **self._news_of_errors()})
             await anyio.sleep(PROGRESS_EVERY_S)
 
     async def tell_offered(self) -> None:
@@ -333,12 +345,12 @@ class Worker:
             actor.from_cursor = command["from_cursor"]
             actor.reads = command.get("reads", True)
             actor.wanted_up = True
-        # Whoever loses its connection from now on must not come back and push the auditor out.
-        audited = {seat.inbox for seat in seats if seat.audit}
-        for actor in self._receivers.values():
-            if actor.seat.inbox in audited and not actor.seat.audit:
-                actor.wanted_up = False
         wanted = [self._receivers[seat.reader] for seat in seats]
+        # A user's other device must not come back either: its session is ended by this login.
+        inboxes = {seat.inbox for seat in seats}
+        for actor in self._receivers.values():
+            if actor.seat.inbox in inboxes and actor not in wanted:
+                actor.wanted_up = False
         up = await self._until(lambda: all(a.up for a in wanted), command["within_s"])
         return {"up": up, "session": {a.seat.inbox: a.session for a in wanted}}
 
@@ -368,8 +380,9 @@ class Worker:
         return {"cut": cut}
 
     async def do_receiver_churn(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin (or, without a plan, end) the churn of the receivers."""
+        """Begin (or, without a plan, end) the churn of the receivers; that ends moves too."""
         plan = command.get("churn")
+        self._receivers_move = self._receivers_move and bool(plan)
         self._receiver_churn = msgspec.convert(plan, ChurnPlan) if plan else None
         return {}
 
@@ -459,6 +472,7 @@ class Worker:
             reply = {"error": f"{type(error).__name__}: {error}"}
         if self.stopping.is_set():
             self._recorder.close()
+            reply["books"] = self._recorder.told()
         _say({"id": command["id"], **reply})
         if self.stopping.is_set():
             self._tasks.cancel_scope.cancel()

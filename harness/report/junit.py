@@ -14,6 +14,12 @@ from harness.run.verdict import failed_in_order
 
 JUNIT_NAME = "junit.xml"
 
+ENDINGS = ("failure", "error", "skipped")
+"""How a case can end other than well."""
+
+COUNTED = ("tests", "failures", "errors", "skipped")
+"""What a suite counts of its cases."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -62,6 +68,29 @@ def junit_document(cases: Sequence[Case]) -> bytes:
     ET.indent(root)
     body: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return body + b"\n"
+
+
+def outcomes(data: bytes) -> dict[str, str]:
+    """Return how each case of a JUnit document ended, and what its suites count.
+
+    Raises:
+        ValueError: It is no such document, or has two cases of one name.
+    """
+    try:
+        root = ET.fromstring(data)
+    except ET.ParseError as error:
+        raise ValueError(str(error)) from error
+    found: dict[str, str] = {}
+    for suite in root.iter("testsuite"):
+        name = suite.get("name", "")
+        told = {name: " ".join(f"{suite.get(key)} {key}" for key in COUNTED)}
+        for case in suite.iter("testcase"):
+            ended = next((kind for kind in ENDINGS if case.find(kind) is not None), "passed")
+            told[f"{name} {case.get('name')}"] = ended
+        if found.keys() & told.keys() or len(told) != 1 + len(list(suite.iter("testcase"))):
+            raise ValueError(f"{name} names a case twice")
+        found |= told
+    return found
 
 
 def _result_suite(case: Case, result: Result) -> ET.Element:

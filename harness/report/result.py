@@ -58,7 +58,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The verdict of a run or a suite.
 
     Attributes:
-        status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS. Limits
+        status: The worst of all checks and findings: FAIL over ERROR over UNKNOWN over PASS; but
+            ERROR where the history lacks records ("records_lost"), whatever was found in it. Limits
             do not change it.
         reason_code: One word for programs, stable. Of a run: "all_checks_passed"; the name of the
             deciding check, of a FAIL that which `diagnosis` names, in small letters ("lost",
@@ -479,7 +480,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         reason_code: One word for programs: "stuck" and "drain_slow", a phase or the drain did not
             reach its end, without any progress or too slowly; "not_performed", an own phase did not
             do what it declares; "claim_unchecked", a check that carries the claim had nothing to
-            judge; "node_died", a process of the system ended by itself; "system_died",
+            judge; "records_lost", the history lacks records that were made, so no check of it
+            counts (ERROR); "node_died", a process of the system ended by itself; "system_died",
             "system_unreachable", "system_refuses", the run was ended early since nobody got
             anything from the system any more; "left_behind", what the run has made at a server of
             somebody else's is still there; "link_bypassed", a client went around a proxy (UNKNOWN,

@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.history.records import LinkCounted, Record, TroubleSeen
+import msgspec
+
+from harness.history.records import LinkCounted, PartTold, Record, TroubleSeen
 from harness.report.result import ClientError, Fault, LinkCoverage, Process
 from harness.run.verdict import Finding
+
+PARTS = ("faults", "processes", "client_errors", "config", "senders", "commits")
+"""What the runner writes into its history as it stands in the result; see `Aftermath.parts`."""
+
+HARNESS_ROLE = "harness"
+"""The role of the process that judges."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +46,23 @@ class Aftermath:
     senders: dict[str, str] = field(default_factory=dict)
     killed_segments: list[str] = field(default_factory=list)
 
+    def parts(self) -> dict[str, Any]:
+        """Return what the runner alone knows, by the names in `PARTS`, as plain values.
+
+        What the harness itself used is not among it, since that counts the judging in.
+        """
+        bare = [msgspec.structs.replace(one, cpu_us_per_message=None) for one in self.processes]
+        told = {
+            "faults": self.faults,
+            "processes": [one for one in bare if one.role != HARNESS_ROLE],
+            "client_errors": self.client_errors,
+            "config": self.config,
+            "senders": self.senders,
+            "commits": self.commits,
+        }
+        # As it comes back from a file, so that both can be compared.
+        return {name: msgspec.json.decode(msgspec.json.encode(part)) for name, part in told.items()}
+
     def add_traffic(self, link: str, connections: int, bytes_read: int) -> None:
         """Add what one load process counted on a link."""
         before = self.traffic.get(link, (0, 0))
@@ -45,7 +70,7 @@ class Aftermath:
 
 
 def closing_records(aftermath: Aftermath, t_ns: int) -> list[Record]:
-    """Return what the runner writes into its history at the end: coverage and trouble so far."""
+    """Return what the runner writes into its history at the end: all that it alone knows so far."""
     links = [
         LinkCounted(
             t_ns=t_ns,
@@ -66,4 +91,8 @@ def closing_records(aftermath: Aftermath, t_ns: int) -> list[Record]:
         )
         for one in aftermath.findings
     ]
-    return [*links, *troubles]
+    parts = [
+        PartTold(t_ns=t_ns, part=name, value=msgspec.json.encode(part).decode())
+        for name, part in aftermath.parts().items()
+    ]
+    return [*links, *troubles, *parts]

@@ -14,10 +14,15 @@ import anyio.abc
 import msgspec
 
 from harness.errors import HarnessError
+from harness.history.books import lines_from
+from harness.history.records import Line
 from harness.load.client_errors import together
 from harness.load.worker import Job
 from harness.processes.python import python_argv
 from harness.report.result import ClientError
+
+READ_OUT_WITHIN_S = 2.0
+"""How long the last lines of a load process that is gone are waited for."""
 
 END_WITHIN_S = 15.0
 """Deadline for a load process that is asked to end; it logs everybody out before."""
@@ -43,6 +48,7 @@ class Hand:
         index: Its number, that of its history file.
         progress: What it counted last.
         client_errors: What its clients had been told by the system when it last said so.
+        books: What it said last that it had recorded (`harness.history.books`).
         seated: The receivers that are to be logged in there, by name, as their seats.
         killed: A fault has killed it, or asked it to end; commands to it are answered with
             `REPLY_OF_KILLED`.
@@ -52,6 +58,7 @@ class Hand:
         self.index = index
         self.progress: dict[str, int] = {}
         self.client_errors: list[ClientError] = []
+        self.books: dict[str, Line] = {}
         self.cpu_s = 0.0
         self.rss_max_bytes = 0
         self.seated: dict[str, Any] = {}
@@ -80,17 +87,22 @@ class Hand:
             for line in lines:
                 self._take(json.loads(line))
         self._gone = True
-        self._changed.set()
+        self._wake()
 
     def _take(self, message: dict[str, Any]) -> None:
         if "progress" in message:
             self.progress = message["progress"]
         if "client_errors" in message:
             self.client_errors = msgspec.convert(message["client_errors"], list[ClientError])
+        if "books" in message:
+            self.books = lines_from(message["books"])
         self.cpu_s = message.get("cpu_s", self.cpu_s)
         self.rss_max_bytes = message.get("rss_max_bytes", self.rss_max_bytes)
         if "ready" in message or "id" in message:
             self._replies[message.get("id", 0)] = message
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 
@@ -134,7 +146,8 @@ class Hand:
         self.killed = True
         self._process.kill()
         await self._process.wait()
-        self._changed.set()
+        await self._read_out()
+        self._wake()
 
     async def terminate(self) -> None:
         """Ask it to end in order (SIGTERM), because a fault wants it so, and wait until it has.
@@ -143,7 +156,7 @@ class Hand:
             HarnessError: It did not end, or not in order; it is gone all the same.
         """
         self.killed = True
-        self._changed.set()
+        self._wake()
         self._process.terminate()
         with anyio.move_on_after(END_WITHIN_S):
             await self._process.wait()
@@ -151,9 +164,16 @@ class Hand:
             self._process.kill()
             await self._process.wait()
             raise HarnessError(f"load process {self.index} had to be killed")
+        await self._read_out()
         if self._process.returncode != 0:
             code = self._process.returncode
             raise HarnessError(f"load process {self.index} did not end in order: code {code}")
+
+    async def _read_out(self) -> None:
+        """Wait until all that a process which is gone has told was read."""
+        with anyio.move_on_after(READ_OUT_WITHIN_S):
+            while not self._gone:
+                await self._changed.wait()
 
     async def end(self) -> None:
         """Close its stdin, which ends it, and wait; kill it when it does not go."""

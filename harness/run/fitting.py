@@ -14,7 +14,8 @@ from typing import cast
 
 from harness.errors import UsageError
 from harness.faults.schedule import Planned
-from harness.load.variety import draw, vary
+from harness.load.drawing import draw
+from harness.load.variety import vary
 from harness.report.result import Drawn, NotTried
 from harness.run.apart import keep_apart
 from harness.run.lacks import Lack, Lacks, cannot

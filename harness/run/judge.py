@@ -6,6 +6,7 @@ end of a run and `tallystick check`. Pure but for reading those files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,7 +16,8 @@ import msgspec
 from harness.checkers.fold import Judgement, fold, with_evidence
 from harness.checkers.run_facts import RunFacts
 from harness.errors import DamagedHistory, UsageError
-from harness.history.index import SEGMENT_GLOB, read_index
+from harness.history.audit import Audit
+from harness.history.index import SEGMENT_GLOB, HistoryIndex, read_index
 from harness.history.reader import read_cut_off, read_folder, read_folder_placed
 from harness.load.payloads import Payloads
 from harness.report.result import (
@@ -41,6 +43,12 @@ HISTORY_FOLDER = "history"
 CLAIM_UNCHECKED = "claim_unchecked"
 """The finding that a check on which the claim rests had nothing to judge."""
 
+RECORDS_LOST = "records_lost"
+"""The finding that a segment is not what the books of its recorder say."""
+
+RECOMPUTED_CODES = frozenset({CLAIM_UNCHECKED, RECORDS_LOST})
+"""Findings that follow from the history, and are made again with it."""
+
 _DRAIN_CODES = frozenset({"stuck", "drain_slow"}) | outage.CODES
 """Findings that say that the drain did not reach its end, so that absence proves nothing."""
 
@@ -58,20 +66,22 @@ def judge(run_dir: Path, ended: Result, aftermath: Aftermath) -> Result:
     """
     brief = read_brief(run_dir)
     history = run_dir / HISTORY_FOLDER
-    if (of := read_index(history).run) not in ("", brief.run_id):
+    index = read_index(history)
+    if (of := index.run) not in ("", brief.run_id):
         raise DamagedHistory(f"{history}: of run {of!r}; {SCHEDULE_NAME} is of {brief.run_id!r}")
-    run = replace(facts_of(brief, aftermath, torn=False), killed=_killed(history))
-    judgement = fold(read_folder(history), run)
+    run = replace(facts_of(brief, aftermath, torn=False), killed=_killed(index))
+    audit = Audit(index)
+    judgement = fold(read_folder(history, audit.see), run)
     if judgement.needs_evidence:
         judgement = with_evidence(judgement, read_folder_placed(history))
-    return _result(ended, brief, judgement, aftermath)
+    return _result(ended, brief, judgement, aftermath, audit.complaints())
 
 
-def _killed(history: Path) -> frozenset[int]:
+def _killed(index: HistoryIndex) -> frozenset[int]:
     """Return the load processes that were killed; a process and its segment have one number."""
     return frozenset(
         int(Path(one.file).stem)
-        for one in read_index(history).segments
+        for one in index.segments
         # What else an altered index names is found when the files are read.
         if one.closed == "killed" and fnmatchcase(one.file, SEGMENT_GLOB)
     )
@@ -93,9 +103,15 @@ def judge_cut_off(run_dir: Path, begun: Result, aftermath: Aftermath) -> Result:
     return msgspec.structs.replace(result, bound=None, limits=[])
 
 
-def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Aftermath) -> Result:
+def _result(
+    ended: Result,
+    brief: Brief,
+    judgement: Judgement,
+    aftermath: Aftermath,
+    missing: Sequence[str] = (),
+) -> Result:
     counts = judgement.counts
-    findings = _findings(brief, judgement, aftermath)
+    findings = [*_lost_records(missing), *_findings(brief, judgement, aftermath)]
     processes = [_per_message(process, counts.delivered) for process in aftermath.processes]
     compared = limits.compare(
         [limits.parse(text) for text in brief.limits],
@@ -122,7 +138,7 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
     return msgspec.structs.replace(
         ended,
         verdict=verdict,
-        diagnosis=judgement.diagnosis,
+        diagnosis=judgement.diagnosis if verdict.status is Status.FAIL else None,
         senders=dict(aftermath.senders),
         counts=counts,
         bound=_bound(judgement, aftermath) if verdict.status is Status.PASS else None,
@@ -144,6 +160,19 @@ def _result(ended: Result, brief: Brief, judgement: Judgement, aftermath: Afterm
     )
 
 
+def _lost_records(missing: Sequence[str]) -> list[Finding]:
+    """Return that records are missing: then no anomaly of this history convicts anybody."""
+    if not missing:
+        return []
+    more = f" (and {len(missing) - 1} more like it)" if len(missing) > 1 else ""
+    reason = (
+        f"records were lost while they were recorded, or changed since, so nothing is proven:"
+        f" {missing[0]}{more}"
+    )
+    found = Finding(status=Status.ERROR, reason_code=RECORDS_LOST, reason=reason, voids=True)
+    return [found]
+
+
 def _findings(brief: Brief, judgement: Judgement, aftermath: Aftermath) -> list[Finding]:
     """Return what counts besides the checks, with the checks of the claim that judged nothing."""
     idle = [
@@ -155,7 +184,7 @@ def _findings(brief: Brief, judgement: Judgement, aftermath: Aftermath) -> list[
             or (check.status is CheckStatus.PASS and not check.examined)
         )
     ]
-    found = [one for one in aftermath.findings if one.reason_code != CLAIM_UNCHECKED]
+    found = [one for one in aftermath.findings if one.reason_code not in RECOMPUTED_CODES]
     if idle:
         carry = "carries the claim" if len(idle) == 1 else "carry the claim"
         reason = f"{', '.join(idle)} {carry} and had nothing to judge"

@@ -19,6 +19,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.faults.targets import ProcessTarget
+from harness.history.records import Kept
 from harness.load.worker import Job
 from harness.processes.table import ProcessTable
 from harness.run.crew import START_WITHIN_S, Crew, Hand, start_hand
@@ -52,6 +53,7 @@ class LoadProcesses:
         self._table = table
         self._from_cursor = from_cursor
         self._started = 0
+        self._seats: list[tuple[str, Hand]] = []
         self._tasks: anyio.abc.TaskGroup | None = None
         self.killed: list[str] = []
 
@@ -62,13 +64,13 @@ class LoadProcesses:
             HarnessError: One ended before it was ready.
         """
         self._tasks = tasks
-        for _ in range(count):
-            self._crew.hands.append(await self._start())
+        for name in _names(count):
+            self._crew.hands.append(await self._start(name))
         with anyio.fail_after(START_WITHIN_S):
             for hand in self._crew.hands:
                 await hand.reply_to(0)
 
-    async def _start(self) -> Hand:
+    async def _start(self, name: str) -> Hand:
         assert self._tasks is not None  # Faults begin when all have been started.
         self._started += 1
         job = msgspec.structs.replace(
@@ -78,12 +80,19 @@ class LoadProcesses:
         )
         hand = await start_hand(self._tasks, job, self._run_dir, load_environment(job.connect))
         self._table.add(f"load-{job.process}", hand.pid)
+        self._seats.append((name, hand))
         return hand
 
     def targets(self, count: int) -> list[ProcessTarget]:
         """Return all of so many processes as targets; they need not have been started."""
-        names = [f"load:sender-{index + 1}" for index in range(count - 1)]
-        return [self._target(name, place) for place, name in enumerate([*names, READER_TARGET])]
+        return [self._target(name, place) for place, name in enumerate(_names(count))]
+
+    def heard(self, t_ns: int) -> list[Kept]:
+        """Return the books of each process that there was, as it told them last."""
+        return [
+            Kept(t_ns=t_ns, recorder=f"load-{hand.index}", target=name, lines=hand.books)
+            for name, hand in self._seats
+        ]
 
     def _target(self, name: str, place: int) -> ProcessTarget:
         def pid() -> int | None:
@@ -107,13 +116,13 @@ class LoadProcesses:
                 self._table.remove(hand.pid)
 
         async def start() -> None:
-            await self._replace(place)
+            await self._replace(name, place)
 
         return ProcessTarget(name=name, pid=pid, kill=kill, start=start, terminate=terminate)
 
-    async def _replace(self, place: int) -> None:
+    async def _replace(self, name: str, place: int) -> None:
         before = self._crew.hands[place]
-        hand = await self._start()
+        hand = await self._start(name)
         with anyio.fail_after(START_WITHIN_S):
             await hand.reply_to(0)
         seats: Mapping[str, object] = before.seated
@@ -125,3 +134,8 @@ class LoadProcesses:
                 within_s=LOGIN_WITHIN_S,
             )
         self._crew.replace(place, hand)
+
+
+def _names(count: int) -> list[str]:
+    """Return what faults call so many load processes, in the order of their places."""
+    return [*(f"load:sender-{index + 1}" for index in range(count - 1)), READER_TARGET]

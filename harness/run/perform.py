@@ -300,6 +300,7 @@ async def _begin_senders(
         stage.rng,
         stage.groups,
         stage.sender_serial,
+        stage.plan.recut_count,
     )
     stage.sender_serial += sum(map(len, seats))
     more = seat_extras(
@@ -310,6 +311,7 @@ async def _begin_senders(
         stage.groups,
         duration_s if isinstance(phase, Load) else 0.0,
         stage.extra_serial,
+        stage.plan.recut_count,
     )
     stage.extra_serial += sum(map(len, more))
     seats = [[*own, *drawn] for own, drawn in zip(seats, more, strict=True)]
@@ -412,7 +414,7 @@ async def _login(stage: Stage, phase: Login) -> None:
     stage.note_inboxes(phase.inboxes)
     stage.seated.update(dict.fromkeys(phase.inboxes))
     edges = stage.plan.topology.edges
-    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device)
+    seats = seat_readers(phase.inboxes, edges, phase.edge, stage.groups, phase.device, phase.moves)
     begun_ns = stage.now_ns()
     reply = await stage.crew.readers.command(
         "login",

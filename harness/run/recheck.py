@@ -2,15 +2,15 @@
 
 Made again from the history and the schedule: verdict, checks, counts, bound, latencies, rates,
 bucket loads and limits. Held against what the runner wrote into the history and, before anything
-was started, into the schedule: the fault journal, link coverage, trouble, which run, scenario,
-system and machine it was, and the notes. Believed, since it lies nowhere else (`TOLD`): what the
-processes used, the system's settings, when the run ended, what broke the harness itself.
-Whoever writes all files anew, their digests included, is judged by what they say.
+was started, into the schedule: all the rest, but for what nothing else in the folder can
+contradict (`TOLD`). Whoever writes all files anew, digests, books and all, is judged by what they
+say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +18,53 @@ import msgspec
 
 from harness.errors import DamagedHistory
 from harness.faults.journal import JOURNAL_NAME, read_journal
+from harness.history.audit import RUNNER
 from harness.history.index import read_index
 from harness.history.reader import read_segment
-from harness.history.records import HEALING, FaultMarked, LinkCounted, TroubleSeen
+from harness.history.records import (
+    HEALING,
+    FaultMarked,
+    LinkCounted,
+    PartTold,
+    Record,
+    TroubleSeen,
+)
+from harness.history.segment import SCHEMA_WITHOUT_BOOKS
 from harness.report.result import Check, LinkCoverage, Result, Status, Trouble
-from harness.run.aftermath import Aftermath
+from harness.run.aftermath import HARNESS_ROLE, Aftermath
 from harness.run.brief import Brief, read_brief
 from harness.run.coverage import is_covered
-from harness.run.judge import CLAIM_UNCHECKED, HISTORY_FOLDER, judge
+from harness.run.judge import HISTORY_FOLDER, RECOMPUTED_CODES, RECORDS_LOST, judge
 from harness.run.verdict import Finding
 
 RECOMPUTED = (
     "diagnosis", "counts", "bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets",
-    "limits", "reached",
+    "limits", "processes", "reached",
 )  # fmt: skip
 """Parts of a result that follow from the history and the schedule, beside verdict and checks."""
 
-TOLD = (
-    "processes", "client_errors", "system.config", "run.ended_at", "run.duration_s",
-    "findings with ERROR",
-)  # fmt: skip
-"""Parts of a result that nothing else in its folder can contradict."""
+TOLD = {
+    "run.ended_at": "when the run had ended",
+    "run.duration_s": "how long it took beyond its last record",
+    "processes[harness]": "what the harness itself used",
+    "findings[ERROR]": "what broke the harness",
+}
+"""Parts of a result that nothing else in its folder can contradict, in words."""
 
-RUNNER = "runner"
-"""The recorder of the runner itself."""
+TOLD_BEFORE = {
+    (1, 4): "which run, system and machine it was, and what went through the links",
+    (1, 5): "what processes used, client errors, settings, and whether records were lost",
+}
+"""What was told besides by results of before a version."""
 
-LOAD_TARGETS = "load:"
-"""How faults name load processes; only their histories may end in mid-sentence."""
-
-COVERAGE_IN_HISTORY_SINCE = 4
-"""Minor version of the result's schema since which the runner writes coverage into its history."""
-ADDED_IN_1_5 = frozenset({"reached"})
-"""Those that results before 1.5 do not have."""
+ADDED_IN_1_5 = frozenset({"processes", "reached"})
+"""Those that earlier results do not have, or did not hold in their histories."""
 
 RECOMPUTED_BEFORE_1_4 = ("throughput_per_s", "buckets")
 """The same of results before 1.4, whose counts and latencies left out what 1.4 counts."""
+
+ROUNDED_S = 0.001
+"""By how much a stored duration may be rounded down."""
 
 SHOWN_CHARS_MAX = 60
 """How much of a value is told."""
@@ -64,7 +76,22 @@ def judge_again(run_dir: Path, stored: Result) -> Result:
     Raises:
         DamagedHistory: A file is not what was written; names it.
     """
-    aftermath = Aftermath(
+    bare = Result(
+        complete=False,
+        verdict=stored.verdict,
+        run=stored.run,
+        system=stored.system,
+        environment=stored.environment,
+    )
+    aftermath = _aftermath_of(stored)
+    if _version(stored) >= (1, 5):
+        commits = _read_runner(run_dir).parts.get("commits", 0)
+        aftermath.commits = commits if isinstance(commits, int) else 0
+    return judge(run_dir, bare, aftermath)
+
+
+def _aftermath_of(stored: Result) -> Aftermath:
+    return Aftermath(
         findings=[
             Finding(status=one.status, reason_code=one.reason_code, reason=one.reason)
             for one in stored.findings
@@ -75,15 +102,19 @@ def judge_again(run_dir: Path, stored: Result) -> Result:
         config=dict(stored.system.config),
         senders=dict(stored.senders),
         commits=0 if stored.bound is None else stored.bound.commits,
+        client_errors=list(stored.client_errors),
     )
-    bare = Result(
-        complete=False,
-        verdict=stored.verdict,
-        run=stored.run,
-        system=stored.system,
-        environment=stored.environment,
-    )
-    return judge(run_dir, bare, aftermath)
+
+
+def told_by(stored: Result) -> list[str]:
+    """Return what a result says that nothing else in its folder can contradict, in words."""
+    older = [told for since, told in TOLD_BEFORE.items() if _version(stored) < since]
+    return [*TOLD.values(), *older]
+
+
+def _version(stored: Result) -> tuple[int, int]:
+    major, minor = stored.schema.rpartition("/")[2].split(".")
+    return int(major), int(minor)
 
 
 def differences(run_dir: Path, stored: Result, again: Result) -> list[str]:
@@ -97,13 +128,33 @@ def differences(run_dir: Path, stored: Result, again: Result) -> list[str]:
     Raises:
         DamagedHistory: The schedule or the journal cannot be read.
     """
+    brief = read_brief(run_dir)
     return [
-        *_from_schedule(stored, read_brief(run_dir)),
+        *_lost(stored, again),
+        *_from_versions(stored, brief, read_index(run_dir / HISTORY_FOLDER).schema),
+        *_from_schedule(stored, brief),
         *_from_journal(run_dir, stored),
         *_from_history(stored, again),
         *_from_runner(run_dir, stored),
         *_from_itself(stored),
     ]
+
+
+def _lost(stored: Result, again: Result) -> Iterator[str]:
+    """Tell in full what the books of the history say otherwise than its segments."""
+    said = {one.reason for one in stored.findings}
+    for one in again.findings:
+        if one.reason_code == RECORDS_LOST and one.reason not in said:
+            yield f"history: {one.reason}"
+
+
+def _from_versions(stored: Result, brief: Brief, history: str) -> Iterator[str]:
+    """See that a result is not of an older version than its files, of which less is compared."""
+    version = _version(stored)
+    if brief.begun is not None and version < (1, 4):
+        yield f"schema: stored {stored.schema}, and the schedule is of 1.4 or later"
+    if (history != SCHEMA_WITHOUT_BOOKS) is not (version >= (1, 5)):
+        yield f"schema: stored {stored.schema}, and the history is {history}"
 
 
 def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
@@ -130,7 +181,7 @@ def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
         }
     for name, (says, decided) in told.items():
         says, decided = msgspec.to_builtins(says), msgspec.to_builtins(decided)
-        yield from _differ(name, says, decided, "the schedule")
+        yield from differ(name, says, decided, "the schedule")
 
 
 def _from_journal(run_dir: Path, stored: Result) -> Iterator[str]:
@@ -138,7 +189,7 @@ def _from_journal(run_dir: Path, stored: Result) -> Iterator[str]:
     if not path.is_file() and stored.faults:
         raise DamagedHistory(f"{path} is missing")
     journal = read_journal(path) if path.is_file() else []
-    yield from _differ(
+    yield from differ(
         "faults", msgspec.to_builtins(stored.faults), msgspec.to_builtins(journal), "the journal"
     )
 
@@ -146,19 +197,21 @@ def _from_journal(run_dir: Path, stored: Result) -> Iterator[str]:
 def _from_history(stored: Result, again: Result) -> Iterator[str]:
     for name in ("status", "reason_code", "reason", "limits", "exit_code"):
         says, given = getattr(stored.verdict, name), getattr(again.verdict, name)
-        yield from _differ(f"verdict.{name}", says, given, "the history")
+        yield from differ(f"verdict.{name}", says, given, "the history")
     says, given = (
-        [one.reason for one in result.findings if one.reason_code == CLAIM_UNCHECKED]
+        [one.reason for one in result.findings if one.reason_code in RECOMPUTED_CODES]
         for result in (stored, again)
     )
-    yield from _differ("findings", says, given, "the history")
-    version = tuple(map(int, stored.schema.rpartition("/")[2].split(".")))
-    for name in RECOMPUTED_BEFORE_1_4 if version < (1, 4) else RECOMPUTED:
-        if name in ADDED_IN_1_5 and version < (1, 5):
+    yield from differ("findings", says, given, "the history")
+    older = _version(stored) < (1, 4)
+    for name in RECOMPUTED_BEFORE_1_4 if older else RECOMPUTED:
+        if name in ADDED_IN_1_5 and _version(stored) < (1, 5):
             continue
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
-        yield from _differ(name, says, given, "the history")
+        yield from differ(name, says, given, "the history")
     before, after = ({one.id: one for one in result.checks} for result in (stored, again))
+    if len(before) != len(stored.checks):
+        yield f"checks: stored {len(stored.checks)} of them, of {len(before)} ids"
     for check_id in sorted({*before, *after}):
         one, other = before.get(check_id), after.get(check_id)
         name = f"check {check_id}"
@@ -166,62 +219,103 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
             says, given = msgspec.to_builtins(one), msgspec.to_builtins(other)
         else:
             says, given = _found(one), _found(other)
-        yield from _differ(name, says, given, "the history")
+        yield from differ(name, says, given, "the history")
 
 
 def _found(check: Check | None) -> tuple[str, int, int] | None:
     return None if check is None else (check.status.value, check.instances, check.examined)
 
 
+@dataclass(slots=True)
+class _Runner:
+    """What the runner wrote into its own history."""
+
+    marks: list[FaultMarked] = field(default_factory=list)
+    links: list[LinkCoverage] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
+    last_ns: int = 0
+
+    def take(self, record: Record) -> None:
+        self.last_ns = max(self.last_ns, record.t_ns)
+        match record:
+            case FaultMarked():
+                self.marks.append(record)
+            case LinkCounted():
+                self.links.append(_coverage_of(record))
+            case TroubleSeen():
+                status = Status(record.status)
+                self.troubles.append(
+                    Trouble(status=status, reason_code=record.reason_code, reason=record.reason)
+                )
+            case PartTold():
+                self.parts[record.part] = msgspec.json.decode(record.value)
+
+
 def _from_runner(run_dir: Path, stored: Result) -> Iterator[str]:
-    """Compare what the runner wrote into its own history: faults, coverage, trouble, kills."""
+    """Compare what the runner wrote into its own history: faults, coverage, trouble, parts."""
+    runner = _read_runner(run_dir)
+    yield from _from_marks(stored, runner.marks)
+    if runner.links or runner.troubles or _version(stored) >= (1, 4):
+        yield from _from_end(stored, runner)
+    if _version(stored) >= (1, 5):
+        yield from _from_parts(stored, runner)
+
+
+def _read_runner(run_dir: Path) -> _Runner:
+    """Return what the runner wrote into its own history.
+
+    Raises:
+        DamagedHistory: It holds what no runner writes.
+    """
     history = run_dir / HISTORY_FOLDER
-    index = read_index(history)
-    marks: list[FaultMarked] = []
-    links: list[LinkCoverage] = []
-    troubles: list[Trouble] = []
-    for segment in index.segments:
-        if segment.recorder != RUNNER:
-            continue
-        for record in read_segment(history / segment.file, segment.closed == "killed"):
-            match record:
-                case FaultMarked():
-                    marks.append(record)
-                case LinkCounted():
-                    links.append(_coverage_of(record))
-                case TroubleSeen():
-                    troubles.append(
-                        Trouble(
-                            status=Status(record.status),
-                            reason_code=record.reason_code,
-                            reason=record.reason,
-                        )
-                    )
-    yield from _from_marks(stored, marks)
-    if links or troubles or _is_counted(stored):
-        told = [
-            one
-            for one in stored.findings
-            if one.status is not Status.ERROR and one.reason_code != CLAIM_UNCHECKED
-        ]
-        seen = [one for one in troubles if one.status is not Status.ERROR]
-        for name, says, given in (("coverage", stored.coverage, links), ("findings", told, seen)):
-            yield from _differ(
-                name, msgspec.to_builtins(says), msgspec.to_builtins(given), "the runner's history"
-            )
-    killed = [one.recorder for one in index.segments if one.closed == "killed"]
-    blows = {(one.fault, one.target) for one in marks if one.target.startswith(LOAD_TARGETS)}
-    if len(killed) > len(blows):
-        yield (
-            f"history: {len(killed)} recorders killed ({', '.join(killed)}), and from the runner's"
-            f" history {len(blows)} faults on load processes"
+    runner = _Runner()
+    for segment in read_index(history).segments:
+        if segment.recorder == RUNNER:
+            try:
+                for record in read_segment(history / segment.file, segment.closed == "killed"):
+                    runner.take(record)
+            except ValueError as error:
+                raise DamagedHistory(f"{history / segment.file}: {error}") from error
+    return runner
+
+
+def _from_end(stored: Result, runner: _Runner) -> Iterator[str]:
+    """Compare coverage and trouble; what broke the harness may have come later, but not gone."""
+    told = [
+        one
+        for one in stored.findings
+        if one.status is not Status.ERROR and one.reason_code not in RECOMPUTED_CODES
+    ]
+    seen = [one for one in runner.troubles if one.status is not Status.ERROR]
+    for name, says, given in (
+        ("coverage", stored.coverage, runner.links),
+        ("findings", told, seen),
+    ):
+        yield from differ(
+            name, msgspec.to_builtins(says), msgspec.to_builtins(given), "the runner's history"
         )
+    broken = [one.reason for one in runner.troubles if one.status is Status.ERROR]
+    if broken and not any(one.status is Status.ERROR for one in stored.findings):
+        yield f"findings: stored none with ERROR, from the runner's history {broken[0]!r}"
 
 
-def _is_counted(stored: Result) -> bool:
-    """Say whether the result is of a version whose runs write coverage into their history."""
-    minor = stored.schema.rpartition(".")[2]
-    return int(minor) >= COVERAGE_IN_HISTORY_SINCE
+def _from_parts(stored: Result, runner: _Runner) -> Iterator[str]:
+    """Compare what the runner alone knew, and how long the run took at least."""
+    says = _aftermath_of(stored).parts()
+    del says["commits"]  # The bound was made again with it.
+    for part, value in says.items():
+        yield from differ(part, value, runner.parts.get(part), "the runner's history")
+    own = sum(one.role == HARNESS_ROLE for one in stored.processes)
+    if own > 1:
+        yield f"processes: stored {own} of the harness, and there was 1"
+    if round(runner.last_ns / 1e9, 3) > stored.run.duration_s + ROUNDED_S:
+        yield (
+            f"run.duration_s: stored {stored.run.duration_s}, from the runner's history at least"
+            f" {runner.last_ns / 1e9:.3f}"
+        )
+    if stored.run.ended_at is None or stored.run.ended_at < stored.run.started_at:
+        yield f"run.ended_at: stored {stored.run.ended_at}, begun {stored.run.started_at}"
 
 
 def _coverage_of(record: LinkCounted) -> LinkCoverage:
@@ -262,7 +356,7 @@ def _from_marks(stored: Result, marks: Sequence[FaultMarked]) -> Iterator[str]:
         for one in stored.faults
     }
     for which in dict.fromkeys([*says, *seen]):
-        yield from _differ(
+        yield from differ(
             f"fault {' '.join(which)}", says.get(which), seen.get(which), "the history"
         )
 
@@ -271,22 +365,29 @@ def _from_itself(stored: Result) -> Iterator[str]:
     for row in stored.coverage:
         covered = is_covered(row)
         if covered is not None:
-            yield from _differ(
+            yield from differ(
                 f"coverage of {row.link}: covered", row.covered, covered, "its own counts"
             )
 
 
-def _differ(name: str, stored: Any, other: Any, source: str) -> Iterator[str]:
-    """Yield a line for each of the innermost values that differ."""
+def differ(name: str, stored: Any, other: Any, source: str) -> Iterator[str]:
+    """Yield a line for each of the innermost values that differ.
+
+    Args:
+        name: What the values are.
+        stored: What was stored, as plain values.
+        other: What `source` says.
+        source: Where that is from, in words.
+    """
     if stored == other:
         return
     match stored, other:
         case dict(), dict():
             for key in dict.fromkeys([*stored, *other]):
-                yield from _differ(f"{name}.{key}", stored.get(key), other.get(key), source)
+                yield from differ(f"{name}.{key}", stored.get(key), other.get(key), source)
         case list(), list() if len(stored) == len(other):
             for index, (one, another) in enumerate(zip(stored, other, strict=True)):
-                yield from _differ(f"{name}[{index}]", one, another, source)
+                yield from differ(f"{name}[{index}]", one, another, source)
         case list(), list():
             yield f"{name}: stored {len(stored)} of them, from {source} {len(other)}"
         case _:

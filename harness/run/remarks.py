@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.nearest import did_you_mean
 from harness.scenario.performed import phases_of
-from harness.scenario.phases import Load, Login, Send
+from harness.scenario.phases import Load, Login, Send, SendExtras
 from harness.scenario.scenario import Plan
 
 
@@ -26,6 +26,9 @@ def remarks(plan: Plan) -> Iterator[str]:
                 written.update(dict.fromkeys(phase.stream.to))
             case Load():
                 written.update(dict.fromkeys(to for stream in phase.streams for to in stream.to))
+                written.update(dict.fromkeys(to for extra in phase.extras for to in extra.to))
+            case SendExtras():
+                written.update(dict.fromkeys(to for extra in phase.extras for to in extra.to))
             case _:
                 pass
     for inbox in read:

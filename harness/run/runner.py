@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from harness.errors import DamagedHistory, HarnessError, SetupError
+from harness.errors import DamagedHistory, HarnessError, SetupError, first_line
 from harness.faults.journal import JOURNAL_NAME, write_journal
 from harness.faults.schedule import Planned, to_json
 from harness.history.index import write_index
@@ -31,7 +31,7 @@ from harness.report.series import series_of, write_series
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run import limits
-from harness.run.aftermath import Aftermath
+from harness.run.aftermath import HARNESS_ROLE, Aftermath
 from harness.run.brief import BegunBrief, Brief, RequiresBrief, bodies_of, write_brief
 from harness.run.fitting import Fitted, claimed, fit_scenario
 from harness.run.judge import judge, judge_cut_off
@@ -98,7 +98,7 @@ async def run(request: RunRequest, observer: Observer) -> RunOutcome:
                     await perform(stage, phase)
     except* (HarnessError, TimeoutError, OSError) as group:
         aftermath.findings.append(
-            Finding(status=Status.ERROR, reason_code="harness", reason=_first_line(group))
+            Finding(status=Status.ERROR, reason_code="harness", reason=first_line(group))
         )
     duration_s = (time.monotonic_ns() - t0_ns) / 1e9
     observer.phase("judge")
@@ -146,13 +146,13 @@ def _finish(
 
 def _own_process(result: Result, cpu_begun_s: float) -> Process:
     """Return what the harness itself used, the checks included."""
-    cpu_s = time.process_time() - cpu_begun_s
+    cpu_s = round(time.process_time() - cpu_begun_s, 3)
     delivered = result.counts.delivered
     rss_max = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Process(
-        role="harness",
+        role=HARNESS_ROLE,
         index=0,
-        cpu_s=round(cpu_s, 3),
+        cpu_s=cpu_s,
         cpu_us_per_message=round(cpu_s * 1e6 / delivered, 4) if delivered else None,
         rss_max_bytes=rss_max * (1 if sys.platform == "darwin" else 1024),
     )
@@ -177,13 +177,6 @@ def _apply_retention(request: RunRequest, result: Result) -> None:
             history = read_folder(request.run_dir / "history")
             write_series(request.run_dir, series_of(history, result.run.duration_s))
         shutil.rmtree(request.run_dir / "history")
-
-
-def _first_line(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error).strip() or type(error).__name__
 
 
 def _with_drain(plan: Plan) -> tuple[Phase, ...]:

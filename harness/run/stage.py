@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from harness.faults.nemesis import Nemesis
-from harness.history.recorder import Recorder
+from harness.history.books import Ledger
 from harness.history.records import PhaseMarked
 from harness.load.client_errors import ClientErrors
 from harness.load.groups import Groups
@@ -57,7 +57,7 @@ class Stage:
     deployment: Deployment
     crew: Crew
     nemesis: Nemesis
-    recorder: Recorder
+    recorder: Ledger
     observer: Observer
     rng: random.Random
     errors: ClientErrors = field(default_factory=ClientErrors)

@@ -14,12 +14,14 @@ import anyio
 
 from harness.checkers.gauges import LAG_GAUGE
 from harness.checkers.rare import GAUGE_PREFIX as REACH_PREFIX
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
 from harness.faults.targets import RunTargets
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
-from harness.history.records import GaugeSeen
+from harness.history.records import GaugeSeen, TroubleSeen
 from harness.links.links import Links
 from harness.load.client_errors import ClientErrors, secrets_of, together, without
 from harness.load.groups import groups_of
@@ -79,7 +81,9 @@ async def on_stage(
     def now_ns() -> int:
         return time.monotonic_ns() - t0_ns
 
-    recorder = Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name="runner")
+    recorder = Ledger(
+        Recorder(run_dir / "history" / "0000.msgpack", run_id=request.run_id, name=RUNNER)
+    )
     table = ProcessTable(run_dir)
     links = await Links.start(
         toxiproxy,
@@ -89,6 +93,8 @@ async def on_stage(
     )
     deployment: Deployment | None = None
     nemesis: Nemesis | None = None
+    load: LoadProcesses | None = None
+    broken: list[TroubleSeen] = []
     crew = Crew([])
     administrator = ClientErrors(secrets_of({}))
     try:
@@ -156,6 +162,16 @@ async def on_stage(
                     reason=f"somebody went around the proxies: {', '.join(bypassed)}",
                 )
             )
+    except Exception as error:
+        broken = [
+            TroubleSeen(
+                t_ns=now_ns(),
+                status=Status.ERROR.value,
+                reason_code="harness",
+                reason=first_line(error),
+            )
+        ]
+        raise
     finally:
         with anyio.CancelScope(shield=True):
             await crew.end()
@@ -168,7 +184,9 @@ async def on_stage(
             aftermath.client_errors = together([crew.client_errors(), administrator.told()])
             if nemesis is not None:
                 aftermath.faults = nemesis.journal()
-            recorder.write_now(closing_records(aftermath, now_ns()))
+            if load is not None:
+                recorder.write_now(load.heard(now_ns()))
+            recorder.write_now([*broken, *closing_records(aftermath, now_ns())])
             recorder.close()
 
 

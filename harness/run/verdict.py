@@ -1,8 +1,9 @@
 """Merging what checks, shards and scenarios found into one verdict, and its exit code.
 
 FAIL > ERROR > UNKNOWN > PASS (docs/invariants.md says what each means): a crashed checker never
-hides an anomaly that another one proved, and nothing hides behind a pass. Limits on speed and
-liveness stand beside the verdict and never change it.
+hides an anomaly that another one proved, and nothing hides behind a pass. But where the history
+itself is known to have lost records, nothing in it proves anything: that is an ERROR. Limits on
+speed and liveness stand beside the verdict and never change it.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ class Finding:
         status: UNKNOWN or ERROR (only a check can FAIL a system).
         reason_code: One word for programs.
         reason: One sentence for people.
+        voids: The history is not whole: what the checks found in it convicts nobody.
     """
 
     status: Status
     reason_code: str
     reason: str
+    voids: bool = False
 
 
 def rank(status: Status) -> int:
@@ -135,6 +138,8 @@ def decide(
     status = merge(
         [*(Status(c.status.value) for c in applicable), *(f.status for f in all_findings)]
     )
+    if void := next((one for one in all_findings if one.voids), None):
+        status = void.status
     reached = judge_limits(limits)
     if status is Status.FAIL and diagnosis is not None:
         root = next(check for check in applicable if check.id == diagnosis.check)

@@ -21,7 +21,7 @@ from harness.definitions import (
     refusal,
 )
 from harness.faults.schedule import Planned
-from harness.scenario.extras import Extra
+from harness.scenario.extras import Extra, Moves
 
 DEVICE = "reader"
 """The receiver of an inbox that phases speak of when they name no other."""
@@ -236,6 +236,8 @@ class Login:
         reads: Without it a receiver takes what its window holds and acknowledges nothing, so the
             system must hold back the rest, until a phase `Read` or the drain.
         within_s: Deadline in s; passing it leaves safety UNKNOWN (`stuck`).
+        moves: How receivers that the seed drew move until the next load has ended; the runner fills
+            it in.
     """
 
     inboxes: tuple[str, ...]
@@ -244,6 +246,7 @@ class Login:
     from_cursor: bool = False
     reads: bool = True
     within_s: float = 20.0
+    moves: Moves | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, inboxes=names, device=name, within_s=positive)

@@ -137,6 +137,8 @@ class Plan:
             states is never changed; the result says what was drawn. ``--set vary=false`` turns it
             off for one run.
         payloads: The content of messages to inboxes that the seed drew; the runner fills it in.
+        recut_count: How many messages the batches hold at most in which some senders send again
+            what a lost connection left unanswered; 0: as at first. The runner fills it in.
         extra_actors: Names of the senders and receivers that the seed drew, which nothing that is
             required counts; the runner fills them in.
     """
@@ -150,6 +152,7 @@ class Plan:
     load_processes: int = 1
     vary: bool = True
     payloads: Mapping[str, PayloadSpec] = field(default_factory=dict)
+    recut_count: int = 0
     extra_actors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

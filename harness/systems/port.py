@@ -133,6 +133,17 @@ class Sender(Protocol):
         """End in order. What is still unanswered is reported as "info"."""
 
 
+@runtime_checkable
+class Recutting(Protocol):
+    """A sender that can send again in other batches than at first (`Takes.recuts`)."""
+
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what is sent again on another connection into batches of so many at most.
+
+        Ids and content of the messages stay.
+        """
+
+
 class Receiver(Protocol):
     """A consumer of one inbox."""
 

@@ -25,6 +25,7 @@ class Takes:
             ASCII, "_" and "-" are used. An adapter that has to write names otherwise encodes them.
         bucket_count_max: Most buckets of an inbox, where it has any (ability RESIZE).
         senders_more: Senders that may be there beside a plan's own: what connections cost.
+        recuts: Its senders can send again in other batches than at first (`Recutting`).
         messages_more: Messages of one sender beside a plan's own: what a message costs.
     """
 
@@ -36,6 +37,7 @@ class Takes:
     bucket_count_max: int = 64
     senders_more: int = 16
     messages_more: int = 10_000
+    recuts: bool = False
 
     def __post_init__(self) -> None:
         check_fields(

@@ -23,7 +23,7 @@ import msgpack
 import msgspec
 
 from harness.errors import HarnessError
-from harness.history.index import INDEX_NAME, SEGMENT_GLOB, sha256_of, write_index
+from harness.history.index import INDEX_NAME, SEGMENT_GLOB, sha256_of
 from harness.history.reader import read_folder
 from harness.history.records import (
     Completed,
@@ -72,16 +72,9 @@ def make_run(run_dir: Path, *, seed: int, status: Status) -> Result:
     """
     shape = Shape(
         messages=900, single_share=0.2, seed=seed, commit_count=60, reconnect_commits=3,
-        plain_inboxes=2,
+        plain_inboxes=2, wrong_content=status is Status.FAIL,
     )  # fmt: skip
     write_run(run_dir, shape)
-    if status is Status.FAIL:
-        path = run_dir / "history" / "0001.msgpack"
-        header, chunks, trailer = _unpacked(path)
-        place = next(i for i, record in enumerate(chunks[0]) if record[0] == "delivered")
-        chunks[0][place][7][0][5] ^= 1
-        path.write_bytes(_chained(header, [*chunks, trailer]))
-        write_index(run_dir / "history")
     result = judge_run(run_dir)
     if result.verdict.status is not status:
         raise LookupError(f"the run ends with {result.verdict}")

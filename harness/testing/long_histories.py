@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.checkers.route import splitmix64_xxh3
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
 from harness.history.records import (
@@ -32,6 +34,7 @@ from harness.history.records import (
     EndRead,
     GaugeSeen,
     Invoked,
+    Kept,
     Opened,
     PhaseMarked,
     Stored,
@@ -39,13 +42,15 @@ from harness.history.records import (
 )
 from harness.load.payloads import Bodies, Payloads
 from harness.report.result import Result
-from harness.run.aftermath import Aftermath
+from harness.run.aftermath import Aftermath, closing_records
 from harness.run.brief import Brief, RequiresBrief, read_brief, write_brief
 from harness.run.judge import judge
 from harness.systems.reference.adapter import ReferenceSystem
-from harness.testing.stored_runs import begun_result, seal
+from harness.testing.stored_runs import begun_result, ended_result, seal
 
 RUN_ID = "long"
+SENDER = "load-sender-0"
+READER = "load-reader-0"
 SIZE_BYTES = 100
 
 BATCH_COUNT = 500
@@ -53,6 +58,9 @@ BATCH_COUNT = 500
 
 COMMIT_NS = 20_000_000
 """Time from one commit to the next."""
+
+DURATION_S = 86_400.0
+"""How long a run says that it took; longer than any history that is made here."""
 
 HOT_BUCKETS = 50
 """Buckets of the hot inbox, which gets half of all messages; the others have one."""
@@ -81,6 +89,7 @@ class Shape:
             inboxes.
         reconnect_commits: After each so many commits a sender and a receiver reconnect.
         plain_inboxes: Inboxes of one bucket.
+        wrong_content: The first messages to the hot inbox are delivered with another content.
     """
 
     messages: int
@@ -90,6 +99,7 @@ class Shape:
     commit_count: int = 4_000
     reconnect_commits: int = 50
     plain_inboxes: int = 15
+    wrong_content: bool = False
 
 
 class _Inbox:
@@ -115,9 +125,9 @@ class LongHistory:
         self.folder = folder
         self.shape = shape
         self.rng = random.Random(shape.seed)
-        self.sender = Recorder(folder / "0000.msgpack", run_id, "load-sender-0")
-        self.reader = Recorder(folder / "0001.msgpack", run_id, "load-reader-0")
-        self.runner = Recorder(folder / "0002.msgpack", run_id, "runner")
+        self.sender = Ledger(Recorder(folder / "0000.msgpack", run_id, SENDER))
+        self.reader = Ledger(Recorder(folder / "0001.msgpack", run_id, READER))
+        self.runner = Ledger(Recorder(folder / "0002.msgpack", run_id, RUNNER))
         self.digest = payloads.expected_digest
         names = [f"user-{i}" for i in range(shape.plain_inboxes)]
         self.inboxes = [_Inbox("hot", HOT_BUCKETS), *(_Inbox(name, 1) for name in names)]
@@ -147,8 +157,12 @@ class LongHistory:
             for row in self._rows(inbox):
                 self.runner.write(row)
             self.runner.write(StoredEnd(self.now_ns, inbox.name, 0, inbox.top - 1, self.now_ns))
-        for recorder in (self.sender, self.reader, self.runner):
-            recorder.close()
+        for name, ledger in ((SENDER, self.sender), (READER, self.reader)):
+            ledger.close()
+            self.runner.write(Kept(self.now_ns, name, f"load:{name}", ledger.told()))
+        for told in closing_records(Aftermath(), self.now_ns):
+            self.runner.write(told)
+        self.runner.close()
         write_index(self.folder)
 
     def _commit(self, left: int) -> int:
@@ -201,6 +215,7 @@ class LongHistory:
         self, inbox: _Inbox, producer: int, n: int, count: int, runs: list[DeliveredRun]
     ) -> None:
         digest = self.digest(producer, inbox.name, n, count)
+        digest ^= self.shape.wrong_content and inbox is self.inboxes[0] and not inbox.top
         inbox.producers.append(producer - 2**63)
         inbox.ns.append(n)
         inbox.counts.append(count)
@@ -310,7 +325,8 @@ def write_run(run_dir: Path, shape: Shape) -> None:
 
 def judge_run(run_dir: Path) -> Result:
     """Judge the folder as the end of a run does, write its result and return it."""
-    return seal(run_dir, judge(run_dir, begun_result(read_brief(run_dir)), Aftermath()))
+    begun = begun_result(read_brief(run_dir))
+    return seal(run_dir, judge(run_dir, ended_result(begun, DURATION_S), Aftermath()))
 
 
 def _sends_alone(single_share: float) -> float:

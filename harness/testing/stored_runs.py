@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
 from harness.faults.journal import JOURNAL_NAME, write_journal
+from harness.history.audit import RUNNER
+from harness.history.books import Ledger
 from harness.history.index import write_index
 from harness.history.recorder import Recorder
-from harness.history.records import Record, Watermark
+from harness.history.records import Kept, Record, Watermark
 from harness.load.payloads import Bodies
 from harness.report.junit import write_junit
-from harness.report.result import Result
+from harness.report.result import NotTried, Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run.aftermath import Aftermath, closing_records
@@ -25,6 +28,10 @@ from harness.testing.simulator.plan import draw_plan
 from harness.testing.simulator.world import PAYLOAD_BYTES_MAX, PRESENCE_WAIT_NS, World
 
 RUN_ID = "simulated"
+ENDED_AT = "2026-11-23T23:15:42Z"
+
+Writes: TypeAlias = Callable[[Path, Sequence[Record]], None]
+"""Writes records as the finished history in a folder."""
 
 
 def simulated_records(seed: int) -> tuple[Sequence[Record], bool]:
@@ -40,10 +47,23 @@ def store_run(
     seed: int,
     trims: bool,
     aftermath: Aftermath | None = None,
+    not_tried: Sequence[NotTried] = (),
+    notes: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    write: Writes | None = None,
 ) -> Result:
     """Write a complete run folder that holds these records, and return its result.
 
-    `aftermath` is what happened besides; its faults have to have their marks among the records.
+    Args:
+        run_dir: The folder.
+        records: The history, in the order of time.
+        seed: What the simulation was drawn from.
+        trims: Whether its store drops what was acknowledged.
+        aftermath: What happened besides; its faults have to have their marks among the records.
+        not_tried: What the plan had and the system could not have.
+        notes: What people should know of it.
+        flags: What is odd about the machine.
+        write: Writes the records as a history; None: as that of the runner alone.
     """
     left = aftermath or Aftermath()
     brief = Brief(
@@ -61,15 +81,29 @@ def store_run(
         presence_bound_s=PRESENCE_WAIT_NS / 1e9,
         trims=trims,
         parameters={"users": 3},
+        not_tried=list(not_tried),
     )
     begun = begun_result(brief)
+    begun = msgspec.structs.replace(
+        begun,
+        notes=list(notes),
+        not_tried=list(not_tried),
+        environment=msgspec.structs.replace(begun.environment, flags=list(flags)),
+        client_errors=left.client_errors,
+    )
     told = BegunBrief(
-        run=begun.run, system=begun.system, environment=begun.environment, notes=begun.notes
+        run=begun.run,
+        system=begun.system,
+        environment=begun.environment,
+        notes=begun.notes,
     )
     write_brief(run_dir, msgspec.structs.replace(brief, begun=told))
     end_ns = max(record.t_ns for record in records)
-    write_history(run_dir / "history", [*records, *closing_records(left, end_ns)])
+    (write or write_history)(run_dir / "history", [*records, *closing_records(left, end_ns)])
     write_journal(run_dir / JOURNAL_NAME, left.faults)
+    begun = ended_result(begun, end_ns / 1e9)
+    system = msgspec.structs.replace(begun.system, config=left.config)
+    begun = msgspec.structs.replace(begun, system=system)
     result = judge(run_dir, begun, left)
     write_summary(run_dir, result)
     write_junit(run_dir, result)
@@ -88,16 +122,26 @@ def begun_result(brief: Brief) -> Result:
             seed=brief.seed,
             parameters=brief.parameters or begun.run.parameters,
         ),
-        system=msgspec.structs.replace(begun.system, place=brief.system, promises=brief.promises),
+        system=msgspec.structs.replace(
+            begun.system, place=brief.system, promises=brief.promises, config={}
+        ),
     )
+
+
+def ended_result(begun: Result, duration_s: float) -> Result:
+    """Return the same at the end of the run, before it is judged."""
+    run = msgspec.structs.replace(
+        begun.run, ended_at=ENDED_AT, duration_s=round(duration_s + 0.001, 3)
+    )
+    return msgspec.structs.replace(begun, run=run)
 
 
 def write_history(folder: Path, records: Sequence[Record], run_id: str = RUN_ID) -> None:
     """Write the records as the only segment of a finished history."""
     folder.mkdir(exist_ok=True)
-    recorder = Recorder(folder / "0000.msgpack", run_id, "runner")
-    recorder.write_now([record for record in records if not isinstance(record, Watermark)])
-    recorder.close()
+    runner = Ledger(Recorder(folder / "0000.msgpack", run_id, RUNNER))
+    runner.write_now([one for one in records if not isinstance(one, Watermark | Kept)])
+    runner.close()
     write_index(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from reference.client.recut import recut
 from reference.wire.messages import Segment
 
 
@@ -62,6 +63,29 @@ class Lane:
             self.waiting.appendleft(parcel)
             taken_bytes += parcel.segment.size_bytes
         return taken_bytes
+
+    def recut(self, count_max: int) -> int:
+        """Cut what waits to be sent again into batches of at most `count_max`, over all boundaries.
+
+        A new batch counts as often attempted, and as often unanswered, as any that it touches: more
+        may be stored of it than is known, never less. Returns how many batches there are more.
+        """
+        old: list[Parcel] = []
+        while self.waiting and self.waiting[0].attempts:
+            old.append(self.waiting.popleft())
+        new: list[Parcel] = []
+        for segment in recut([parcel.segment for parcel in old], count_max):
+            parcel = Parcel(segment)
+            touched = [
+                one
+                for one in old
+                if one.segment.n_first < segment.n_end and segment.n_first < one.segment.n_end
+            ]
+            parcel.attempts = max(one.attempts for one in touched)
+            parcel.open_attempts = max(one.open_attempts for one in touched)
+            new.append(parcel)
+        self.waiting.extendleft(reversed(new))
+        return len(new) - len(old)
 
     def settle(self, n_end: int) -> tuple[int, int, int, int]:
         """Forget every batch that ends at or below `n_end`.

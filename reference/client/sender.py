@@ -121,6 +121,7 @@ class SenderMachine:
         self._outbox_bytes = 0
         self._outbox_batches = 0
         self._out: list[SenderOutput] = []
+        self._recut_count = 0
         self.lost = False
         """The lineage is lost: nothing is taken or sent any more."""
         self.reach = Reach()
@@ -157,6 +158,13 @@ class SenderMachine:
         """Tell whether nothing can be sent to an inbox under this producer id any more."""
         lane = self._lanes.get(inbox)
         return self.lost or (lane is not None and lane.dead)
+
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what a lost connection leaves unanswered anew, into batches of so many at most.
+
+        Ids and content stay, boundaries do not: whoever receives a resend cannot rely on them.
+        """
+        self._recut_count = count_max
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """Open a connection, trying again until `Ready` or `disconnect`."""
@@ -556,6 +564,8 @@ class SenderMachine:
         for lane in self._lanes.values():
             if lane.rewind(-1):
                 self.reach["client.connection_lost_amid_batches"] += 1
+            if self._recut_count:
+                self._outbox_batches += lane.recut(self._recut_count)
             lane.registered = False
             lane.turn = False
         self._flying.clear()

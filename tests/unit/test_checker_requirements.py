@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -154,3 +155,30 @@ def test_a_planned_churn_makes_somebody_come_back(churns: tuple[str, ...], expec
     ]  # fmt: skip
     run = RunFacts(promises=frozenset(), requires=Requires(), churns=frozenset(churns))
     assert judged(records, run).status.value == expected
+
+
+def test_what_was_drawn_beside_the_plan_fulfils_nothing_that_it_requires() -> None:
+    """Neither reconnects nor resends of extras count, and none of them has to come back."""
+    records = [
+        *sent(10, 0, 5, attempts=2), came(20, 0, 5),
+        *visits("sender", "extra-0", "open", "churn", "churn"),
+        *visits("sender", "a", "open"),
+        *visits("receiver", "reader-X", "open", "churn", "churn"),
+        *visits("receiver", "b", "open"),
+    ]  # fmt: skip
+    wanted = [
+        (Requires(sender_reconnects=1), "PASS"),
+        (Requires(receiver_reconnects=1), "PASS"),
+        (Requires(resent=5), "PASS"),
+    ]
+    drawn = frozenset({"extra-0", "reader-X"})
+    for requires, without in wanted:
+        run = RunFacts(promises=frozenset(), requires=requires, senders={7: "extra-0"})
+        assert judged(records, run).status == without
+        assert judged(records, replace(run, extra_actors=drawn)).status is CheckStatus.UNKNOWN
+    each = RunFacts(promises=frozenset(), requires=Requires(sender_reconnects_each=1))
+    back = [*records, *visits("sender", "a", "open", "churn", "churn", begun_ns=2)]
+    stays = [*back, *visits("sender", "extra-1", "open")]
+    assert judged(stays, each).status is CheckStatus.UNKNOWN
+    known = replace(each, extra_actors=frozenset({"extra-0", "extra-1"}))
+    assert judged(stays, known).status is CheckStatus.PASS

@@ -25,6 +25,7 @@ from harness.report.result import (
     Latencies,
     LinkCoverage,
     LoadLatency,
+    Process,
     Result,
     Status,
 )
@@ -111,6 +112,9 @@ def altered(result: Result, name: str) -> Result:
         "latency_ms": Latencies(),
         "load_latency_ms": [LoadLatency(label="quiet")],
         "throughput_per_s": msgspec.structs.replace(result.throughput_per_s, acknowledged=9e9),
+        "processes": [
+            Process(role="core", index=0, cpu_s=0.1, cpu_us_per_message=None, rss_max_bytes=1)
+        ],
         "buckets": [*result.buckets, InboxBuckets(inbox="nobody", epochs=[])],
         "reached": {**result.reached, "core.gap": 7},
     }
@@ -348,5 +352,5 @@ def test_a_recorder_that_nobody_killed_and_that_lacks_its_end_is_refused(
     write_index(run_dir / "history", killed=["load-1"])
     seal(run_dir, sound)
     assert run_cli(["check", str(run_dir)]) == EXIT_ERROR
-    assert "1 recorders killed (load-1)" in capsys.readouterr().err
+    assert "load-1: the runner has not heard its books" in capsys.readouterr().err
     recorder.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.checkers.fold import Fold
 from harness.checkers.run_facts import RunFacts
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import Invoked, Offered
 from harness.load.payloads import Payloads
@@ -47,7 +48,7 @@ def test_a_sender_tells_what_was_due_what_it_handed_over_and_how_late(tmp_path: 
         process=1,
         edges=("a",),
         connector=connector,
-        recorder=Recorder(tmp_path / "0001.msgpack", run_id="r", name="load-1"),
+        recorder=Ledger(Recorder(tmp_path / "0001.msgpack", run_id="r", name="load-1")),
         payloads=Payloads(1, "random", 1, 1),
         clock=lambda: now[0],
         rng=random.Random(1),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import Closed, Connected, GaugeSeen, Opened, Record
 from harness.load.client_errors import ClientErrors
@@ -64,7 +65,7 @@ async def test_a_message_that_comes_again_is_delivered_once(tmp_path: Path) -> N
         process=1,
         edges=("a",),
         connector=connector,
-        recorder=Recorder(tmp_path / "0001.msgpack", run_id="r", name="load-1"),
+        recorder=Ledger(Recorder(tmp_path / "0001.msgpack", run_id="r", name="load-1")),
         payloads=Payloads(1, "random", 1, 1),
         clock=lambda: 1,
         rng=random.Random(1),

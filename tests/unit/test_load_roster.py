@@ -5,8 +5,9 @@ import random
 import pytest
 
 from harness.load.groups import Groups
-from harness.load.roster import SenderSeat, seat_readers, seat_senders
+from harness.load.roster import SenderSeat, seat_extras, seat_readers, seat_senders
 from harness.load.schedule import due_batches, due_count
+from harness.scenario.extras import Extra, Moves
 from harness.scenario.phases import Stream
 
 EDGES = ("a", "b", "c")
@@ -81,3 +82,33 @@ def test_what_was_due_by_now_is_what_the_schedule_says(changes: dict[str, float]
 
 def test_a_closed_loop_owes_nothing():
     assert due_count(seat(rate_per_s=0.0, count=25), 0, 10**9, 10**9) == 0
+
+
+def test_who_was_drawn_is_due_within_the_load_and_shares_a_process_proxies():
+    extras = (
+        Extra(kind="a", to=("X", "Y"), producers=(2**63, 5), batches=(3, 1, 2)),
+        Extra(kind="b", to=("Z",), producers=(6,), batches=(1,), churns=False, leaves=True,
+              moves=Moves(between=("a", "c"), every_s=0.2)),
+    )  # fmt: skip
+    seats = seat_extras(extras, EDGES, 2, random.Random(1), APART, 10.0, recut_count=4)
+    first, third, second = (*seats[0], *seats[1])
+    assert [one.name for one in (first, second, third)] == ["extra-0", "extra-1", "extra-2"]
+    assert [one.producer for one in (first, second, third)] == [2**63, 5, 6]
+    assert [one.group for one in (first, second, third)] == ["load-1", "load-2", "load-1"]
+    due = list(due_batches(first, 10**9, 11 * 10**9))
+    assert [count for _, count in due] == [3, 1, 2]
+    assert 10**9 <= due[0][0] < due[1][0] < due[2][0] < 9 * 10**9
+    assert due_count(first, 10**9, 11 * 10**9, 5 * 10**9) == 0
+    assert first.recut_count == 4
+    assert not second.recut_count
+    assert (third.between, third.move_every_s, third.leaves, third.churns) == (
+        ("a", "c"), 0.2, True, False,
+    )  # fmt: skip
+    (at_once,) = seat_extras(extras[1:], EDGES, 1, random.Random(1), APART, 0.0)
+    assert list(due_batches(at_once[0], 7, 8)) == [(7, 1)]
+
+
+def test_one_sender_in_three_sends_again_in_other_batches():
+    streams = (Stream(to=("vip",), producers=7, count=1),)
+    (mine,) = seat_senders(streams, EDGES, 1, random.Random(1), APART, recut_count=9)
+    assert [one.recut_count for one in mine] == [9, 0, 0, 9, 0, 0, 9]

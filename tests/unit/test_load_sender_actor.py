@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from harness.history.books import Ledger
 from harness.history.reader import read_segment
 from harness.history.recorder import Recorder
 from harness.history.records import BROKEN, Completed, Connected, Invoked
@@ -67,7 +68,7 @@ def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> Non
         batch_count=5,
         offset_s=0.0,
     )
-    recorder = Recorder(tmp_path / "0000.msgpack", run_id="r", name="load-0")
+    recorder = Ledger(Recorder(tmp_path / "0000.msgpack", run_id="r", name="load-0"))
     actor = SenderActor(
         seat=seat,
         process=0,
@@ -83,7 +84,7 @@ def test_a_batch_that_never_found_room_has_an_outcome_too(tmp_path: Path) -> Non
     actor.end_schedule(10)
     anyio.run(actor.close)
     recorder.close()
-    records = list(read_segment(recorder.path))
+    records = list(read_segment(tmp_path / "0000.msgpack"))
     invoked = [record for record in records if isinstance(record, Invoked)]
     completed = [record for record in records if isinstance(record, Completed)]
     assert [record.n_first for record in invoked] == [0, 5, 10, 15]
@@ -151,3 +152,76 @@ def test_a_sender_that_the_system_contradicted_is_recorded(
     records = read_segment(tmp_path / "0001.msgpack")
     downs = [r.cause for r in records if isinstance(r, Connected) and not r.up]
     assert downs == ([recorded] if edge == "some" or recorded == BROKEN else [])
+
+
+class Open:
+    """A connector of senders that are connected at once and answer everything; notes what."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.edges: list[str] = []
+        self.recut_count = 0
+
+    def sender(self, *, outcomes: Callable[[Outcome], None], **_rest: Any) -> Open:
+        self._outcomes = outcomes
+        return self
+
+    async def connect(self, edge: str) -> None:
+        self.edges.append(edge)
+
+    async def disconnect(self) -> None:
+        pass
+
+    def cut_resends(self, count_max: int) -> None:
+        self.recut_count = count_max
+
+    def submit(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+
+def drawn_actor(path: Path, open_: Open, **more: Any) -> SenderActor:
+    seat = SenderSeat(
+        name="extra-0", producer=7, inbox="a", edge="near", group="g", rate_per_s=0.0, count=7,
+        batch_count=3, offset_s=0.0, inboxes=("a", "b"), batches=(2, 1, 3, 1), period_s=1.0, **more,
+    )  # fmt: skip
+    return SenderActor(
+        seat=seat, process=0, edges=("near", "far", "other"), connector=cast(Connector, open_),
+        recorder=Recorder(path / "0000.msgpack", run_id="r", name="load-0"),
+        payloads=Payloads(1), clock=lambda: int(2.5e9), rng=random.Random(1),
+    )  # fmt: skip
+
+
+def test_one_that_was_drawn_writes_to_its_inboxes_in_turn_each_numbered_on_its_own(
+    tmp_path: Path,
+) -> None:
+    open_ = Open()
+    actor = drawn_actor(tmp_path, open_, recut_count=5)
+    actor.begin(0, int(9e9))
+    actor.pump()
+    told = [(one.inbox, one.n_first, one.count) for one in open_.batches]
+    # At 2.5 s three of the four are due.
+    assert told == [("a", 0, 2), ("b", 0, 1), ("a", 2, 3)]
+    assert open_.recut_count == 5
+    assert not actor.finished
+
+
+def test_one_that_moves_goes_back_and_forth_between_its_two_edges(tmp_path: Path) -> None:
+    open_ = Open()
+    actor = drawn_actor(tmp_path, open_, between=("near", "far"), move_every_s=0.2)
+
+    async def move() -> None:
+        for _ in range(4):
+            await actor.connect()
+            await actor.cut(0)
+
+    anyio.run(move)
+    assert open_.edges == ["near", "far", "near", "far"]
+
+
+def test_who_leaves_is_not_wanted_back(tmp_path: Path) -> None:
+    actor = drawn_actor(tmp_path, Open(), leaves=True)
+    anyio.run(actor.connect)
+    assert actor.up
+    anyio.run(actor.leave)
+    assert not actor.up
+    assert not actor.wanted_up

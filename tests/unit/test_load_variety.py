@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DefinitionError
+from harness.load.drawing import CROWD_MIN, MANY_MESSAGES, draw
 from harness.load.groups import groups_of
 from harness.load.odd_names import odd_names
-from harness.load.variety import CROWD_MIN, MANY_MESSAGES, Variety, draw, vary
+from harness.load.variety import Variety, vary
 from harness.run.fitting import fit_scenario
 from harness.scenario.loader import load_all
 from harness.scenario.parameters import Parameter, Parameters, resolve
@@ -28,6 +30,8 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
+from harness.systems.kafka.names import topic_of
+from harness.systems.nats.client import plain
 from harness.systems.promises import Ability
 from harness.systems.registry import load_system
 from harness.systems.takes import Takes, takes_of
@@ -146,7 +150,7 @@ def test_many_seeds_reach_what_some_draw() -> None:
     assert {"caf\u00e9", "cafe\u0301"} <= names
     ids = {number for one in ALL for _, extra in one.extras for number in extra.producers}
     assert {2**16, 2**32 - 1, 2**63, 2**64 - 1} <= ids
-    devices = {device for one in ALL for device, _ in one.readers}
+    devices = {login.device for one in ALL for login in one.logins}
     assert devices == {"reader", "tablet"}
 
 
@@ -263,3 +267,17 @@ def test_every_scenario_has_the_setting_and_none_declares_it() -> None:
     own = Parameter(name="vary", default=1, unit="", help="")
     with pytest.raises(DefinitionError, match="every scenario has"):
         Scenario(name="mine", claim="c", plan=PLAN, parameters=(own,))
+
+
+@pytest.mark.parametrize(("place", "longest"), [("kafka", 249), ("nats", 255)])
+def test_adapters_write_names_so_that_each_stays_one_of_its_own(place: str, longest: int) -> None:
+    takes = takes_of(load_system(place))
+    write = {"kafka": partial(topic_of, "tallystick-0123456789-"), "nats": plain}[place]
+    prefix = len("tallystick-0123456789-")
+    taken = {"user_1", "user", "a.2e.b", "a=2e=b"}
+    names = set(taken)
+    for seed in range(300):
+        names |= set(odd_names(random.Random(seed), taken, takes, 7))
+    written = {name: write(name) for name in names}
+    assert len(set(written.values())) == len(names) > 40
+    assert all(len(one) + prefix <= longest and one.isascii() for one in written.values())

@@ -42,6 +42,7 @@ from harness.systems.kafka.server import (
 )
 from harness.systems.port import Deployment
 from harness.systems.promises import STORED_TWICE_BREAKS, Promise
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
 
 RESTART_WITHIN_S = 20.0
@@ -77,6 +78,9 @@ class KafkaSystem:
     route = ""
     one_hop = True
     restart_within_s = RESTART_WITHIN_S
+    takes = Takes(payload_bytes_max=512 * 1024, batch_bytes_max=900 * 1024, any_names=True)
+    """Whole, a server elsewhere takes requests of 1 MiB, ids and headers included. Names go into
+    topics of 249 characters, in which each byte may take four."""
     options: Mapping[str, str] = {
         **ENDPOINT_OPTIONS,
         "acks": "whom a producer waits for: all (default), 1 or 0",

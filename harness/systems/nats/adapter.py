@@ -33,6 +33,7 @@ from harness.systems.nats.probe import log_in
 from harness.systems.nats.server import find_server, server_version, write_config
 from harness.systems.port import Deployment
 from harness.systems.promises import STORED_TWICE_BREAKS, Promise
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
 
 SYNC_INTERVAL = "always"
@@ -69,6 +70,9 @@ class NatsSystem:
     route = ""
     one_hop = True
     restart_within_s = RESTART_WITHIN_S
+    takes = Takes(payload_bytes_max=512 * 1024, batch_bytes_max=1024 * 1024, any_names=True)
+    """Whole, a server elsewhere takes messages of 1 MiB, ids and headers included. Names go into
+    subjects and streams of 255 characters, in which each byte may take four."""
     options: Mapping[str, str] = {
         **ENDPOINT_OPTIONS,
         "jetstream": "on, or off: core NATS, which keeps nothing",

@@ -49,14 +49,6 @@ class ReferenceSystem:
     one_hop = False
     restart_within_s = RESTART_WITHIN_S
     options: Mapping[str, str] = {"tls": "encrypt every hop: off (default), or on"}
-
-    def __init__(self, *, tls: bool = False) -> None:
-        self._tls = tls
-
-    def configure(self, chosen: Mapping[str, str]) -> ReferenceSystem:
-        """Return the system with these options."""
-        return ReferenceSystem(tls=choose(chosen, "tls", ("off", "on"), "off") == "on")
-
     takes = Takes(
         payload_bytes_max=MESSAGE_BYTES_MAX,
         batch_bytes_max=BATCH_BYTES_MAX,
@@ -66,7 +58,15 @@ class ReferenceSystem:
         bucket_count_max=BUCKET_COUNT_MAX,
         senders_more=1_000,
         messages_more=1_000_000,
+        recuts=True,
     )
+
+    def __init__(self, *, tls: bool = False) -> None:
+        self._tls = tls
+
+    def configure(self, chosen: Mapping[str, str]) -> ReferenceSystem:
+        """Return the system with these options."""
+        return ReferenceSystem(tls=choose(chosen, "tls", ("off", "on"), "off") == "on")
 
     async def deploy(
         self, topology: Topology, links: Links, run_dir: Path, seed: int

@@ -211,6 +211,10 @@ class ReferenceSender:
         """Cut the connection abruptly; the outbox stays."""
         await self._client.disconnect()
 
+    def cut_resends(self, count_max: int) -> None:
+        """Cut what is sent again on another connection into batches of so many at most."""
+        self._client.machine.cut_resends(count_max)
+
     def submit(self, batch: Batch) -> None:
         """Take a batch into the outbox; of a lineage that has ended it is refused at once."""
         if self._client.machine.ended(batch.inbox):
@@ -279,14 +283,14 @@ class ReferenceReceiver:
         await self._client.logout()
 
 
-def _fitting(name: str) -> str:
-    """Return the name of a client cut to what a node may be called."""
-    return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
-
-
 def _as_told(error: ConnectionError, violation: str) -> ConnectionError:
     """Return why nobody got in: what came that must not come goes before what the client says."""
     return ConnectionError(f"{CONTRADICTED}{violation}") if violation else error
+
+
+def _fitting(name: str) -> str:
+    """Return the name of a client cut to what a node may be called."""
+    return name.encode()[:NODE_NAME_BYTES_MAX].decode(errors="ignore")
 
 
 def _refused(batch: Batch) -> Outcome:

@@ -22,6 +22,7 @@ from harness.systems.broker.line import Dial, Ears, Memory
 from harness.systems.broker.settings import ENDPOINT_OPTIONS, Credentials, Endpoint, choose
 from harness.systems.port import Deployment
 from harness.systems.promises import Promise
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology
 from harness.systems.valkey import leftovers
 from harness.systems.valkey.client import ValkeyLine, ask_version
@@ -67,6 +68,11 @@ class ValkeySystem:
     route = ""
     one_hop = True
     restart_within_s = RESTART_WITHIN_S
+    takes = Takes(
+        payload_bytes_max=512 * 1024, batch_bytes_max=1024 * 1024, inbox_bytes_max=128,
+        any_names=True, senders_more=150, messages_more=100_000,
+    )  # fmt: skip
+    """Keys take any bytes, and a batch is one script."""
     options: Mapping[str, str] = {
         **ENDPOINT_OPTIONS,
         "appendonly": "yes, or no: everything is in memory only",
