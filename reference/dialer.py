@@ -13,8 +13,9 @@ from reference.events import Close, Connect, Effect, Transmit
 from reference.outlet import Outlet
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode, RemoteProtocolError
-from reference.wire.limits import DETAIL_CHARS_MAX, PROTOCOL_VERSION
+from reference.wire.limits import DETAIL_CHARS_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Dialer:
 
     __slots__ = (
         "_backoff_ms", "_link", "_pulse", "_retry_ns", "_settings", "_wanted", "cause", "conn",
-        "credit_bytes", "outlet", "silent", "state",
+        "credit_bytes", "outlet", "silent", "state", "version",
     )  # fmt: skip
 
     def __init__(self, settings: DialSettings, link: int = 0) -> None:
@@ -69,6 +70,8 @@ class Dialer:
         self.outlet = Outlet()
         self.credit_bytes = 0
         """What the peer's `Welcome` allows to be unanswered."""
+        self.version = 0
+        """What is spoken since the peer's last `Welcome`."""
         self.cause = ""
         """Why the last connection ended, as far as it is known."""
         self.silent = False
@@ -130,10 +133,8 @@ class Dialer:
             self.state = DialState.CLOSING
             return [Close(conn=conn)]
         self.state = DialState.GREETING
-        hello = m.Hello(
-            PROTOCOL_VERSION, self._settings.role, self._settings.node, self._settings.token
-        )
-        self.outlet.offer(hello)
+        settings = self._settings
+        self.outlet.offer(versions.hello(settings.role, settings.node, settings.token))
         return self.flush()
 
     def failed(self, now_ns: int) -> None:
@@ -169,8 +170,11 @@ class Dialer:
             return True
         if not isinstance(message, m.Welcome):
             raise RemoteProtocolError(ErrorCode.UNEXPECTED_MESSAGE, "WELCOME was expected")
-        if message.version != PROTOCOL_VERSION:
-            raise RemoteProtocolError(ErrorCode.VERSION_MISMATCH, f"version {message.version}")
+        spoken = versions.SPOKEN
+        if not spoken.lowest <= message.version <= spoken.highest:
+            detail = f"the peer chose version {message.version}, this node speaks {spoken}"
+            raise RemoteProtocolError(ErrorCode.VERSION_MISMATCH, detail)
+        self.version = message.version
         self.credit_bytes = message.credit_bytes
         self.state = DialState.READY
         self._backoff_ms = self._settings.backoff_ms

@@ -16,6 +16,7 @@ separation from input and output is h11's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -146,6 +147,8 @@ class RowsRead:
     read_no: int
     rows: tuple[StoredRow, ...]
     more: bool
+    damaged: bool = False
+    """One of them has changed; there are none then."""
 
 
 Event: TypeAlias = (
@@ -291,3 +294,16 @@ class Recovered:
     """Every epoch that was ever begun, rising within each inbox."""
     forgotten: frozenset[int] = frozenset()
     """Producers of which nothing is known but that they were here."""
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Inboxes of which something is damaged, and what: nothing else here says anything of them."""
+    inboxes_whole: bool = True
+    """No inbox is missing; else one that is not known may have been there."""
+    forgotten_whole: bool = True
+    """No forgotten producer is missing; else one that is not known may be one."""
+    notes: tuple[str, ...] = ()
+    """What was found damaged, for people."""
+
+    @property
+    def damaged(self) -> bool:
+        """Something is not as it was written."""
+        return bool(self.quarantined or self.notes)

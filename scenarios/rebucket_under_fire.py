@@ -6,6 +6,9 @@ are cut off and asked for again under the epoch that they expect; resets and cut
 lie between them. Each new count must begin at one position, nothing may move, and where every
 message lies is compared with the published hash of the count in force there, at the end and while
 all of that goes on.
+
+With rule=on nobody asks for the changes: the load comes in bursts, the core promotes the inbox when
+it is hot and demotes it when it has cooled down, and the same faults and checks stand around that.
 """
 
 import random
@@ -38,9 +41,75 @@ LOOKS = 2
 """Inspections of the store while load runs."""
 
 
+VIP = "vip_rebucketed"
+
+HOT_SHARE, COOL_SHARE, QUIET_SHARE = 0.25, 0.05, 0.005
+"""Of the rate of a burst: where the rule promotes and demotes, and what comes between bursts."""
+
+
 def plan(p: Parameters) -> Plan:
     """Return the plan for these parameters."""
-    vip = "vip_rebucketed"
+    return _by_rule(p) if p.rule == "on" else _by_request(p)
+
+
+def _by_rule(p: Parameters) -> Plan:
+    """Return bursts with pauses between them, and a fault about where each change will be."""
+    bursts = max(1, p.changes // 2)
+    half_s = p.duration_s / bursts / 2
+    rng = random.Random(p.seed_for("strikes"))
+    loads: list[Load] = []
+    faults = 0
+    for index in range(2 * bursts):
+        share = QUIET_SHARE if index % 2 else 1.0
+        edge = EDGES[index % len(EDGES)]
+        # The rate crosses the threshold a fraction of a second behind the change of the load.
+        near_s = half_s * rng.uniform(0.1, 0.3)
+        match index % 3:
+            case 0:
+                strike = at(near_s, ProcessKill(), on="core")
+            case 1:
+                strike = at(near_s, LinkReset(), on=f"edge-core:{edge}")
+            case _:
+                strike = at(near_s, LinkCut(duration_s=0.2 * half_s), on=f"edge-core:{edge}")
+        faults += 1
+        loads.append(
+            Load(
+                duration_s=half_s,
+                streams=(
+                    Stream(
+                        to=(VIP,),
+                        producers=p.senders,
+                        rate_per_s=share * p.rate_per_s,
+                        batch_count=p.batch_count if share == 1.0 else 1,
+                    ),
+                ),
+                faults=(strike,),
+            )
+        )
+    promised = int(p.rate_per_s * p.duration_s / 2 * 0.9)
+    rule = {
+        "hot_writes_per_s": max(2, int(HOT_SHARE * p.rate_per_s)),
+        "cool_writes_per_s": int(COOL_SHARE * p.rate_per_s),
+        "hot_hold_ms": max(200, int(250 * half_s)),
+        "hot_window_ms": max(100, int(100 * half_s)),
+        "hot_bucket_count": 50,
+    }
+    return Plan(
+        topology=Topology(edges=EDGES, options={"core": rule}),
+        phases=(Login(inboxes=(VIP,)), *loads, Drain(within_s=120.0)),
+        requires=Requires(
+            sends_ok=promised,
+            delivered=promised,
+            # At least once up and once down.
+            own_resizes=max(2, bursts),
+            fault_effects=faults,
+        ),
+    )
+
+
+def _by_request(p: Parameters) -> Plan:
+    """Return one load with promotions and demotions in it, and faults around them."""
+    vip = VIP
     gap_s = p.duration_s / p.changes
     changes = tuple(
         (
@@ -114,6 +183,10 @@ SCENARIO = Scenario(
         Parameter(
             name="changes", default=12, smoke=3, nightly=300, unit="changes", minimum=1,
             maximum=10_000, help="Promotions and demotions, spread evenly over the load.",
+        ),
+        Parameter(
+            name="rule", default="off", unit="", choices=("off", "on"),
+            help="Whether the core changes the count by itself, by how hot the inbox is.",
         ),
         Parameter(
             name="rate_per_s", default=6_000.0, smoke=3_000.0, unit="messages/s", minimum=100.0,

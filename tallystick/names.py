@@ -72,6 +72,7 @@ from harness.systems.port import (
     Outcome,
     PresenceView,
     Receiver,
+    Recutting,
     Resized,
     RunOfMessages,
     Sender,
@@ -81,6 +82,7 @@ from harness.systems.port import (
     Login as SessionLogin,
 )
 from harness.systems.promises import Ability, Promise
+from harness.systems.takes import Takes
 from harness.systems.topology import Topology, client_link, client_links
 
 __all__ = [
@@ -92,9 +94,10 @@ __all__ = [
     "Logout", "Memory", "NodeUsage", "OutboxFull", "Outcome", "OwnPhase", "Parameter", "Parameters",
     "PayloadSpec", "Phase", "Plan", "Planned", "PowerLoss", "PresenceView", "ProbeWords", "Process",
     "ProcessKill", "ProcessPause", "ProcessTarget", "ProcessTerminate", "Promise", "Promote",
-    "Read", "ReaderLine", "Receiver", "Requires", "Resized", "Restart", "Result", "RunOfMessages",
-    "Scenario", "Send", "Sender", "SenderLine", "SessionLogin", "SetupError", "Start", "StoreFull",
-    "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream", "System", "Target",
+    "Read", "ReaderLine", "Receiver", "Recutting", "Requires", "Resized", "Restart", "Result",
+    "RunOfMessages", "Scenario", "Send", "Sender", "SenderLine", "SessionLogin", "SetupError",
+    "Start", "StoreFull", "StoreSlowSync", "StoreSyncError", "StoreWriteError", "Storm", "Stream",
+    "System", "Takes", "Target",
     "Topology", "Unavailable", "UsageError", "as_link", "as_process", "at", "check", "client_link",
     "client_links", "every", "fault", "load_result", "open_client_links", "pack", "random_mix",
     "records", "run", "run_async",

@@ -3,28 +3,28 @@
 A fault explains damage to a message only if it was asked for before the damage was first seen, and
 held at the message's time or struck afterwards. Of several the nearest is taken; what takes a
 process or its store away comes before what touches a link only, where messages are gone. A link of
-a sender can lose only what is not acknowledged yet.
+a sender can lose only messages of its own, and none that was acknowledged with its position.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from harness.checkers.facts import Facts
-from harness.checkers.intervals import NEVER, Column, Spans, Steps, marks, split
+from harness.checkers.intervals import KEY_BITS, NEVER, Column, Mask, Spans, Steps, marks, split
 from harness.history.records import FaultMarked
 from harness.systems.topology import CLIENT_LINKS
 
 _LINK = "link_"
 """How the kinds of faults begin that touch links only."""
 
-_SENDER = re.compile(r":sender-\d+$")
-"""How a client's link ends that a sender has for itself (`harness.load.groups`)."""
+_SENDER = re.compile(r"sender-\d+")
+"""How a sender is called that has links for itself (`harness.load.groups`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,14 @@ def extent_of(
         acknowledged=int(count[ok < NEVER].sum()),
         first_ns=int(moment[known].min()) if known.any() else NEVER,
         last_ns=int(moment[known].max()) if known.any() else -1,
-        faults=_blamed(facts.index.faults, sent, moment, ok, until, count, gone=gone),
+        faults=_blamed(
+            facts.index.faults,
+            sent,
+            moment,
+            until,
+            count,
+            _losable(facts, begins) if gone else None,
+        ),
     )
 
 
@@ -111,11 +118,14 @@ class Struck:
     healed_ns: int
 
     @property
-    def strikes_senders_only(self) -> bool:
-        """Whether it touched nothing but links between senders and edges."""
-        return bool(self.targets) and all(
-            target.startswith(CLIENT_LINKS) and _SENDER.search(target) for target in self.targets
+    def senders(self) -> frozenset[str]:
+        """The senders whose links it touched; nobody where it touched anything else too."""
+        names = {target: target.rpartition(":")[2] for target in self.targets}
+        ours = all(
+            target.startswith(CLIENT_LINKS) and _SENDER.fullmatch(name)
+            for target, name in names.items()
         )
+        return frozenset(names.values() if ours else ())
 
 
 def struck(faults: Sequence[FaultMarked]) -> list[Struck]:
@@ -137,27 +147,47 @@ def struck(faults: Sequence[FaultMarked]) -> list[Struck]:
     return sorted(found, key=lambda one: one.requested_ns)
 
 
+def _losable(facts: Facts, begins: Column) -> Callable[[Struck], Mask]:
+    """Return what says which messages a fault on links may have taken on their way."""
+    producers, row = np.unique(facts.stream_producer[begins >> KEY_BITS], return_inverse=True)
+    names = np.array([facts.run.senders.get(int(one), "") for one in producers])[row]
+
+    def losable(fault: Struck) -> Mask:
+        if not fault.senders:
+            return np.ones(len(begins), dtype=np.bool_)
+        theirs: Mask = (names == "") | np.isin(names, list(fault.senders))
+        return theirs & ~facts.placed.contains(begins)
+
+    return losable
+
+
 def _blamed(
     faults: Sequence[FaultMarked],
     sent: Column,
     moment: Column,
-    ok: Column,
     until: Column,
     count: Column,
-    *,
-    gone: bool,
+    losable: Callable[[Struck], Mask] | None,
 ) -> Counter[str]:
-    """Return how many messages each fault may explain."""
+    """Return how many messages each fault may explain.
+
+    Args:
+        faults: The marks of all.
+        sent: When each message was sent.
+        moment: When it was acknowledged, or else sent.
+        until: When its damage was seen.
+        count: How many messages each row stands for.
+        losable: They are gone: says which of them a fault on links may have taken.
+    """
     best = np.full(len(count), NEVER, dtype=np.int64)
     which = np.full(len(count), -1, dtype=np.int64)
     found = struck(faults)
     for number, fault in enumerate(found):
         may = (fault.requested_ns <= until) & (fault.healed_ns >= np.minimum(sent, moment))
         apart = np.clip(fault.requested_ns - moment, 0, NEVER >> 2)
-        if gone and fault.kind.startswith(_LINK):
+        if losable is not None and fault.kind.startswith(_LINK):
             apart = apart + (NEVER >> 2)
-            if fault.strikes_senders_only:
-                may &= fault.requested_ns <= ok
+            may &= losable(fault)
         # Of two that are equally near the later one is.
         nearer = may & (apart <= best)
         best = np.where(nearer, apart, best)

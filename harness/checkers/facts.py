@@ -192,6 +192,13 @@ class Facts:
         mine = found == 0
         return Steps.of(key[mine], (key + count)[mine], t[mine])
 
+    @cached_property
+    def placed(self) -> Spans:
+        """Messages that were acknowledged with a position, so that the system had them."""
+        key, count, _, found, pos, _ = self._outcomes
+        mine = (found == 0) & (pos >= 0)
+        return Spans.of(key[mine], (key + count)[mine])
+
     # Deliveries
 
     @cached_property

@@ -93,7 +93,8 @@ def _left_to_others(facts: Facts) -> Spans:
     """Return what canonical readers need not have: what others had acknowledged for them.
 
     Readers of one inbox share its cursor. One that leaves its place to the cursor begins behind
-    what another has acknowledged; whether it begins too far is A12's question.
+    what another has acknowledged; and so does one that names its own place, where the store drops
+    what was acknowledged. Whether it begins too far is A12's question.
     """
     reader_of = facts.canonical
     top: dict[int, int] = {}
@@ -103,7 +104,9 @@ def _left_to_others(facts: Facts) -> Spans:
         reader, opened = session.reader, session.opened
         upto = top.get(reader, -1)
         top[reader] = max(upto, session.top_pos)
-        if reader_of[session.inbox] != reader or opened is None or opened.from_pos != FROM_CURSOR:
+        if reader_of[session.inbox] != reader or opened is None:
+            continue
+        if opened.from_pos != FROM_CURSOR and not facts.run.trims:
             continue
         stop = min(opened.next_pos, _tried_by_others(facts, reader, opened) + 1)
         if stop <= upto + 1:

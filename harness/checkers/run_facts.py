@@ -41,6 +41,10 @@ class Requirements(Protocol):
         """Confirmed promotions and demotions."""
 
     @property
+    def own_resizes(self) -> int:
+        """Changes of bucket counts by the system's own rule."""
+
+    @property
     def fault_effects(self) -> int:
         """Faults with an observed effect."""
 

@@ -24,6 +24,16 @@ ANY_CLIENT = f"{CLIENT_LINKS}*"
 """Stands for all client links."""
 
 
+_RESENT = "message{s} acknowledged after more than one attempt"
+
+NOTHING_RESENT = (
+    "clients that are told at their return what of theirs is stored send none of it again; the "
+    "scenario's Requires.resent is not for such a system"
+)
+"""What stands beside a requirement of resends where there were none. The reference's clients come
+back so: their login is answered with the last message that is durable."""
+
+
 @check(
     "D5",
     "VACUOUS",
@@ -74,13 +84,17 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
             sum(resize.outcome == OK for resize in index.resizes),
             max(needs.resizes, min(1, len(index.resizes_invoked))),
         ),
+        "change{s} by the system's own rule": (
+            sum(resize.outcome == OK and resize.by_rule for resize in index.resizes),
+            needs.own_resizes,
+        ),
         # Who says how many changes must be confirmed knows that some may not be.
         "planned resize{s} in effect": (
             _resizes_in_effect(facts),
             0 if needs.resizes else facts.run.promotions or 0,
         ),
         "fault{s} with an effect": (len(effective(facts)), needs.fault_effects),
-        "message{s} acknowledged after more than one attempt": (resent, needs.resent),
+        _RESENT: (resent, needs.resent),
         "message{s} waiting in one inbox": (
             facts.totals.backlog() if needs.backlog else 0,
             needs.backlog,
@@ -88,6 +102,7 @@ def _shortfalls(facts: Facts, resent: int) -> Found:
     }
     short = [
         f"{_counted(have, what)}, {need:,} required"
+        + (f" ({NOTHING_RESENT})" if what == _RESENT and not have else "")
         for what, (have, need) in happened.items()
         if have < need
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 
 import typer
 
 from harness.errors import UsageError
+from harness.report import drawn
 from harness.report.untried import lines
 from harness.run.fitting import Fitted, fit_scenario
 from harness.run.remarks import remarks
@@ -68,6 +70,9 @@ def _show(fitted: Fitted) -> None:
     if plan.limits:
         typer.echo(f"Limits: {'; '.join(plan.limits)}")
     show_not_tried(fitted)
+    if fitted.drawn:
+        typer.echo("Drawn by the seed beside the plan (it is in the phases above):")
+    _show_lines(drawn.lines(fitted.drawn))
     for line in remarks(plan):
         typer.echo(textwrap.fill(f"Note: {line}", WIDTH, subsequent_indent="      "))
 
@@ -76,9 +81,13 @@ def show_not_tried(fitted: Fitted) -> None:
     """Print what is left out, a line for each reason; nothing if that is nothing."""
     if fitted.not_tried:
         typer.echo("Not tried, though planned (all of it is optional):")
-    for line in lines(fitted.not_tried):
+    _show_lines(lines(fitted.not_tried))
+
+
+def _show_lines(texts: Iterable[str]) -> None:
+    for text in texts:
         typer.echo(
             textwrap.fill(
-                line, WIDTH, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
+                text, WIDTH, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
             )
         )

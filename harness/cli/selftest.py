@@ -56,6 +56,10 @@ def selftest(
             help="Plant into this one instead of the bugs' own, profile smoke.", metavar="PLACE"
         ),
     ] = None,
+    suite: Annotated[
+        bool,
+        typer.Option("--suite", help="Plant into the scenarios of the smoke suite instead."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="The seed of every run.", metavar="N")] = SEED,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the self-test; new or empty.", metavar="DIR")
@@ -77,12 +81,17 @@ def selftest(
       tallystick selftest --only no-dedup --keep its run stays to look at
       tallystick selftest --only no-dedup --scenario ./mine.py
                                                  would a scenario of yours find it?
+      tallystick selftest --suite                which of them does `verify --profile smoke` find?
+
+    With --suite a bug has been found as soon as a scenario says FAIL, by whichever check, and the
+    others are not run for it.
 
     Ends with 0 when every bug was found and no baseline raised an alarm, 1 when one escaped or
     an alarm was false, 2 wrong usage, 70 ERROR. The report is selftest.json in the folder.
     """  # noqa: D301 - the character that keeps typer from filling the examples
     # The registry imports the whole reference and its simulator, which no other verb needs.
     from harness.selftest.campaign import campaign, report_of
+    from harness.selftest.suite import suite_campaign
     from harness.selftest.table import line_of, print_report
     from harness.selftest.trial import Seen
     from harness.testing.bugs.registry import Trial, all_bugs, find_bug
@@ -93,6 +102,8 @@ def selftest(
     except KeyError as error:
         raise UsageError(str(error.args[0])) from None
     if scenario is not None:
+        if suite:
+            raise UsageError("--suite names scenarios itself: leave --scenario out")
         find(scenario)
         bugs = [replace(bug, trial=Trial(scenario=scenario)) for bug in bugs]
     if list_:
@@ -114,12 +125,13 @@ def selftest(
         _say(line_of(seen, done, wanted))
 
     async def work() -> list[Seen]:
-        return await campaign(bugs, seed=seed, folder=folder, keep=keep, jobs=jobs, tell=tell)
+        run_all = suite_campaign if suite else campaign
+        return await run_all(bugs, seed=seed, folder=folder, keep=keep, jobs=jobs, tell=tell)
 
     ended = under_signals(work)
     complete = ended.value is not None
     seen = so_far if ended.value is None else ended.value
-    report = report_of(seed, seen, time.monotonic() - begun, complete=complete)
+    report = report_of(seed, seen, time.monotonic() - begun, complete=complete, suite=suite)
     data = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
     write_atomically(folder / REPORT_NAME, data)
     if json is not None:

@@ -10,8 +10,9 @@ in order on SIGTERM or SIGINT. Runs start their nodes themselves; this is for lo
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -36,12 +37,11 @@ from reference.node.settings import (
     require_loopback,
     with_secrets,
 )
+from reference.node.tls import TlsFiles
 
 PORT_MAX = 65_535
 CORE_LINKS_MAX = 64
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-S = TypeVar("S", CoreNodeSettings, EdgeNodeSettings)
 
 app = typer.Typer(
     help="Run a core or an edge of the reference system by hand, on loopback.",
@@ -63,6 +63,12 @@ AdminKey = Annotated[
         help=f"What verifies administrators' tokens, or ${ADMIN_KEY_VARIABLE}; else nobody's.",
     ),
 ]
+Certificate = Annotated[
+    str, typer.Option(metavar="FILE", help="PEM: encrypt, and show this; needs --certificate-key.")
+]
+CertificateKey = Annotated[
+    str, typer.Option(metavar="FILE", help="PEM: its private key, which only you may read.")
+]
 LogLevel = Annotated[str, typer.Option(help=", ".join(LOG_LEVELS) + ".")]
 Lifeline = Annotated[bool, typer.Option("--lifeline", help="End when standard input ends.")]
 
@@ -77,6 +83,8 @@ def core(
     host: Host = "127.0.0.1",
     port: Port = 0,
     admin_key_file: AdminKey = "",
+    certificate: Certificate = "",
+    certificate_key: CertificateKey = "",
     retention: Annotated[
         str, typer.Option(help="run keeps acknowledged messages, ack trims them.")
     ] = Retention.RUN,
@@ -84,7 +92,8 @@ def core(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Run a core until SIGTERM; what it acknowledged is in the database."""
-    _check(host, port, log_level)
+    tls = _tls(certificate, certificate_key)
+    _check(host, port, log_level, tls)
     if retention not in tuple(Retention):
         raise UsageError(f"--retention {retention!r}: one of {', '.join(Retention)}")
     if not database.resolve().parent.is_dir():
@@ -96,12 +105,13 @@ def core(
     settings = CoreNodeSettings(
         core=CoreSettings(edge_key=edge_key, admin_key=admin_key, retention=Retention(retention)),
         database=str(database),
+        tls=tls,
         host=host,
         port=port,
         lifeline=lifeline,
         log_level=log_level,
     )
-    _end("core", run_core(_sound(settings)))
+    _run("core", lambda: run_core(with_secrets(settings)))
 
 
 @app.command()
@@ -122,13 +132,24 @@ def edge(
     host: Host = "127.0.0.1",
     port: Port = 0,
     admin_key_file: AdminKey = "",
+    certificate: Certificate = "",
+    certificate_key: CertificateKey = "",
+    authority: Annotated[
+        str, typer.Option(metavar="FILE", help="PEM: what the core is trusted by.")
+    ] = "",
+    core_name: Annotated[
+        str, typer.Option(help="The name in the core's certificate; else --core-host.")
+    ] = "",
     core_links: Annotated[int, typer.Option(help="Connections to the core.")] = 1,
     lifeline: Lifeline = False,
     log_level: LogLevel = "INFO",
 ) -> None:
     """Run an edge until SIGTERM; it resends to the core until that has acknowledged."""
-    _check(host, port, log_level)
-    _check(core_host, core_port, log_level)
+    tls = _tls(certificate, certificate_key, authority, core_name)
+    if tls is not None and not authority:
+        raise UsageError("--authority FILE: what the core is trusted by, with --certificate")
+    _check(host, port, log_level, tls)
+    _check(core_host, core_port, log_level, tls)
     if not core_port:
         raise UsageError("--core-port 0: the port that the core's ready line names")
     if not 1 <= core_links <= CORE_LINKS_MAX:
@@ -146,12 +167,13 @@ def edge(
         ),
         core_host=core_host,
         core_port=core_port,
+        tls=tls,
         host=host,
         port=port,
         lifeline=lifeline,
         log_level=log_level,
     )
-    _end("edge", run_edge(_sound(settings)))
+    _run("edge", lambda: run_edge(with_secrets(settings)))
 
 
 @app.command()
@@ -195,16 +217,18 @@ def _secret(option: str, file: str, variable: str) -> str:
     return secret
 
 
-def _sound(settings: S) -> S:
-    try:
-        return with_secrets(settings)
-    except SettingsError as error:
-        raise UsageError(str(error)) from None
+def _tls(certificate: str, key: str, authority: str = "", core_name: str = "") -> TlsFiles | None:
+    if bool(certificate) != bool(key):
+        raise UsageError("--certificate FILE and --certificate-key FILE: both or neither")
+    if not certificate:
+        return None
+    return TlsFiles(certificate=certificate, key=key, authority=authority, core_name=core_name)
 
 
-def _check(host: str, port: int, log_level: str) -> None:
+def _check(host: str, port: int, log_level: str, tls: TlsFiles | None) -> None:
     try:
-        require_loopback(host)
+        if tls is None:
+            require_loopback(host)
     except SettingsError as error:
         raise UsageError(str(error)) from error
     if not 0 <= port <= PORT_MAX:
@@ -213,7 +237,11 @@ def _check(host: str, port: int, log_level: str) -> None:
         raise UsageError(f"--log-level {log_level!r}: one of {', '.join(LOG_LEVELS)}")
 
 
-def _end(role: str, code: int) -> None:
+def _run(role: str, serve: Callable[[], int]) -> None:
+    try:
+        code = serve()
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
     if code:
         # A node's own 1 must not look like a FAIL of ours.
         raise HarnessError(f"the {role} ended with code {code}; its log above says why")

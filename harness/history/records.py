@@ -218,6 +218,8 @@ class ResizeCompleted(msgspec.Struct, frozen=True, array_like=True, tag="resize_
     epoch: Int
     pos_first: Int
     error: str
+    by_rule: bool = False
+    """Nobody asked: a rule of the system did it."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):

@@ -237,7 +237,6 @@ LEFT_OUT: dict[str, str] = {
     "edge.slow_consumer": "The harness' clients read whatever comes; tests stop reading.",
     "edge.door_full": "It takes a thousand clients of one edge; unit tests set less.",
     "edge.refused_at_the_door": "Nobody in a run has a wrong token; tests have.",
-    "store.producer_forgotten": "It takes a week of a core's running time; unit tests wind it on.",
     "broker.answered_as_known": "Each broker has words of its own: nats.duplicate, valkey.known.",
     "broker.left_unknown": "Only a client library that gives up without a word brings it.",
     "broker.refused": "No message of ours is larger than a broker takes.",

@@ -239,7 +239,9 @@ _ANOMALIES = (
         "D5", "VACUOUS", "The run tested less than it was meant to: an operation never succeeded, "
         "a fault had no effect, no reconnect or promotion took place.",
         "Counters against what the scenario requires. Makes the run UNKNOWN, never a pass.",
-        step="Read the reason: it names what did not happen.",
+        step="Read the reason: it names what did not happen. Let the plan make it happen (a longer "
+        "load, a fault where the messages are), or let Requires ask for less where the system "
+        "rightly does without.",
     ),
     _anomaly(
         "D6", "PRESENCE", "After the promised time the system still said online of a user who was "

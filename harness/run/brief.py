@@ -30,6 +30,7 @@ class RequiresBrief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sender_reconnects_each: int = 0
     receiver_reconnects_each: int = 0
     resizes: int = 0
+    own_resizes: int = 0
     fault_effects: int = 0
     resent: int = 0
     backlog: int = 0

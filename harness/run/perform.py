@@ -28,6 +28,7 @@ from harness.load.groups import reader_name
 from harness.load.roster import seat_extras, seat_readers, seat_senders
 from harness.run.drain import close_senders, drain, finish_senders, told_since
 from harness.run.lacks import Lacks
+from harness.run.rule import look_at_epochs
 from harness.run.stage import Stage
 from harness.run.storm import Clients, ClientStorm
 from harness.scenario.extras import Extra
@@ -510,6 +511,7 @@ async def _ask_presence(stage: Stage, phase: AskPresence) -> None:
 async def inspect(stage: Stage, inboxes: tuple[str, ...]) -> None:
     """Record where every message of the inboxes is stored; one inspection after the other."""
     async with stage.inspecting:
+        await look_at_epochs(stage)
         async for record in as_inspectable(stage.deployment).audit(inboxes, stage.now_ns):
             stage.recorder.write(record)
         stage.recorder.flush()

@@ -177,6 +177,7 @@ def _from_schedule(stored: Result, brief: Brief) -> Iterator[str]:
             "run": (stored.run, msgspec.structs.replace(begun.run, **ended)),
             "system": (stored.system, msgspec.structs.replace(begun.system, **config)),
             "environment": (stored.environment, begun.environment),
+            "drawn": (stored.drawn, brief.drawn),
             "notes": (stored.notes, [*begun.notes, *stored.system.config.get("notes", [])]),
         }
     for name, (says, decided) in told.items():

@@ -32,6 +32,7 @@ class Stage:
         t0_ns: The host's monotonic clock at the start of the run.
         errors: What the runner itself was told by the system, as its administrator.
         epochs: The epoch in force per inbox, as far as the runner's own promotions know.
+        ruled: The epoch per inbox behind which the rule was allowed the next one, in the history.
         turns: Lets promotions of one inbox wait for each other.
         inspecting: Lets inspections wait for each other.
         inboxes: Every inbox that anything was sent to or promoted.
@@ -62,6 +63,7 @@ class Stage:
     rng: random.Random
     errors: ClientErrors = field(default_factory=ClientErrors)
     epochs: dict[str, int] = field(default_factory=dict)
+    ruled: dict[str, int] = field(default_factory=dict)
     turns: dict[str, anyio.Lock] = field(default_factory=dict)
     inspecting: anyio.Lock = field(default_factory=anyio.Lock)
     inboxes: dict[str, None] = field(default_factory=dict)

@@ -38,6 +38,7 @@ from harness.run.online import follow
 from harness.run.outage import Outage, end_of_log, explain
 from harness.run.planted import refuse_deployed
 from harness.run.request import RunRequest
+from harness.run.rule import follow_rule
 from harness.run.stage import Stage
 from harness.run.verdict import Finding
 from harness.scenario.scenario import Plan
@@ -140,6 +141,7 @@ async def on_stage(
             )
             tasks.start_soon(_watch, stage, links, run_dir / "logs")
             tasks.start_soon(_sample_gauges, stage)
+            tasks.start_soon(follow_rule, stage)
             if observer.wants_checks:
                 tasks.start_soon(follow, run_dir, table, partial(setattr, stage, "checks"))
             yield stage

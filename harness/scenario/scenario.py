@@ -55,6 +55,7 @@ class Requires:
         receiver_reconnects_each: Times that every single receiver came back, of those that were
             there before the senders were quiet (a drain brings readers of its own).
         resizes: Confirmed promotions and demotions; 0: every one that is planned.
+        own_resizes: Changes of bucket counts that the system made by itself, by a rule of its own.
         fault_effects: Faults with an observed effect; every planned fault must have one anyway. A
             fault on several links or processes counts on each, one on a pattern of client links
             once; a storm, and a kill or restart by a phase, once.
@@ -69,6 +70,7 @@ class Requires:
     sender_reconnects_each: int = 0
     receiver_reconnects_each: int = 0
     resizes: int = 0
+    own_resizes: int = 0
     fault_effects: int = 0
     resent: int = 0
     backlog: int = 0

@@ -12,7 +12,7 @@ import msgspec
 from harness.selftest.trial import Seen, carry_out
 from harness.testing.bugs.registry import PlantedBug, Trial
 
-SELFTEST_SCHEMA: Literal["tallystick.selftest/1.0"] = "tallystick.selftest/1.0"
+SELFTEST_SCHEMA: Literal["tallystick.selftest/1.1"] = "tallystick.selftest/1.1"
 
 RUNS_AT_ONCE_MAX = 8
 """Each run is six processes; more of them would only slow one another down."""
@@ -24,17 +24,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         complete: It came to its end.
         seed: Of every run.
+        suite: The bugs were planted into the scenarios of the smoke suite, not into their own.
         passed: Every bug was named by a check of its own, and the reference raised no alarm.
-        escaped: Bugs that no check of their own named.
+        escaped: Bugs that no check of their own named; in the suite, that nothing failed for.
         alarms: Scenarios that did not PASS without a bug.
         bugs: A run for each bug.
         baselines: A run of each scenario that they use, without one.
         duration_s: Of everything.
     """
 
-    schema: Literal["tallystick.selftest/1.0"] = SELFTEST_SCHEMA
+    schema: Literal["tallystick.selftest/1.1"] = SELFTEST_SCHEMA
     complete: bool
     seed: int
+    suite: bool = False
     passed: bool
     escaped: list[str]
     alarms: list[str]
@@ -50,7 +52,12 @@ def trials_of(bugs: Iterable[PlantedBug]) -> list[Trial]:
 
 
 def report_of(
-    seed: int, seen: Sequence[Seen], duration_s: float, *, complete: bool = True
+    seed: int,
+    seen: Sequence[Seen],
+    duration_s: float,
+    *,
+    complete: bool = True,
+    suite: bool = False,
 ) -> Report:
     """Return the report over the runs, in the order in which they were asked for."""
     bugs = [one for one in seen if one.bug]
@@ -60,6 +67,7 @@ def report_of(
     return Report(
         complete=complete,
         seed=seed,
+        suite=suite,
         passed=complete and bool(bugs) and not escaped and not alarms,
         escaped=escaped,
         alarms=alarms,

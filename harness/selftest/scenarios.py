@@ -33,7 +33,7 @@ from harness.scenario.phases import (
     Stream,
 )
 from harness.scenario.scenario import PayloadSpec, Plan, Requires, Scenario
-from harness.selftest import waits
+from harness.selftest import shapes, waits
 from harness.systems.topology import Topology
 
 INBOX = "vip"
@@ -109,7 +109,7 @@ def _resets(p: Parameters) -> Plan:
         vary=False,
         topology=Topology(edges=EDGES[:1], latency_ms={EDGES[0]: p.latency_ms}),
         phases=(
-            Login(inboxes=(INBOX,)),
+            Login(inboxes=(INBOX,), reads=p.reads),
             Load(duration_s=0.5 + 0.4 * p.resets, streams=(_sent(3, 3_000),), faults=faults),
             DRAIN,
         ),
@@ -139,6 +139,8 @@ def _power_loss(p: Parameters) -> Plan:
     faults: list[Planned] = [at(0.8, ProcessKill(duration_s=0.1), on="core")]
     if p.reset_before_s:
         faults.insert(0, at(0.8 - p.reset_before_s, LinkReset(), on="edge-core:*"))
+    if p.kill_edges:
+        faults.append(at(0.8, ProcessKill(duration_s=0.1), on="edge:*"))
     # What is lost before anybody read it is a loss; a receiver that is online hides it.
     away = Stream(to=(AWAY,), producers=2, rate_per_s=500, batch_count=10)
     return Plan(
@@ -271,7 +273,7 @@ def _second_device(p: Parameters) -> Plan:
     few = Send(stream=Stream(to=mine, producers=2, count=10, batch_count=10), within_s=5.0)
     return Plan(
         vary=False,
-        topology=Topology(edges=(near, far), latency_ms={far: p.latency_ms}),
+        topology=Topology(edges=(near, far), latency_ms={far: p.latency_ms}, retention=p.retention),
         phases=(
             Login(inboxes=mine, edge=far),
             # At its end deliveries are under way to the first device, which will acknowledge them
@@ -281,7 +283,7 @@ def _second_device(p: Parameters) -> Plan:
             few,
             Login(inboxes=mine, edge=near, device="tablet", from_cursor=True),
             CatchUp(inboxes=mine, device="tablet", within_s=5.0),
-            DRAIN,
+            replace(DRAIN, reread=p.retention == "run"),
         ),
         requires=Requires(sends_ok=100, delivered=100),
     )
@@ -355,6 +357,10 @@ OFFLINE = _scenario(
 RESETS = _scenario(
     "resets", "An edge's link to the core is reset under load.", _resets, _latency(30),
     Parameter(name="resets", default=3, unit="resets", minimum=1, maximum=10, help="How often."),
+    Parameter(
+        name="reads", default=True, unit="",
+        help="The receiver acknowledges as it goes; otherwise only at the end.",
+    ),
 )  # fmt: skip
 KILL = _scenario(
     "kill", "A node is killed under load.", _kill, _latency(30),
@@ -367,6 +373,10 @@ POWER_LOSS = _scenario(
     Parameter(
         name="reset_before_s", default=0.0, unit="s", minimum=0.0, maximum=0.7,
         help="So long before the edges' links are reset; 0: they are not.",
+    ),
+    Parameter(
+        name="kill_edges", default=False, unit="",
+        help="The edges are killed too, so that receivers log in again.",
     ),
 )  # fmt: skip
 CHURN = _scenario("churn", "Senders come and go.", _churn, _latency(20))
@@ -408,6 +418,10 @@ PRESENCE = _scenario(
 SECOND_DEVICE = _scenario(
     "second_device", "A user's second device takes over from one far away.", _second_device,
     _latency(500),
+    Parameter(
+        name="retention", default="run", unit="", choices=("run", "ack"),
+        help="ack: what was acknowledged is trimmed.",
+    ),
 )  # fmt: skip
 TAKEOVER = _scenario(
     "takeover", "A user's second device takes over, and the first one learns of it.", _takeover,
@@ -423,11 +437,11 @@ SCENARIOS = {
         STEADY, OFFLINE, RESETS, KILL, POWER_LOSS, CHURN, READER_CHURN, RESIZE, TWO_LIVES, TIGHT,
         PRESENCE, SECOND_DEVICE, TAKEOVER,
     )
-} | waits.SCENARIOS  # fmt: skip
+} | shapes.SCENARIOS | waits.SCENARIOS  # fmt: skip
 """Every scenario of the self-test by its name."""
 
 
 def place_of(name: str) -> str:
     """Return how a scenario of the self-test is named to `tallystick run` and load processes."""
-    module = waits.__name__ if name in waits.SCENARIOS else __name__
+    module = next((one.__name__ for one in (shapes, waits) if name in one.SCENARIOS), __name__)
     return f"{module}:{name.upper()}"

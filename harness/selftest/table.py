@@ -20,6 +20,9 @@ def _outcome(seen: Seen) -> str:
     if not seen.bug:
         alarm = f"{seen.verdict or 'no verdict'} ({', '.join(seen.failed) or seen.reason})"
         return "no alarm" if seen.as_it_should_be else f"ALARM: {alarm}"
+    if seen.bug and seen.suite:
+        found = f"found by {', '.join(seen.failed)} in {seen.trial}"
+        return found if seen.as_it_should_be else f"missed (at the end {seen.verdict or 'nothing'})"
     if seen.found_by:
         return f"found by {', '.join(seen.found_by)}"
     others = f"; failed: {', '.join(seen.failed)}" if seen.failed else f"; {seen.reason}"
@@ -30,7 +33,9 @@ def print_report(console: Console, report: Report) -> None:
     """Print the table, and what escaped."""
     table = make_table()
     table.add_column("bug", no_wrap=True)
-    for heading in ("kind", "in", "found by", "also"):
+    missed = "missed" if report.suite else "ESCAPED"
+    where = ("scenario",) if report.suite else ()
+    for heading in ("kind", "in", *where, "found by", "also"):
         table.add_column(heading)
     table.add_column("s", justify="right")
     for seen in report.bugs:
@@ -39,7 +44,8 @@ def print_report(console: Console, report: Report) -> None:
             seen.bug,
             seen.category,
             seen.place,
-            " ".join(seen.found_by) or "ESCAPED",
+            *((seen.trial if seen.as_it_should_be else "",) if report.suite else ()),
+            " ".join(seen.found_by) or ("" if seen.as_it_should_be else missed),
             " ".join(also),
             f"{seen.duration_s:.1f}",
         )
@@ -54,7 +60,7 @@ def print_report(console: Console, report: Report) -> None:
     if not report.complete:
         console.print("The self-test was interrupted; the rest was not tried.")
     for seen in [*report.bugs, *report.baselines]:
-        if not seen.as_it_should_be:
+        if not seen.as_it_should_be and not (seen.bug and report.suite):
             console.print(
                 f"  {seen.bug or seen.trial}: {_outcome(seen)}; see {seen.run_dir}", soft_wrap=True
             )

@@ -45,6 +45,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         reason: Of the verdict, or why there is none.
         duration_s: Start, load, drain and judgement.
         run_dir: Where it lies, if it was kept.
+        suite: It ran in a whole suite, where whichever check fails has found it.
     """
 
     trial: str
@@ -59,10 +60,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     duration_s: float = 0.0
     run_dir: str | None = None
+    suite: bool = False
 
     @property
     def as_it_should_be(self) -> bool:
         """A bug was named by a check of its own; the reference raised no alarm."""
+        if self.bug and self.suite:
+            return bool(self.failed) and self.verdict == Status.FAIL.value
         if self.bug:
             return bool(self.found_by)
         return self.verdict == Status.PASS.value
@@ -142,7 +146,8 @@ def told(
     ]
     # A result that does not say which bug it was made with would pass for an honest one.
     marked = result is not None and bug is not None and result.system.planted_bug == bug.name
-    if bug is not None and result is not None and not marked:
+    came = result is not None and result.verdict.status is not Status.ERROR
+    if bug is not None and came and not marked:
         reason = f"the result does not say that {bug.name} was planted"
     return Seen(
         trial=str(trial),

@@ -332,6 +332,24 @@ class Resizable(Protocol):
 
 
 @runtime_checkable
+class SelfResizing(Protocol):
+    """A deployment that may change bucket counts by itself, by how much an inbox is written to.
+
+    Attributes:
+        rule_counts: The counts that its rule gives and takes; none where no rule is on.
+    """
+
+    rule_counts: tuple[int, ...]
+
+    async def epochs(self, inbox: str) -> Sequence[tuple[int, int, int]]:
+        """Return (epoch, bucket count, first position) of every durable epoch of an inbox.
+
+        Raises:
+            ConnectionError: Nobody could answer now.
+        """
+
+
+@runtime_checkable
 class PresenceAware(Protocol):
     """A deployment that knows who is online (ability PRESENCE)."""
 

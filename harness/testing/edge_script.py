@@ -20,6 +20,7 @@ from reference.events import (
     Written,
 )
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.limits import PROTOCOL_VERSION
 
 MS_NS = 1_000_000
@@ -82,7 +83,7 @@ class EdgeScript:
         self._next_conn += 1
         conn = self._next_conn
         self.feed(Opened(conn=conn, link=link))
-        assert self.heard(conn) == [m.Hello(PROTOCOL_VERSION, "edge", "eu", "t")]
+        assert self.heard(conn) == [versions.hello("edge", "eu", "t")]
         self.say(conn, m.Welcome(PROTOCOL_VERSION, "core", credit_bytes))
         return conn
 
@@ -92,7 +93,9 @@ class EdgeScript:
         self.feed(Opened(conn=self._next_conn, address=address))
         return self._next_conn
 
-    def client(self, *, role: str = "client", token: str | None = None) -> int:
+    def client(
+        self, *, role: str = "client", token: str | None = None, version: int = PROTOCOL_VERSION
+    ) -> int:
         """Open a client connection and greet; return it.
 
         Without a token it is that of a user of its own, who may read every inbox and send as every
@@ -102,7 +105,7 @@ class EdgeScript:
         if token is None:
             user = client_token(f"user-{conn}", every_inbox=True)
             token = admin_token() if role == "admin" else user
-        self.say(conn, m.Hello(PROTOCOL_VERSION, role, "c", token))
+        self.say(conn, m.Hello(version, role, "c", token))
         return conn
 
     def sender(self, core: int, producer: int = 7) -> int:

@@ -40,6 +40,7 @@ from harness.report.codec import decode_result
 from harness.report.junit import JUNIT_NAME, Case, junit_document
 from harness.report.result import (
     ClientError,
+    Drawn,
     Fault,
     LinkCoverage,
     NotApplicable,
@@ -57,8 +58,8 @@ from harness.run.verdict import Finding, merge_runs
 from harness.testing.oracle import in_order
 from harness.testing.stored_runs import RUN_ID, seal, simulated_records, store_run
 
-FORGED_SEED = 32
-"""A simulated run that passes, promotes, inspects and reconnects."""
+FORGED_SEED = 41
+"""A simulated run that passes, promotes, inspects and settles; `make_run` says if it does not."""
 
 SENDER, READER = "load-1", "load-2"
 FILES = {RUNNER: "0000.msgpack", SENDER: "0001.msgpack", READER: "0002.msgpack"}
@@ -184,6 +185,7 @@ def make_run(run_dir: Path, status: Status) -> Result:
         not_tried=[NotTried(what="promotion", why="it cannot", times=2)],
         notes=["a replay"],
         flags=["a slow disk"],
+        drawn=[Drawn(what="sizes", values=[0, 9], unit="bytes")],
         write=write_segments,
     )
     if result.verdict.status is not status:

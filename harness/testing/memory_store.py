@@ -35,7 +35,7 @@ from reference.events import (
     Writes,
     Written,
 )
-from reference.store.port import Store, StoreFull, page_of
+from reference.store.port import Store, StoreDamaged, StoreFull, page_of
 from reference.wire.messages import Message, StoredRow
 
 
@@ -189,7 +189,10 @@ class CoreLoop:
                 log = self.store.read(inbox, effect.pos_first, effect.pos_upto, effect.bytes_max)
                 return LogRead(read_no=read_no, inbox=inbox, log=log)
             case ReadRows(read_no=read_no, inbox=inbox):
-                rows, more = self.store.rows(inbox, effect.after_pos, effect.after_bucket)
+                try:
+                    rows, more = self.store.rows(inbox, effect.after_pos, effect.after_bucket)
+                except StoreDamaged:
+                    return RowsRead(read_no=read_no, rows=(), more=False, damaged=True)
                 return RowsRead(read_no=read_no, rows=rows, more=more)
             case _:
                 raise ValueError(f"a core has no such effect: {effect}")

@@ -92,7 +92,7 @@ def oracle(records: Sequence[Record], run: RunFacts) -> dict[str, int]:
     failed = {m for m, said in world.outcomes.items() if set(said) == {"fail"}}
     unknown = set(world.invoked) - ok - failed
     found["A1"] = sum(m not in delivered for m in ok if m[1] in drained)
-    found["A2"] = _missing_middle(records, world, fifo)
+    found["A2"] = _missing_middle(records, world, fifo=fifo, trims=run.trims)
     found["A4"] = len(failed & delivered)
     found["B6"] = _disagreements(world)
     found["D1"] = len(unknown - delivered)
@@ -253,7 +253,7 @@ def _read_upto(world: _World, reader: str, inbox: str) -> int:
     return upto
 
 
-def _missing_middle(records: Sequence[Record], world: _World, fifo: bool) -> int:
+def _missing_middle(records: Sequence[Record], world: _World, *, fifo: bool, trims: bool) -> int:
     canonical: dict[str, str] = {}
     for login in world.logins:
         canonical.setdefault(login.inbox, login.reader)
@@ -263,7 +263,7 @@ def _missing_middle(records: Sequence[Record], world: _World, fifo: bool) -> int
         if reader is None or not _from_start(world, reader, m[1]):
             continue
         read = world.by_reader[reader, m[1]]
-        excused = _left_to_others(records, world, reader, m[1])
+        excused = _left_to_others(records, world, reader, m[1], trims=trims)
         if any((pos, m) in world.log for pos in excused):
             continue
         missing += m not in read and any(
@@ -273,15 +273,20 @@ def _missing_middle(records: Sequence[Record], world: _World, fifo: bool) -> int
     return missing
 
 
-def _left_to_others(records: Sequence[Record], world: _World, reader: str, inbox: str) -> set[int]:
-    """Return the positions that a reader's logins by the cursor left out, as others allow."""
+def _left_to_others(
+    records: Sequence[Record], world: _World, reader: str, inbox: str, *, trims: bool
+) -> set[int]:
+    """Return the positions that a reader's logins by the cursor left out, as others allow.
+
+    Where the store drops what was acknowledged, all its logins.
+    """
     left: set[int] = set()
     top = -1
     for login in world.logins:
         if (login.reader, login.inbox) != (reader, inbox):
             continue
         opened = login.opened
-        if opened is not None and opened.from_pos == -2:
+        if opened is not None and (trims or opened.from_pos == -2):
             tried = [
                 r.upto
                 for r in records

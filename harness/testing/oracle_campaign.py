@@ -2,8 +2,10 @@
 
 ``python -m harness.testing.oracle_campaign --histories 100000 --seed 1`` prints how many histories
 held each anomaly, and every disagreement. Each history is judged three times: by `oracle`, by the
-checkers at once, and by the checkers cut into eras as often as that can be. B4 and B5 are compared
-with one more judge, which tries all orders (`search_order`), where the history is small enough.
+checkers at once, and by the checkers cut into eras as often as that can be. Some are of no system
+at all, some of a sound one, in which nothing may be found, and some of that with records spoiled.
+B4 and B5 are compared with one more judge, which tries all orders (`search_order`), where the
+history is small enough.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from harness.systems.promises import Promise
 from harness.testing.histories import Scribbler, plain_digest
 from harness.testing.oracle import oracle
 from harness.testing.search_order import append_order_exists, draw_operations, order_exists
+from harness.testing.sound_histories import SoundSystem, spoil
 
 COMPARED = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13",
@@ -46,6 +49,15 @@ TRIMS_SHARE = 0.25
 
 IN_PARTS_EACH = 4
 """One history in so many is judged in parts too."""
+
+SOUND_EACH = 10
+"""One history in so many is of a sound system, in which nothing may be found."""
+
+NO_ALARM = frozenset({"D1", "D8"})
+"""What may be found in it: the model loses answers, and promises no speed."""
+
+SPOILED_EACH = 10
+"""One in so many is such a history with a few records spoiled."""
 
 CHUNK = 250
 
@@ -70,6 +82,7 @@ class Requires:
     fault_effects: int = 0
     resent: int = 0
     backlog: int = 0
+    own_resizes: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +91,7 @@ class Tally:
 
     histories: int = 0
     anomalous: int = 0
+    sound: int = 0
     found: Counter[str] = field(default_factory=Counter)
     searched: int = 0
     not_linearizable: int = 0
@@ -88,6 +102,7 @@ class Tally:
         """Add another one."""
         self.histories += other.histories
         self.anomalous += other.anomalous
+        self.sound += other.sound
         self.found += other.found
         self.searched += other.searched
         self.not_linearizable += other.not_linearizable
@@ -119,14 +134,24 @@ def instances(checks: Iterable[Check]) -> dict[str, int]:
     return {c.id: c.instances for c in checks if c.status is not CheckStatus.NOT_APPLICABLE}
 
 
+def draw(seed: int, rng: random.Random, *, trims: bool) -> list[Record]:
+    """Return the history of a seed: a sound one, a spoiled one, or one of no system at all."""
+    if seed % SOUND_EACH == 0:
+        return SoundSystem(seed, trims=trims).write()
+    if seed % SPOILED_EACH == 1:
+        return spoil(SoundSystem(seed, trims=trims).write(), rng)
+    return Scribbler(seed).write()
+
+
 def compare(seed: int, specs: Sequence[Spec], tally: Tally) -> None:
     """Judge the history of a seed in every way and add what came out."""
     rng = random.Random(seed)
     kept = {promise for promise in CHOSEN if rng.random() < 0.5}
     promises = frozenset(set(Promise) - set(CHOSEN) | kept)
-    records = Scribbler(seed).write()
+    trims = rng.random() < TRIMS_SHARE
+    records = draw(seed, rng, trims=trims)
     run = replace(
-        run_facts(promises, trims=rng.random() < TRIMS_SHARE),
+        run_facts(promises, trims=trims),
         presence_bound_ns=PRESENCE_BOUND_NS,
         delivery_bound_ns=DELIVERY_BOUND_NS,
     )
@@ -136,6 +161,11 @@ def compare(seed: int, specs: Sequence[Spec], tally: Tally) -> None:
     tally.histories += 1
     tally.anomalous += any(count for check_id, count in truth.items() if check_id != "D1")
     tally.found.update(check_id for check_id, count in truth.items() if count)
+    if seed % SOUND_EACH == 0:
+        tally.sound += 1
+        alarms = {check_id: n for check_id, n in mine.items() if n and check_id not in NO_ALARM}
+        if alarms:
+            tally.disagreements.append(f"seed {seed}: alarms in a sound history: {alarms}")
     if mine != truth:
         tally.disagreements.append(f"seed {seed}: checkers and oracle: {_differ(mine, truth)}")
     if seed % IN_PARTS_EACH == 0:
@@ -217,6 +247,7 @@ def main() -> None:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(
         f"{total.histories:,} histories from seed {chosen.seed} on, {total.anomalous:,} anomalous, "
+        f"{total.sound:,} of a sound system, "
         f"{total.in_parts:,} judged in several parts too, {total.searched:,} searched for an order "
         f"({total.not_linearizable:,} have none), {len(total.disagreements)} disagreements\n"
     )

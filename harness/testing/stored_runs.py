@@ -16,7 +16,7 @@ from harness.history.recorder import Recorder
 from harness.history.records import Kept, Record, Watermark
 from harness.load.payloads import Bodies
 from harness.report.junit import write_junit
-from harness.report.result import NotTried, Result
+from harness.report.result import Drawn, NotTried, Result
 from harness.report.summary import write_summary
 from harness.report.writer import describe_artifacts, write_result
 from harness.run.aftermath import Aftermath, closing_records
@@ -50,6 +50,7 @@ def store_run(
     not_tried: Sequence[NotTried] = (),
     notes: Sequence[str] = (),
     flags: Sequence[str] = (),
+    drawn: Sequence[Drawn] = (),
     write: Writes | None = None,
 ) -> Result:
     """Write a complete run folder that holds these records, and return its result.
@@ -63,6 +64,7 @@ def store_run(
         not_tried: What the plan had and the system could not have.
         notes: What people should know of it.
         flags: What is odd about the machine.
+        drawn: What the seed drew beside the plan.
         write: Writes the records as a history; None: as that of the runner alone.
     """
     left = aftermath or Aftermath()
@@ -82,11 +84,13 @@ def store_run(
         trims=trims,
         parameters={"users": 3},
         not_tried=list(not_tried),
+        drawn=list(drawn),
     )
     begun = begun_result(brief)
     begun = msgspec.structs.replace(
         begun,
         notes=list(notes),
+        drawn=list(drawn),
         not_tried=list(not_tried),
         environment=msgspec.structs.replace(begun.environment, flags=list(flags)),
         client_errors=left.client_errors,

@@ -39,7 +39,7 @@ def make_delivery(*, count: int = 5, inbox: str = "vip_user", session: int = 3) 
 MARKS = (m.CursorMark("vip_user", 3, 99), m.CursorMark("пользователь", 4, -1))
 
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Hello(1, "client", "sender-0", "token"),
+    m.Hello(1, "client", "sender-0", "token", 2),
     m.Welcome(1, "us-east", 4 * 1024 * 1024),
     m.Send(segment=make_segment(count=1)),
     m.BatchSend(segments=(make_segment(count=500),)),

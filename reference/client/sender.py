@@ -344,6 +344,9 @@ class SenderMachine:
             lane = self._lanes.get(inbox)
             if lane is None or lane.dead:
                 continue
+            if durable < 0:
+                self._end_lane(lane, ErrorCode.QUARANTINED)
+                continue
             if durable < acked:
                 self._lose_lineage(lane, durable, "the core forgot acknowledged messages")
                 return

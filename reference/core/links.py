@@ -10,6 +10,7 @@ from reference.events import Close, Effect, Transmit
 from reference.outlet import OUTLET_SOFT_BYTES, Outlet
 from reference.pulse import Pulse
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode
 from reference.wire.limits import DETAIL_CHARS_MAX
 
@@ -46,6 +47,7 @@ class Link:
         "role",
         "sessions",
         "stalled",
+        "version",
     )
 
     def __init__(
@@ -55,6 +57,8 @@ class Link:
         self.address = address
         self.role = Role.NEW
         self.node = ""
+        self.version = 0
+        """What is spoken since HELLO."""
         self.outlet = Outlet()
         self.pulse = pulse
         self.sessions: dict[str, Session] = {}
@@ -77,7 +81,7 @@ class Link:
     def offer(self, message: m.Message) -> None:
         """Send a message; nothing happens on a link that has failed."""
         if not self.failed:
-            self.outlet.offer(message)
+            self.outlet.offer(versions.in_version(message, self.version))
             self._touch(self)
 
     def fail(self, code: ErrorCode, detail: str, now_ns: int) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from reference.core import presence
 from reference.core.delivery import Deliverer, Session
+from reference.core.heat import Heat, HeatSettings
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
 from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings, Retention
@@ -40,8 +41,9 @@ from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
 from reference.reach import Reach, gauges_of
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode
-from reference.wire.limits import LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX, PROTOCOL_VERSION
+from reference.wire.limits import DETAIL_CHARS_MAX, LOGIN_INBOXES_MAX, PRESENCE_USERS_MAX
 
 T = TypeVar("T")
 
@@ -67,6 +69,7 @@ class CoreMachine:
         """By inbox and session the last cursor mark that can be judged only later."""
         self._parked_until_ns = 0
         self._damaged_reads = 0
+        self._heat: Heat | None = None
         self._rows_no = 0
         self._inspecting: dict[int, tuple[Link, m.Inspect]] = {}
         self.extra_gauges: dict[str, int] = {}
@@ -101,8 +104,21 @@ class CoreMachine:
             "window_bytes_limit": self._settings.window_bytes_max,
             "commits": self._sequencer.commits,
             "damaged_reads": self._damaged_reads,
+            "quarantined_inboxes": len(self._sequencer.quarantined),
+            **self._heat_gauges(),
             **gauges_of(self._reach),
             **self.extra_gauges,
+        }
+
+    def _heat_gauges(self) -> dict[str, int]:
+        if self._heat is None:
+            return {}
+        hottest = self._heat.hottest()
+        return {
+            "measured_inboxes": self._heat.measured,
+            "hottest_writes_per_s": hottest[0].writes_per_s if hottest else 0,
+            "rule_promotions": self._heat.promotions,
+            "rule_demotions": self._heat.demotions,
         }
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
@@ -234,9 +250,42 @@ class CoreMachine:
             for link, mark in parked.values():
                 # Somebody else may have logged in meanwhile, who has not read so far.
                 self._cursors(link, (mark,))
+        self._look_at_heat()
         if self._sequencer.full and self._sequencer.idle and now >= self._parked_until_ns:
             # Nothing else waits for room, so messages try whether there is some.
             self._sequencer.full = False
+
+    def _look_at_heat(self) -> None:
+        """Work the rates out, and begin the epochs that the rule wants."""
+        settings, sequencer = self._settings, self._sequencer
+        if self._heat is None:
+            count = settings.hot_bucket_count
+            rule = HeatSettings(
+                hot_writes_per_s=settings.hot_writes_per_s,
+                cool_writes_per_s=settings.cool_writes_per_s,
+                hold_ms=settings.hot_hold_ms,
+                bucket_count=count,
+                window_ms=settings.hot_window_ms,
+            )
+            promoted = [
+                n for n, i in sequencer.inboxes.items() if i.epochs[-1].bucket_count == count
+            ]
+            self._heat = Heat(rule, promoted, self._now_ns)
+        if sequencer.full:
+            # It takes no messages, and would refuse the change.
+            return
+        for change in self._heat.look(self._now_ns, sequencer.count_in_force):
+            sequencer.begin_epoch(change.inbox, change.bucket_count)
+
+    def _hot_list(self) -> tuple[m.HotEntry, ...]:
+        """Return the hottest inboxes with what is durable of their epochs."""
+        found = []
+        for hot in self._heat.hottest() if self._heat is not None else ():
+            inbox = self._sequencer.inboxes.get(hot.inbox)
+            if inbox is not None:
+                last = inbox.epochs[inbox.epochs_durable - 1]
+                found.append(m.HotEntry(hot.inbox, hot.writes_per_s, last.epoch, last.bucket_count))
+        return tuple(found)
 
     # Messages ---------------------------------------------------------------------------------
 
@@ -263,8 +312,14 @@ class CoreMachine:
             case m.Promote() if link.role is Role.ADMIN:
                 if error := self._sequencer.promote(link, message):
                     link.offer(error)
+            case m.Inspect(request=request, inbox=name) if (
+                link.role is Role.ADMIN and name and self._sequencer.is_quarantined(name)
+            ):
+                self._quarantined(link, request, name)
             case m.Inspect() if link.role is Role.ADMIN:
                 self._inspect(link, message)
+            case m.End(request=request, inbox=name) if self._sequencer.is_quarantined(name):
+                self._quarantined(link, request, name)
             case m.End(request=request, inbox=name):
                 inbox = self._sequencer.inboxes.get(name)
                 link.offer(m.EndOk(request, name, inbox.pos_end - 1 if inbox else -1))
@@ -280,22 +335,27 @@ class CoreMachine:
                 detail = f"{type(message).__name__} from role {link.role}"
                 self._fail(link, ErrorCode.UNEXPECTED_MESSAGE, detail)
 
+    def _quarantined(self, link: Link, request: int, name: str) -> None:
+        why = self._sequencer.quarantined.get(name, "inboxes are missing, and it may be one")
+        link.offer(m.Error(request, ErrorCode.QUARANTINED, why[:DETAIL_CHARS_MAX]))
+
     def _hello(self, link: Link, message: m.Message) -> None:
         settings = self._settings
         if not isinstance(message, m.Hello):
             self._fail(link, ErrorCode.HELLO_EXPECTED, type(message).__name__)
             return
-        if message.version != PROTOCOL_VERSION:
-            detail = f"this core speaks version {PROTOCOL_VERSION}"
-            self._fail(link, ErrorCode.VERSION_MISMATCH, detail)
+        version = versions.agreed(message)
+        if version is None:
+            self._fail(link, ErrorCode.VERSION_MISMATCH, versions.refusal(message))
             return
         if refusal := self._enter(link, message):
             self._reach["core.refused_at_the_door"] += 1
             self._fail(link, *refusal)
         else:
+            link.version = version
             idle_ms = settings.heartbeat_deadline_ms
             link.pulse = self._pulse(settings.admin_idle_ms if link.role is Role.ADMIN else idle_ms)
-            link.offer(m.Welcome(PROTOCOL_VERSION, settings.node, settings.link_credit_bytes))
+            link.offer(m.Welcome(version, settings.node, settings.link_credit_bytes))
 
     def _enter(self, link: Link, hello: m.Hello) -> tuple[ErrorCode, str] | None:
         """Let a link in as whom its token names; return why not."""
@@ -346,7 +406,10 @@ class CoreMachine:
         elif login.from_pos < -2 or login.window_bytes < 1:
             self._fail(link, ErrorCode.BAD_HEADER, "a login with a bad position or window")
         elif code := self._sequencer.open_session(link, login):
-            link.offer(m.Error(login.request, code, ""))
+            if code is ErrorCode.QUARANTINED:
+                self._quarantined(link, login.request, login.inbox)
+            else:
+                link.offer(m.Error(login.request, code, ""))
 
     def _durable_counts(self, login: m.Login) -> tuple[int, ...]:
         if login.producer < 0:
@@ -481,7 +544,8 @@ class CoreMachine:
 
     def _inspect(self, link: Link, inspect: m.Inspect) -> None:
         if not inspect.inbox:
-            link.offer(m.InspectOk(inspect.request, "", (), (), False, self.gauges()))
+            gauges, hot = self.gauges(), self._hot_list()
+            link.offer(m.InspectOk(inspect.request, "", (), (), False, gauges, hot))
         elif not name_is_good(inspect.inbox):
             link.offer(m.Error(inspect.request, ErrorCode.BAD_NAME, ""))
         else:
@@ -499,6 +563,11 @@ class CoreMachine:
     def _rows_read(self, read: RowsRead) -> None:
         link, inspect = self._inspecting.pop(read.read_no)
         inbox = self._sequencer.inboxes.get(inspect.inbox)
+        if read.damaged:
+            self._damaged_reads += 1
+            why = "a stored row has changed; see the core's log"
+            link.offer(m.Error(inspect.request, ErrorCode.DAMAGED, why))
+            return
         end = inbox.pos_end if inbox else 0
         # The store may be a commit ahead of what has been reported as durable.
         rows = tuple(row for row in read.rows if row.pos_last < end)
@@ -518,6 +587,8 @@ class CoreMachine:
             link.offer(reply)
         for append in group.writes.appends:
             self._deliverer.tail.add(append)
+            if self._heat is not None:
+                self._heat.wrote(append.inbox, append.count)
         for wait in group.logins:
             self._logged_in(wait)
         for name in group.inboxes:

@@ -207,6 +207,13 @@ class Sequencer:
         for producer, inbox_name in self.lineages:
             self._accounts.add(producer, inbox_name, was_read=self._was_read(inbox_name))
         self._forgotten = recovered.forgotten
+        self.quarantined = recovered.quarantined
+        """Inboxes of which something is damaged, and what."""
+        self._inboxes_whole = recovered.inboxes_whole
+        # Who is known in some inbox was not forgotten; all others may have been.
+        self._producers = (
+            None if recovered.forgotten_whole else {mark.producer for mark in recovered.producers}
+        )
         self._gathering = Group(commit_no=1)
         self._in_flight: Group | None = None
         self.full = False
@@ -235,7 +242,9 @@ class Sequencer:
         return inbox is not None and inbox.session_durable > 0
 
     def n_durable(self, producer: int, inbox: str) -> int:
-        """Return how many messages of a producer to an inbox are durable."""
+        """Return how many messages of a producer to an inbox are durable, -1: nobody knows."""
+        if self.is_quarantined(inbox):
+            return -1
         lineage = self.lineages.get((producer, inbox))
         return lineage.n_durable if lineage else 0
 
@@ -247,9 +256,8 @@ class Sequencer:
             Otherwise None: its ranges are answered with the group's commit.
         """
         lineage = self.lineages.get((segment.producer, segment.inbox))
-        if lineage is None and segment.producer in self._forgotten:
-            self._reach["core.producer_forgotten"] += 1
-            return _refuse(segment, ErrorCode.PRODUCER_REUSED, -1)
+        if lineage is None and (code := self._stranger(segment)):
+            return _refuse(segment, code, -1)
         n_assigned = lineage.n_assigned if lineage else 0
         if segment.n_first > n_assigned:
             self._reach["core.gap"] += 1
@@ -272,6 +280,21 @@ class Sequencer:
             return _refuse(segment, code, n_assigned)
         self._take(link, segment, known)
         return None
+
+    def _stranger(self, segment: m.Segment) -> ErrorCode | None:
+        """Return why nothing is taken of a lineage that is not known, or None: it is new."""
+        if segment.producer in self._forgotten:
+            self._reach["core.producer_forgotten"] += 1
+            return ErrorCode.PRODUCER_REUSED
+        if self.is_quarantined(segment.inbox):
+            return ErrorCode.QUARANTINED
+        if self._producers is not None and segment.producer not in self._producers:
+            return ErrorCode.QUARANTINED
+        return None
+
+    def is_quarantined(self, inbox: str) -> bool:
+        """Tell whether nobody knows what became of an inbox: it is damaged, or may be gone."""
+        return inbox not in self.inboxes and (inbox in self.quarantined or not self._inboxes_whole)
 
     def _refusal(self, segment: m.Segment, lineage: Lineage | None) -> ErrorCode | None:
         settings = self._settings
@@ -304,6 +327,8 @@ class Sequencer:
     def _new_name(self, name: str) -> ErrorCode | None:
         if not name_is_good(name):
             return ErrorCode.BAD_NAME
+        if self.is_quarantined(name):
+            return ErrorCode.QUARANTINED
         return ErrorCode.QUOTA if len(self.inboxes) >= self._settings.inboxes_max else None
 
     def _take(self, link: Link, segment: m.Segment, known: int) -> None:
@@ -385,22 +410,32 @@ class Sequencer:
             return None
         if inbox is not None and len(inbox.epochs) >= EPOCHS_MAX:
             return m.Error(request, ErrorCode.QUOTA, f"at most {EPOCHS_MAX} epochs")
-        inbox = self._dirty(promote.inbox)
+        begun = self.begin_epoch(promote.inbox, promote.bucket_count)
+        reply = m.Promoted(request, promote.inbox, begun.epoch, begun.bucket_count, begun.pos_first)
+        self._gathering.replies.append((link, reply))
+        return None
+
+    def begin_epoch(self, name: str, bucket_count: int) -> m.EpochEntry:
+        """Begin an epoch of an inbox at its next position, durable with the group's commit."""
+        inbox = self._dirty(name)
         if inbox.pos_next > inbox.pos_end:
             self._reach["core.promotion_amid_messages"] += 1
-        begun = m.EpochEntry(entry.epoch + 1, promote.bucket_count, inbox.pos_next)
+        begun = m.EpochEntry(inbox.epochs[-1].epoch + 1, bucket_count, inbox.pos_next)
         inbox.epochs.append(begun)
         self._gathering.epochs.append(
             EpochMark(
-                inbox=inbox.name,
+                inbox=name,
                 epoch=begun.epoch,
                 bucket_count=begun.bucket_count,
                 pos_first=begun.pos_first,
             )
         )
-        reply = m.Promoted(request, inbox.name, begun.epoch, begun.bucket_count, begun.pos_first)
-        self._gathering.replies.append((link, reply))
-        return None
+        return begun
+
+    def count_in_force(self, name: str) -> tuple[int, int]:
+        """Return the bucket count in force of an inbox, and how many epochs it has had."""
+        inbox = self.inboxes.get(name)
+        return (inbox.epochs[-1].bucket_count, len(inbox.epochs)) if inbox else (1, 1)
 
     def seal(self) -> Commit | None:
         """Return the next group commit, if something waits and none is under way."""

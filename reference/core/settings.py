@@ -43,6 +43,12 @@ class CoreSettings:
         heartbeat_deadline_ms: Silence after which it is closed.
         admin_idle_ms: Silence after which an admin connection is closed; it is never asked.
         store_retry_ms: How long cursor marks wait after the store was full.
+        hot_writes_per_s: From this rate of messages on an inbox of one bucket is promoted by the
+            core itself (`reference.core.heat`); 0: never.
+        cool_writes_per_s: At this rate or below it is demoted again; less than the other one.
+        hot_hold_ms: So long at least lies between two such changes of an inbox.
+        hot_bucket_count: The buckets that a hot inbox gets.
+        hot_window_ms: Over about this time rates are measured.
     """
 
     node: str = "core"
@@ -66,6 +72,11 @@ class CoreSettings:
     heartbeat_deadline_ms: int = 3_000
     admin_idle_ms: int = 60_000
     store_retry_ms: int = 200
+    hot_writes_per_s: int = 0
+    cool_writes_per_s: int = 0
+    hot_hold_ms: int = 10_000
+    hot_bucket_count: int = 50
+    hot_window_ms: int = 2_000
 
 
 APPEND_BYTES_MAX = 1024 * 1024

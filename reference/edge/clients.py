@@ -69,7 +69,7 @@ class ClientLine:
         "cause",
         "claims",
         "close_at_ns",
-        "conn", "logins", "outlet", "producers", "pulse", "sessions", "stage", "user",
+        "conn", "logins", "outlet", "producers", "pulse", "sessions", "stage", "user", "version",
         "window_bytes",
     )  # fmt: skip
 
@@ -79,6 +79,7 @@ class ClientLine:
         self.pulse = pulse
         self.outlet = Outlet()
         self.stage = Stage.GREETING
+        self.version = 0
         self.claims: Claims = STRANGER
         self.user = User()
         self.producers: set[int] = set()

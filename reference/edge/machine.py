@@ -47,12 +47,12 @@ from reference.events import (
 from reference.pulse import MS_NS, Pulse, Sign
 from reference.reach import Reach, gauges_of
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.limits import (
     DETAIL_CHARS_MAX,
     LOGIN_INBOXES_MAX,
     PRESENCE_USERS_MAX,
-    PROTOCOL_VERSION,
     SEGMENTS_MAX,
 )
 
@@ -99,6 +99,7 @@ class EdgeMachine:
             "connections_limit": self._settings.connections_max,
             "sessions": len(self._sessions),
             "links_ready": sum(link.dialer.ready for link in self._links),
+            "wire_version": min(link.dialer.version for link in self._links),
             "buffer_bytes": self._buffer_bytes(),
             "buffer_bytes_limit": self._settings.buffer_bytes_max,
             "output_bytes": max(
@@ -328,17 +329,18 @@ class EdgeMachine:
         if not isinstance(message, m.Hello):
             self._end_line(line, ErrorCode.HELLO_EXPECTED, "say HELLO first", now_ns)
             return
-        if message.version != PROTOCOL_VERSION:
-            detail = f"this is version {PROTOCOL_VERSION}"
-            self._end_line(line, ErrorCode.VERSION_MISMATCH, detail, now_ns)
+        version = versions.agreed(message)
+        if version is None:
+            self._end_line(line, ErrorCode.VERSION_MISMATCH, versions.refusal(message), now_ns)
             return
         if refusal := self._door.enter(line, message):
             self._reach["edge.refused_at_the_door"] += 1
             self._end_line(line, *refusal, now_ns)
             return
+        line.version = version
         line.pulse = Pulse(self._patience, now_ns)
         line.stage = Stage.OPEN
-        self._offer(line, m.Welcome(PROTOCOL_VERSION, settings.name, settings.client_credit_bytes))
+        self._offer(line, m.Welcome(version, settings.name, settings.client_credit_bytes))
 
     def _take_segments(self, line: ClientLine, segments: Iterable[m.Segment], now_ns: int) -> None:
         for segment in segments:
@@ -689,7 +691,7 @@ class EdgeMachine:
     def _offer(self, line: ClientLine, message: m.Message) -> None:
         """Let a message wait for its turn; behind an error that ends a connection comes nothing."""
         if line.stage in (Stage.GREETING, Stage.OPEN):
-            line.outlet.offer(message)
+            line.outlet.offer(versions.in_version(message, line.version))
             self._touched[line.conn] = line
 
 

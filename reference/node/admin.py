@@ -12,15 +12,19 @@ from anyio.abc import ByteStream
 from reference.node.connection import RECEIVE_BYTES
 from reference.node.tls import Trust, connect
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode, RemoteProtocolError
 from reference.wire.frames import FrameParser, encode
-from reference.wire.limits import PRESENCE_USERS_MAX, PROTOCOL_VERSION
+from reference.wire.limits import PRESENCE_USERS_MAX
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a question may take, connecting included."""
 
 FRESH_S: Final = 1.0
 """A connection unused for longer is opened anew: a node closes those that stay silent."""
+
+POSITION_MAX: Final = 2**62
+"""Behind it lies nothing."""
 
 R = TypeVar("R", bound=m.Message)
 
@@ -102,6 +106,15 @@ class AdminClient:
         self._request += 1
         return (await self._ask(m.Inspect(self._request, "", -1, -1), m.InspectOk)).gauges
 
+    async def hottest(self) -> tuple[m.HotEntry, ...]:
+        """Return the inboxes of a core that are written to most, the hottest first."""
+        self._request += 1
+        return (await self._ask(m.Inspect(self._request, "", -1, -1), m.InspectOk)).hot
+
+    async def epochs(self, inbox: str) -> tuple[m.EpochEntry, ...]:
+        """Return the epochs of an inbox, the first included; of its rows none."""
+        return (await self.inspect(inbox, POSITION_MAX)).epochs
+
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         stream, self._stream = self._stream, None
@@ -143,7 +156,7 @@ class AdminClient:
             self._stream = await connect(self._host, self._port, self._trusted)
             self._parser = FrameParser()
             self._waiting = []
-            await self._send(m.Hello(PROTOCOL_VERSION, "admin", self._name, self._token))
+            await self._send(versions.hello("admin", self._name, self._token))
             welcome = await self._next()
             if isinstance(welcome, m.Error):
                 await self.close()

@@ -29,8 +29,10 @@ from reference.node.log import LineLimit
 from reference.node.memory import keep_freed_memory
 from reference.node.settings import CoreNodeSettings, EdgeNodeSettings
 from reference.node.tls import server_context, trust
+from reference.store import schema
 from reference.store.port import Store, take_over
 from reference.store.sqlite import SqliteStore
+from reference.wire import versions
 
 EXIT_FAILED: Final = 1
 """A store, a machine or the port failed; the log says why. The next start recovers."""
@@ -40,6 +42,9 @@ EXIT_LIFELINE: Final = 3
 
 BACKLOG: Final = 1_024
 """Connections that the system keeps until they are accepted."""
+
+DAMAGE_LINES_MAX: Final = 100
+"""So many lines of each kind say what of the store is damaged."""
 
 log = logging.getLogger("tallystick.node")
 
@@ -62,11 +67,25 @@ def run_core(
     _start(settings)
     try:
         store = store_factory(Path(settings.database))
-        machine = machine_factory(settings.core, take_over(store))
+        recovered = take_over(store)
+        _tell_damage(recovered)
+        machine = machine_factory(settings.core, recovered)
     except Exception as error:
         log.error("the core cannot start: %s: %s", type(error).__name__, error)
         return EXIT_FAILED
     return _serve("core", settings, lambda: Driver(machine, store=store, tls=tls))
+
+
+def _tell_damage(recovered: Recovered) -> None:
+    """Log what of the store is not as it was written; the core starts without it."""
+    for note in recovered.notes[:DAMAGE_LINES_MAX]:
+        log.error("the store is damaged: %s", note)
+    for inbox, why in list(recovered.quarantined.items())[:DAMAGE_LINES_MAX]:
+        log.error("inbox %r is quarantined, the others go on: %s", inbox, why)
+    if not recovered.inboxes_whole:
+        log.error("inboxes are missing in the store: none is taken for new until it is mended")
+    if not recovered.forgotten_whole:
+        log.error("forgotten producers are missing in the store: none is taken for new")
 
 
 def run_edge(settings: EdgeNodeSettings, machine_factory: EdgeFactory = EdgeMachine) -> int:
@@ -129,8 +148,9 @@ def _serve(
         port = listener.extra(SocketAttribute.local_port)
 
         def ready() -> None:
-            about = json.dumps({"role": role, "port": port, "pid": os.getpid()})
-            sys.stdout.write(f"ready {about}\n")
+            about = {"role": role, "port": port, "pid": os.getpid(), "wire": versions.SPOKEN}
+            about |= {"store": schema.SCHEMA_VERSION}
+            sys.stdout.write(f"ready {json.dumps(about)}\n")
             sys.stdout.flush()
 
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

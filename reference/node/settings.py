@@ -14,6 +14,7 @@ from reference.edge.settings import EdgeSettings
 from reference.node.secrets import KEYS, read_secret, refuse_arguments, refuse_weak_keys
 from reference.node.secrets import SettingsError as SettingsError
 from reference.node.tls import TlsFiles
+from reference.wire.limits import BUCKET_COUNT_MAX
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
@@ -21,7 +22,9 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 NUMBER_MAX = 2**40
 """The largest number that a setting may have."""
 
-MAY_BE_ZERO = frozenset({"hold_ms", "tail_cache_bytes_max"})
+MAY_BE_ZERO = frozenset(
+    {"hold_ms", "tail_cache_bytes_max", "hot_writes_per_s", "cool_writes_per_s"}
+)
 """Settings that can be switched off by 0."""
 
 
@@ -112,6 +115,7 @@ def decode_settings(text: str, kind: type[S]) -> S:
     else:
         core = settings.core
         _refuse_out_of_range(core, "core.")
+        _refuse_a_rule_that_flaps(core)
         _refuse_short_deadline("core", core.heartbeat_interval_ms, core.heartbeat_deadline_ms)
     if is_argument:
         machine = "core" if isinstance(settings, CoreNodeSettings) else "edge"
@@ -157,6 +161,20 @@ def _refuse_out_of_range(settings: object, path: str) -> None:
                 raise SettingsError(
                     f"{path}{field.name} lies between {least} and {NUMBER_MAX}, not {value}"
                 )
+
+
+def _refuse_a_rule_that_flaps(core: CoreSettings) -> None:
+    """A rule whose thresholds touch would change with every breath of the load."""
+    hot, cool = core.hot_writes_per_s, core.cool_writes_per_s
+    if hot and not cool < hot:
+        raise SettingsError(
+            f"core.cool_writes_per_s is less than hot_writes_per_s {hot}, not {cool}"
+        )
+    count = core.hot_bucket_count
+    if not 2 <= count <= BUCKET_COUNT_MAX:
+        raise SettingsError(
+            f"core.hot_bucket_count lies between 2 and {BUCKET_COUNT_MAX}, not {count}"
+        )
 
 
 def _refuse_short_deadline(path: str, silence_ms: int, deadline_ms: int) -> None:

@@ -135,7 +135,11 @@ class StoreThreads:
                     return LogDamaged(read_no=read.read_no)
                 return LogRead(read_no=read.read_no, inbox=read.inbox, log=log)
             case ReadRows():
-                rows, more = self._store.rows(read.inbox, read.after_pos, read.after_bucket)
+                try:
+                    rows, more = self._store.rows(read.inbox, read.after_pos, read.after_bucket)
+                except StoreDamaged as error:
+                    logger.error("the store is damaged, its inbox is not shown: %s", error)
+                    return RowsRead(read_no=read.read_no, rows=(), more=False, damaged=True)
                 return RowsRead(read_no=read.read_no, rows=rows, more=more)
 
     def _give_up(self, error: BaseException) -> None:

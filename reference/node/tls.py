@@ -206,7 +206,8 @@ class SecureStream(ByteStream):
         """Send, encrypted."""
         try:
             await self._tls.send(item)
-        except ssl.SSLError as error:
+        except (ssl.SSLError, anyio.EndOfStream) as error:
+            # The peer's end may be seen by a write first, and ends this connection alone.
             raise anyio.BrokenResourceError from error
 
     async def send_eof(self) -> None:

@@ -31,6 +31,10 @@ class StoreLocked(Exception):
     """Raised at opening: another core holds the file."""
 
 
+class StoreRefused(Exception):
+    """Raised at opening: the file is another program's, or of a version that is not read here."""
+
+
 class StoreDamaged(Exception):
     """Raised when what was read is not what a store of this version wrote."""
 
@@ -47,7 +51,11 @@ class Store(Protocol):
         ...
 
     def recover(self) -> Recovered:
-        """Return what was written when the store was opened. Called once, behind `sync`."""
+        """Return what was written when the store was opened. Called once, behind `sync`.
+
+        Raises:
+            StoreDamaged: It cannot be read at all; single rows that have changed are told in it.
+        """
         ...
 
     def commit(self, writes: Writes) -> None:
@@ -76,6 +84,9 @@ class Store(Protocol):
         """Return bucket rows behind the key (after_pos, after_bucket), and whether more remain.
 
         In order of (pos_first, bucket), at most ROWS_MAX and about ROWS_BYTES_MAX.
+
+        Raises:
+            StoreDamaged: A row there is not what was written.
         """
         ...
 

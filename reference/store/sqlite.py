@@ -3,11 +3,13 @@
 Guarantees: a commit that returned survives the end of the process and of the machine's power, one
 that did not is there whole or not at all. Exactly one connection writes and checkpoints; a second
 one only reads. The file itself is locked for life, whatever name it was opened by, so two cores
-never share one. It can be read and written by its owner alone. A row of messages that changed on
-the disk is found when it is read, and not delivered.
+never share one. It can be read and written by its owner alone. A row that changed on the disk is
+found when it is read, and not believed: a row of messages is not delivered, and an inbox of which
+something else changed is quarantined (`reference.store.ledger`). A store of an earlier version is
+migrated when it is opened, in one transaction.
 
-Not guaranteed: anything on a file system whose fsync does nothing (tmpfs). The small tables
-(cursors, numbers, epochs) have no checksum of their own.
+Not guaranteed: anything on a file system whose fsync does nothing (tmpfs). Damage in the very last
+commit of a log that no core closed passes for a power loss (`reference.store.wal`).
 """
 
 from __future__ import annotations
@@ -15,21 +17,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import struct
 import time
-from collections.abc import Iterable
-from importlib import resources
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import numpy as np
-import xxhash
 
 from reference.core import buckets
 from reference.core.buckets import BucketRow
-from reference.events import EpochMark, InboxMark, LogSlice, ProducerMark, Recovered, Writes
+from reference.events import LogSlice, Recovered, Writes
 from reference.reach import Reach, gauges_of
+from reference.store import schema, wal
+from reference.store.checksums import is_sound, message_sum
+from reference.store.ledger import Ledger, put_totals
+from reference.store.migrations import APPLICATION_ID, migrate
 from reference.store.port import (
     ROWS_MAX,
     StoreBroken,
@@ -40,8 +42,6 @@ from reference.store.port import (
 )
 from reference.store.reserve import Reserve
 from reference.wire.messages import StoredRow
-
-SCHEMA_VERSION: Final = 3
 
 SYNCHRONOUS: Final = "FULL"
 """SQLite's level at which a commit in WAL mode is fsynced before it returns."""
@@ -77,19 +77,12 @@ and never stored a second time.
 FORGOTTEN_MAX: Final = 1_000_000
 """Producers that are remembered as forgotten; beyond it no more are forgotten."""
 
-APPLICATION_ID: Final = 0x54414C59
-"""Stands in the file's header ("TALY"), so that no other program's file is taken for a store."""
-
 FILE_MODE: Final = 0o600
 """The messages are nobody else's to read; `-wal` and `-shm` take the mode of the file."""
 
 _ROW = "inbox, pos_first, bucket, pos_last, epoch, bucket_count, count, bpos_first, offsets, ids"
 _INSERT = f"""
     INSERT INTO offline_msg ({_ROW}, lengths, body, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
-_PRODUCER = "INSERT OR REPLACE INTO producer VALUES (?,?,?,?,?,?)"
-_INBOX = "INSERT OR REPLACE INTO inbox VALUES (?,?,?,?,?)"
-_EPOCH = "INSERT INTO epoch VALUES (?,?,?,?)"
-_BUCKET_NEXT = "INSERT OR REPLACE INTO bucket_next VALUES (?,?,?)"
 _TRIM = "DELETE FROM offline_msg WHERE inbox = ? AND pos_first <= ?2 AND pos_last <= ?2"
 _READ = f"""
     SELECT {_ROW}, lengths, body, checksum FROM offline_msg
@@ -97,12 +90,11 @@ _READ = f"""
         (SELECT max(pos_first) FROM offline_msg WHERE inbox = ?1 AND pos_first <= ?2), ?2)
     ORDER BY pos_first, bucket"""
 _ROWS = f"""
-    SELECT {_ROW} FROM offline_msg
+    SELECT {_ROW}, lengths, body, checksum FROM offline_msg
     WHERE inbox = ?1 AND (pos_first, bucket) > (?2, ?3) ORDER BY pos_first, bucket LIMIT ?4"""
 
-
-_NUMBERS = struct.Struct("<7q")
-_SIZE = struct.Struct("<Q")
+_UNREADABLE = (apsw.CorruptError, apsw.IOError, apsw.TooBigError, ValueError)
+"""What a read raises that comes to pages or texts which have changed."""
 
 
 class SqliteStore:
@@ -117,7 +109,9 @@ class SqliteStore:
 
         Raises:
             StoreLocked: Another core holds it.
-            StoreDamaged: It is no store of this version; nothing in it was changed.
+            StoreRefused: It is no store that this core can read; nothing in it was changed.
+            StoreDamaged: It has changed; nothing was written to it.
+            StoreFull: There is no room to migrate it; it is as it was.
         """
         path = Path(os.path.realpath(path))
         self._lock = _lock(path)
@@ -128,26 +122,29 @@ class SqliteStore:
         self._opened_s = time.monotonic()
         self._ran_s = 0
         """How long cores have run on the file, as far as it was stamped before this opening."""
-        self._next: dict[str, tuple[int, list[int]]] = {}
         self._reach = Reach()
-        wal = Path(f"{path}-wal")
-        if wal.exists() and wal.stat().st_size:
+        left = Path(f"{path}-wal")
+        if left.exists() and left.stat().st_size:
             self._reach["store.log_left_behind"] += 1
-        try:
-            self._writer = _open(path, vfs)
-            self._page_bytes = _prepare(self._writer, path.name)
-            os.fchmod(self._lock, FILE_MODE)
-            self._writer.set_wal_hook(self._on_wal)
-            self._reader = _open(path, vfs)
-            self._reader.pragma("query_only", True)
-            self._reserve = Reserve(path)
-            self._reserve.take()
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            os.close(self._lock)
-            raise StoreDamaged(f"{path.name}: {error}") from error
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._lock)
+            try:
+                self._writer = _open(path, vfs)
+                undo.callback(_let_go, self._writer)
+                self._page_bytes = _prepare(self._writer, path, vfs)
+                self._ledger = Ledger(self._writer)
+                os.fchmod(self._lock, FILE_MODE)
+                self._writer.set_wal_hook(self._on_wal)
+                self._reader = _open(path, vfs)
+                undo.callback(_let_go, self._reader)
+                self._reader.pragma("query_only", True)
+                self._reserve = Reserve(path)
+                self._reserve.take()
+            except apsw.FullError as error:
+                raise StoreFull(f"no room to open {path.name}; it is as it was") from error
+            except (apsw.Error, UnicodeDecodeError) as error:
+                raise StoreDamaged(f"{path.name} cannot be opened: {error}") from error
+            undo.pop_all()
 
     def sync(self) -> None:
         """Make durable what an earlier process left in the page cache. See `Store.sync`."""
@@ -159,59 +156,11 @@ class SqliteStore:
 
     def recover(self) -> Recovered:
         """Return what is there, after forgetting producers not seen for the named time."""
-        db = self._writer
-        self._ran_s = db.execute("SELECT coalesce(max(seen_s), 0) FROM producer").get
-        self._forget(self._ran_s - PRODUCER_RECORD_KEPT_S)
-        for inbox, epoch, column in db.execute("SELECT inbox, epoch, bpos_next FROM bucket_next"):
-            self._next[inbox] = (epoch, np.frombuffer(column, dtype=buckets.U64).tolist())
-        producers = db.execute(
-            "SELECT producer, inbox, n_next, last_first, last_digest FROM producer"
-        )
-        inboxes = db.execute("SELECT inbox, pos_next, cursor, session, floor FROM inbox")
-        epochs = db.execute(
-            "SELECT inbox, epoch, bucket_count, pos_first FROM epoch ORDER BY inbox, epoch"
-        )
-        return Recovered(
-            producers=tuple(
-                ProducerMark(
-                    producer=_unsigned(producer),
-                    inbox=inbox,
-                    n_next=n_next,
-                    last_first=last_first,
-                    last_digest=_unsigned(digest),
-                )
-                for producer, inbox, n_next, last_first, digest in producers
-            ),
-            inboxes=tuple(
-                InboxMark(
-                    inbox=inbox, pos_next=pos_next, cursor=cursor, session=session, floor=floor
-                )
-                for inbox, pos_next, cursor, session, floor in inboxes
-            ),
-            epochs=tuple(
-                EpochMark(inbox=inbox, epoch=epoch, bucket_count=bucket_count, pos_first=pos_first)
-                for inbox, epoch, bucket_count, pos_first in epochs
-            ),
-            forgotten=frozenset(
-                _unsigned(producer) for (producer,) in db.execute("SELECT producer FROM forgotten")
-            ),
-        )
-
-    def _forget(self, before_s: int) -> None:
-        """Forget the producers that were seen nowhere since, but for their ids."""
-        db = self._writer
-        room = FORGOTTEN_MAX - db.execute("SELECT count(*) FROM forgotten").get
-        gone = list(
-            db.execute(
-                "SELECT producer FROM producer GROUP BY producer HAVING max(seen_s) < ? LIMIT ?",
-                (before_s, max(room, 0)),
-            )
-        )
-        if gone:
-            self._reach["store.producer_forgotten"] += 1
-            with db:
-                db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", gone)
-                db.executemany("DELETE FROM producer WHERE producer = ?", gone)
+        try:
+            recovered, self._ran_s = self._ledger.recover(PRODUCER_RECORD_KEPT_S, FORGOTTEN_MAX)
+        except (apsw.Error, ValueError, TypeError) as error:
+            raise StoreDamaged(f"{self._path.name} cannot be read: {error}") from error
+        return recovered
 
     @property
     def wal_bytes(self) -> int:
@@ -268,7 +217,7 @@ class SqliteStore:
                 raise StoreFull("another program holds the file's write lock") from error
             self._broken = f"{type(error).__name__}: {error}"
             raise StoreBroken(self._broken) from error
-        self._next.update(bucket_next)
+        self._ledger.written(bucket_next)
 
     def _roll_back(self) -> None:
         """SQLite has usually done it already; if it cannot, the outcome is unknown."""
@@ -284,45 +233,14 @@ class SqliteStore:
         db = self._writer
         for append in writes.appends:
             name = append.inbox
-            epoch, after = bucket_next.get(name) or self._next.get(name) or (-1, [])
+            epoch, after = bucket_next.get(name) or self._ledger.bucket_next.get(name) or (-1, [])
             if epoch != append.epoch:
                 after = [0] * append.bucket_count
             rows, after = buckets.split(append, after)
             bucket_next[name] = (append.epoch, after)
-            db.executemany(_INSERT, [(*row, checksum(row)) for row in rows])
-        if bucket_next:
-            db.executemany(
-                _BUCKET_NEXT,
-                [
-                    (name, epoch, np.array(after, dtype=buckets.U64).tobytes())
-                    for name, (epoch, after) in bucket_next.items()
-                ],
-            )
-        if writes.producers:
-            seen_s = self._ran_s + int(time.monotonic() - self._opened_s)
-            db.executemany(
-                _PRODUCER,
-                [
-                    (
-                        _signed(mark.producer),
-                        mark.inbox,
-                        mark.n_next,
-                        mark.last_first,
-                        _signed(mark.last_digest),
-                        seen_s,
-                    )
-                    for mark in writes.producers
-                ],
-            )
-        if writes.inboxes:
-            db.executemany(
-                _INBOX,
-                [(m.inbox, m.pos_next, m.cursor, m.session, m.floor) for m in writes.inboxes],
-            )
-        if writes.epochs:
-            db.executemany(
-                _EPOCH, [(m.inbox, m.epoch, m.bucket_count, m.pos_first) for m in writes.epochs]
-            )
+            db.executemany(_INSERT, [(*row, message_sum(row)) for row in rows])
+        seen_s = self._ran_s + int(time.monotonic() - self._opened_s)
+        self._ledger.write(writes, bucket_next, seen_s)
         if writes.trims:
             before = db.total_changes()
             db.executemany(_TRIM, writes.trims)
@@ -377,7 +295,7 @@ class SqliteStore:
             rows = _take_appends(found, pos_first, bytes_max)
             self._see(rows)
             return buckets.merge(rows, pos_first, pos_upto, bytes_max)
-        except (apsw.CorruptError, ValueError) as error:
+        except _UNREADABLE as error:
             raise StoreDamaged(f"{inbox!r} behind position {pos_first}: {error}") from error
         finally:
             cursor.close(True)
@@ -396,7 +314,9 @@ class SqliteStore:
         cursor = self._reader.cursor()
         try:
             found = cursor.execute(_ROWS, (inbox, after_pos, after_bucket, ROWS_MAX + 1))
-            return page_of(StoredRow(*values) for _inbox, *values in found)
+            return page_of(_inspected(found))
+        except _UNREADABLE as error:
+            raise StoreDamaged(f"{inbox!r} behind position {after_pos}: {error}") from error
         finally:
             cursor.close(True)
 
@@ -434,21 +354,36 @@ def _open(path: Path, vfs: str | None) -> apsw.Connection:
     return connection
 
 
+def _let_go(connection: apsw.Connection) -> None:
+    """Close a connection to a file that is not used, and leave the file as it is."""
+    with contextlib.suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close()
+
+
+@contextlib.contextmanager
+def _log_of(path: Path, vfs: str | None) -> Iterator[apsw.VFSFile | None]:
+    """Open the write-ahead log beside SQLite, on the same file system; None if there is none."""
+    log = Path(f"{path}-wal")
+    if not log.exists():
+        yield None
+        return
+    file = apsw.VFSFile(vfs or "", str(log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
+    try:
+        yield file
+    finally:
+        file.xClose()
+
+
 def _sync_wal(path: Path, vfs: str | None) -> None:
     """Sync the WAL and the folder that names it.
 
     The file itself needs none: a checkpoint syncs it before it lets the WAL begin anew, and a WAL
     is read again from its beginning after whatever ended a checkpoint.
     """
-    wal = Path(f"{path}-wal")
-    if wal.exists():
-        file = apsw.VFSFile(
-            vfs or "", str(wal), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
-        )
-        try:
-            file.xSync(apsw.SQLITE_SYNC_FULL)
-        finally:
-            file.xClose()
+    with _log_of(path, vfs) as log:
+        if log is not None:
+            log.xSync(apsw.SQLITE_SYNC_FULL)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
@@ -456,56 +391,54 @@ def _sync_wal(path: Path, vfs: str | None) -> None:
         os.close(folder)
 
 
-def checksum(row: BucketRow) -> int:
-    """Return the checksum of a row as the signed number that SQLite keeps."""
-    state = xxhash.xxh3_64(row.inbox.encode())
-    state.update(_NUMBERS.pack(*row[1:8]))
-    for column in row[8:]:
-        state.update(column)
-        state.update(_SIZE.pack(len(column)))
-    return _signed(state.intdigest())
-
-
-def _is_new(db: apsw.Connection, name: str) -> bool:
-    """Tell whether a file is empty, else make sure that it is a store of this version.
-
-    Raises:
-        StoreDamaged: It is not.
-    """
-    program, version = db.pragma("application_id"), db.pragma("user_version")
-    tables = db.execute("SELECT count(*) FROM sqlite_schema").get
-    if program == version == tables == 0:
-        return True
-    if program != APPLICATION_ID:
-        raise StoreDamaged(f"{name} is no store of this program; it was left as it is")
-    if version != SCHEMA_VERSION:
-        raise StoreDamaged(
-            f"{name} is a store of version {version}, and this core reads {SCHEMA_VERSION}; "
-            "it was left as it is"
-        )
-    return False
-
-
-def _prepare(db: apsw.Connection, name: str) -> int:
-    """Set the writing connection up and make the tables of a new file; return its page size.
+def _prepare(db: apsw.Connection, path: Path, vfs: str | None) -> int:
+    """Set the writing connection up and make or migrate the tables; return the file's page size.
 
     A file that is refused is not changed, so it is looked at before anything is set.
     """
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    is_new = _is_new(db, name)
+    version = schema.version_of(db, path.name)
+    frames, _moved = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    with _log_of(path, vfs) as log:
+        damage = "" if log is None else wal.damage_in(log.xRead, max(frames, 0))
+    if damage:
+        raise StoreDamaged(
+            f"the log of {path.name} is damaged: {damage}. It was left as it is: bring both "
+            "files back from a copy, or delete the log and lose what is in it"
+        )
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     db.pragma("page_size", PAGE_BYTES)
     if db.pragma("journal_mode", "wal") != "wal":
-        raise StoreDamaged(f"{name} cannot be put into WAL mode")
+        raise StoreDamaged(f"{path.name} cannot be put into WAL mode")
     db.pragma("synchronous", SYNCHRONOUS)
-    if is_new:
-        schema = resources.files("reference.store").joinpath("schema.sql").read_text("utf-8")
-        db.execute(
-            f"BEGIN IMMEDIATE; {schema}; PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-        )
+    if not version:
+        _make(db)
+    elif version != schema.SCHEMA_VERSION:
+        migrate(db, version, schema.SCHEMA_VERSION)
     page_bytes: int = db.pragma("page_size")
     return page_bytes
+
+
+def _make(db: apsw.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    db.execute(schema.text())
+    put_totals(db, 0, 0)
+    db.pragma("application_id", APPLICATION_ID)
+    db.pragma("user_version", schema.SCHEMA_VERSION)
+    db.execute("COMMIT")
+
+
+def _inspected(found: Iterable[tuple[Any, ...]]) -> Iterable[StoredRow]:
+    """Yield what an inspection shows of rows.
+
+    Raises:
+        ValueError: One has changed.
+    """
+    for *columns, written in found:
+        row = BucketRow._make(columns)
+        if not is_sound(row, written):
+            raise ValueError(f"the row of {row.pos_first}, bucket {row.bucket}, has changed")
+        yield row.stored()
 
 
 def _take_appends(
@@ -522,7 +455,7 @@ def _take_appends(
     size_bytes = 0
     for *columns, written in found:
         row = BucketRow._make(columns)
-        if checksum(row) != written:
+        if not is_sound(row, written):
             rows = [other for other in rows if other.pos_first != row.pos_first]
             if rows and rows[-1].pos_last >= pos_first:
                 break
@@ -534,11 +467,3 @@ def _take_appends(
         if row.pos_first >= pos_first:
             size_bytes += len(row.body) + len(row.lengths)
     return rows
-
-
-def _signed(value: int) -> int:
-    return value - 2**64 if value >= 2**63 else value
-
-
-def _unsigned(value: int) -> int:
-    return value + 2**64 if value < 0 else value

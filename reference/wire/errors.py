@@ -33,6 +33,7 @@ class ErrorCode(IntEnum):
     TOO_LARGE = 31
     BAD_NAME = 32
     QUOTA = 33
+    QUARANTINED = 34
     FORBIDDEN = 35
     SUPERSEDED = 40
     UNKNOWN_SESSION = 41
@@ -132,6 +133,12 @@ ERROR_RULES: dict[ErrorCode, ErrorRule] = {
     ),
     ErrorCode.QUOTA: _rule(
         True, False, Scope.LINEAGE, "The node keeps as much for this caller, or at all, as it may."
+    ),
+    ErrorCode.QUARANTINED: _rule(
+        True,
+        False,
+        Scope.LINEAGE,
+        "What the store knows of this inbox or producer is damaged; see the core's log.",
     ),
     ErrorCode.FORBIDDEN: _rule(
         True, False, Scope.LINEAGE, "The inbox or the producer id is not the caller's to use."

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
+"""The highest version of the protocol that is spoken."""
+
+PROTOCOL_VERSION_MIN: Final = 1
+"""The lowest version that is spoken: the one before."""
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """Everything of a frame behind its length field. A larger length closes the connection."""

@@ -46,20 +46,29 @@ _LOGIN = msgspec.Meta(max_length=LOGIN_INBOXES_MAX)
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """First message of a connection. `role` is "client", "edge" or "admin"."""
+    """First message of a connection. `role` is "client", "edge" or "admin".
+
+    `version` is the lowest version that the caller speaks and `version_max` the highest; without
+    it `version` is the only one.
+    """
 
     version: Number
     role: Name
     node: Name
     token: Annotated[str, msgspec.Meta(max_length=TOKEN_BYTES_MAX)]
+    version_max: Number = -1
 
     def __repr__(self) -> str:
         """Return what may stand in a log: everything but the token."""
-        return f"Hello(version={self.version}, role={self.role!r}, node={self.node!r})"
+        spoken = f"version={self.version}, version_max={self.version_max}"
+        return f"Hello({spoken}, role={self.role!r}, node={self.node!r})"
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True):
-    """Reply to HELLO. `credit_bytes`: how much may be sent and not yet answered."""
+    """Reply to HELLO: the version that is spoken from here on, the highest that both speak.
+
+    `credit_bytes`: how much may be sent and not yet answered.
+    """
 
     version: Number
     node: Name
@@ -166,7 +175,8 @@ class LoginOk(msgspec.Struct, frozen=True, array_like=True):
     """Reply to LOGIN, sent when the session number is durable.
 
     `session` is -1 without an inbox. Delivery begins at `next_pos`. `durable[i]` is the number of
-    durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply.
+    durable messages of the producer in `inboxes[i]`: all n below it are acknowledged by this reply;
+    -1 where nobody knows, since the inbox is quarantined.
     """
 
     request: Number
@@ -353,8 +363,20 @@ class EpochEntry(msgspec.Struct, frozen=True, array_like=True):
     pos_first: Number
 
 
+class HotEntry(msgspec.Struct, frozen=True, array_like=True):
+    """An inbox that is written to much: messages per second, and the epoch in force."""
+
+    inbox: Name
+    writes_per_s: Number
+    epoch: Number
+    bucket_count: Number
+
+
 class InspectOk(msgspec.Struct, frozen=True, array_like=True):
-    """Reply to INSPECT. `more` says that rows remain behind the last one."""
+    """Reply to INSPECT. `more` says that rows remain behind the last one.
+
+    `hot` are the hottest inboxes, the hottest first, where the core was asked for its gauges.
+    """
 
     request: Number
     inbox: Name
@@ -362,6 +384,7 @@ class InspectOk(msgspec.Struct, frozen=True, array_like=True):
     rows: Annotated[tuple[StoredRow, ...], _MANY]
     more: bool
     gauges: dict[str, int]
+    hot: Annotated[tuple[HotEntry, ...], _MANY] = ()
 
 
 class ResumeMark(msgspec.Struct, frozen=True, array_like=True):

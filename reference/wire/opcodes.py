@@ -1,4 +1,4 @@
-"""The opcodes of protocol version 1."""
+"""The opcodes of the protocol."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_opcodes_and_fields() -> None:
 def test_structs() -> None:
     kinds = [frames._BatchHead, frames._DeliveryHead, messages.Run, messages.OkRange]
     kinds += [messages.RefusedRange, messages.CursorMark, messages.ResumeMark]
-    kinds += [messages.PresenceEntry, messages.EpochEntry, messages.StoredRow]
+    kinds += [messages.PresenceEntry, messages.EpochEntry, messages.HotEntry, messages.StoredRow]
     wanted = [[kind.__name__.lstrip("_"), fields_of(kind)] for kind in kinds]
     assert read_table("struct") == wanted
 
@@ -102,3 +102,10 @@ def test_bucket_vectors(row: list[str]) -> None:
     assert splitmix64(start + (n + 1) * 0x9E3779B97F4A7C15) == wanted
     for count, bucket in zip((5, 50, 100), row[4:], strict=True):
         assert bucket_of(producer, inbox, n, count) == int(bucket) == wanted % count
+
+
+def test_every_defence_names_a_test_that_there_is() -> None:
+    told = [name for row in read_table("attack") for name in row[2].replace("`", "").split(", ")]
+    tests = "".join(path.read_text("utf-8") for path in DOC.parents[1].glob("tests/*/test_*.py"))
+    assert len(told) >= 15
+    assert [name for name in told if f"def {name}(" not in tests] == []

@@ -18,7 +18,7 @@ from harness.testing.nodes import ADMIN_TOKEN, CORE_KEYS, EDGE_KEYS, Node, Reade
 from reference.node.admin import AdminClient
 from reference.node.client_hub import ClientHub
 from reference.node.secrets import SettingsError
-from reference.node.tls import TlsFiles, Trust, server_context, trust
+from reference.node.tls import SecureStream, TlsFiles, Trust, server_context, trust
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -133,3 +133,17 @@ def test_keys_are_private_and_gone_with_the_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SettingsError, match="No such file"):
         trust(made.authority)
+
+
+@pytest.mark.parametrize("ended", [anyio.EndOfStream(), ssl.SSLError(1, "bad record")])
+async def test_a_write_that_meets_the_peers_end_ends_its_connection_alone(
+    ended: Exception,
+) -> None:
+    """A node treats any other error of a connection as its own, and ends."""
+
+    class Ended:
+        async def send(self, item: bytes) -> None:
+            raise ended
+
+    with pytest.raises(anyio.BrokenResourceError):
+        await SecureStream(Ended(), None).send(b"x")  # type: ignore[arg-type]

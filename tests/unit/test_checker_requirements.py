@@ -106,6 +106,18 @@ def test_only_later_attempts_count_as_resent(needed: int, expected: str) -> None
     assert status(records, Requires(resent=needed)) == expected
 
 
+def test_where_nothing_was_sent_again_it_is_said_when_that_is_right() -> None:
+    def reason(*records: Record) -> str:
+        run = RunFacts(promises=frozenset(), requires=Requires(resent=50))
+        return judged([*records, came(30, 0, 8)], run).reason
+
+    none = reason(*sent(10, 0, 5), *sent(20, 5, 3))
+    assert none.startswith("0 messages acknowledged after more than one attempt, 50 required (")
+    assert "Requires.resent" in none
+    some = reason(*sent(10, 0, 5), *sent(20, 5, 3, attempts=2))
+    assert some == "3 messages acknowledged after more than one attempt, 50 required"
+
+
 def resized(t_ns: int, *outcomes: str, epoch: int = 0) -> list[Record]:
     """Return a change of bucket count, and an answer after each time that it was asked for."""
     found: list[Record] = []

@@ -172,6 +172,8 @@ def test_explain_says_meaning_and_exit_codes(capsys) -> None:
         ("serve core --database {tmp}/x.db --edge-key-file {tmp}/none", "No such file"),
         ("serve core --database {tmp}/x.db --edge-key-file {tmp}/full/file", "read by others"),
         ("serve edge --core-port 1", "--token-file FILE, or $TALLYSTICK_EDGE_TOKEN"),
+        ("serve core --database {tmp}/x.db --certificate c", "both or neither"),
+        ("serve edge --core-port 1 --certificate c --certificate-key k", "--authority FILE"),
         ("serve token boss ann --key-file {tmp}/none", "one of client, edge, admin"),
         ("serve token client ann --key-file {tmp}/none --account -2", "from -1 up to 4294967295"),
         ("serve core --database {tmp}", "a folder"),

@@ -30,6 +30,7 @@ from reference.events import (
     Written,
 )
 from reference.wire import messages as m
+from reference.wire import versions
 from reference.wire.errors import ErrorCode, LocalProtocolError
 from reference.wire.limits import (
     BATCH_BYTES_MAX,
@@ -149,7 +150,7 @@ def test_sender_greets_then_logs_in_then_hands_over() -> None:
     rig.submit(0, 3)
     rig.connect()
     hello, login, batch = rig.sent
-    assert hello == m.Hello(PROTOCOL_VERSION, "client", "s", "t")
+    assert hello == versions.hello("client", "s", "t")
     assert login == m.Login(1, "", -1, 0, 7, ("ann",))
     assert batch == m.BatchSend(segments=(segment(0, 3),))
     assert rig.new_outcomes() == [Ready()]

@@ -28,7 +28,7 @@ MS = 1_000_000
     ("message", "code"),
     [
         (m.End(1, "vip"), ErrorCode.HELLO_EXPECTED),
-        (m.Hello(2, "edge", "eu", TOKEN), ErrorCode.VERSION_MISMATCH),
+        (m.Hello(3, "edge", "eu", TOKEN, 4), ErrorCode.VERSION_MISMATCH),
         (m.Hello(1, "client", "eu", TOKEN), ErrorCode.UNEXPECTED_MESSAGE),
         (m.Hello(1, "new", "eu", TOKEN), ErrorCode.UNEXPECTED_MESSAGE),
         (m.Hello(1, "edge", "eu", ADMIN_TOKEN), ErrorCode.UNAUTHORISED),

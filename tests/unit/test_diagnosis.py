@@ -218,21 +218,40 @@ def test_what_a_fault_cannot_explain_is_not_put_down_to_it(
     assert diagnosis.text.startswith(told)
 
 
-def test_a_senders_link_explains_no_loss_of_what_was_acknowledged_before() -> None:
-    senders = blow("f3", "link_cut", "client-edge:here:sender-1", 2.55)
+def test_a_senders_link_takes_nothing_that_has_a_position() -> None:
+    senders = blow("f3", "link_cut", "client-edge:here:sender-1", 2.25)
     diagnosis = judged(wiped(senders)).diagnosis
     assert diagnosis is not None
     assert diagnosis.faults == []
     assert diagnosis.text.startswith("4 acknowledged messages vanished, and no fault explains it:")
-    # A link that was struck before, or that others share, may have done it.
-    for target, at_s in (("client-edge:here:sender-1", 2.25), ("client-edge:here:load-1", 2.55)):
-        told = judged(wiped(blow("f3", "link_cut", target, at_s))).diagnosis
-        assert told is not None
-        assert f"when {target} was cut at {at_s:.2f} s" in told.text
-    both = [*senders, *blow("f3", "link_cut", "client-edge:here:reader-ann", 2.55)]
-    told = judged(wiped(both)).diagnosis
-    assert told is not None
-    assert "when client-edge:here:reader-ann and 1 more were cut" in told.text
+    # A link that others share, or one of a reader beside, may have done it.
+    shared = judged(wiped(blow("f3", "link_cut", "client-edge:here:load-1", 2.55))).diagnosis
+    assert shared is not None
+    assert "when client-edge:here:load-1 was cut at 2.55 s" in shared.text
+    beside = blow("f3", "link_cut", "client-edge:here:reader-ann", 2.25)
+    both = judged(wiped([*senders, *beside])).diagnosis
+    assert both is not None
+    assert "when client-edge:here:reader-ann and 1 more were cut" in both.text
+
+
+def test_a_senders_link_takes_what_it_alone_sent_and_nobody_is_known_to_have_had() -> None:
+    """Where an acknowledgement waits for nothing, a reset takes what it was given for."""
+    records: list[h.Record] = []
+    for inbox, producer in (("ann", ANN), ("ben", BEN)):
+        records.append(h.Opened(1, 0, f"reader-{inbox}", inbox, 1, -1, 0, "here"))
+        records += sent(producer, inbox, 0, -1, 2.5)[:2]
+        ends = (int(5 * S) + 9, int(5 * S))
+        records.append(h.EndRead(*ends, f"reader-{inbox}", inbox, -1))
+    records.append(h.PhaseMarked(int(4.5 * S), "quiet", True))
+    records.append(h.PhaseMarked(int(5 * S) + 10, "drained", True))
+    records += blow("f3", "link_reset", "client-edge:here:sender-1", 2.55)
+    records.sort(key=lambda record: record.t_ns)
+    diagnosis = judged(records, senders={ANN: "sender-1", BEN: "sender-2"}).diagnosis
+    assert diagnosis is not None
+    assert diagnosis.text.startswith(
+        "2 acknowledged messages were lost when client-edge:here:sender-1 was reset at 2.55 s (1 "
+        "of them); no fault explains the other one: "
+    )
 
 
 def test_every_kind_of_fault_has_its_words() -> None:

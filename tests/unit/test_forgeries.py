@@ -269,7 +269,7 @@ def rewritten(path: Path, old: str, new: str) -> None:
         (JOURNAL_NAME, '"process_kill"', '"process_pause"'),
         (JOURNAL_NAME, '"effective":true', '"effective":false'),
         (JOURNAL_NAME, '"requested_ns":1', '"requested_ns":0'),
-        ("schedule.json", '"seed": 32', '"seed": 33'),
+        ("schedule.json", '"seed": 41', '"seed": 33'),
         ("schedule.json", '"users": 3', '"users": 4'),
         ("schedule.json", '"a slow disk"', '"a fast disk"'),
         ("schedule.json", '"a replay"', '"no replay"'),

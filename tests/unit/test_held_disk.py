@@ -28,9 +28,9 @@ for n in range(count):
     if level == "KILLED" and n == count - 1:
         held_disk._Held.sync = lambda _held: os.kill(os.getpid(), signal.SIGKILL)
         print("[]", flush=True)
-    mark = InboxMark(inbox="a", pos_next=n + 1, cursor=-1, session=0, floor=0)
+    mark = InboxMark(inbox="a", pos_next=0, cursor=-1, session=n + 1, floor=0)
     store.commit(Writes(inboxes=(mark,)))
-print(json.dumps([mark.pos_next for mark in found.inboxes]), flush=True)
+print(json.dumps([mark.session for mark in found.inboxes]), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -36,7 +36,7 @@ by_name = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
 
 def test_there_are_enough_and_of_every_kind() -> None:
-    assert len(BUGS) >= 25
+    assert len(BUGS) >= 75
     assert {bug.category for bug in BUGS} == set(Category)
     assert {bug.place for bug in BUGS} == set(Place)
     assert {bug.medium for bug in BUGS} == set(Medium)

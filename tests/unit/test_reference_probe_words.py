@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.systems.reference.deployment import PING, heavy_ping
+from harness.systems.reference.probe import PING, heavy_ping
 from reference.wire.frames import FrameParser, encode
 from reference.wire.messages import Heartbeat, HeartbeatOk
 

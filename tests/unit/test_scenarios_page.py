@@ -25,7 +25,8 @@ def test_the_page_is_what_the_docstrings_say() -> None:
 
 def test_the_page_has_every_public_name_of_the_language() -> None:
     assert len(TOLD) == len(set(TOLD))
-    assert {kind.__name__ for kind in get_args(Phase)} <= set(TOLD)
+    # Nobody writes `SendExtras`; the runner puts it in.
+    assert {kind.__name__ for kind in get_args(Phase)} - {"SendExtras"} <= set(TOLD)
     of_the_language = {
         name
         for name in names.__all__

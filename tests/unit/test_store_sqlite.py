@@ -19,7 +19,16 @@ from harness.testing.store_script import writes_of
 from reference.events import EpochMark, InboxMark, ProducerMark, Writes
 from reference.store import sqlite
 from reference.store.audit import Audit
-from reference.store.port import ROWS_MAX, Store, StoreBroken, StoreDamaged, StoreFull, StoreLocked
+from reference.store.port import (
+    ROWS_MAX,
+    Store,
+    StoreBroken,
+    StoreDamaged,
+    StoreFull,
+    StoreLocked,
+    StoreRefused,
+)
+from reference.store.schema import SCHEMA_VERSION
 from reference.store.sqlite import PRODUCER_RECORD_KEPT_S, SqliteStore
 
 
@@ -55,12 +64,14 @@ def test_what_was_committed_is_recovered(path: Path) -> None:
         EpochMark(inbox="vip", epoch=e, bucket_count=e + 4, pos_first=20) for e in (1, 2)
     )
     inbox = InboxMark(inbox="vip", pos_next=20, cursor=7, session=3, floor=2)
-    store.commit(Writes(producers=(producer,), inboxes=(inbox,), epochs=epochs))
+    other = InboxMark(inbox="b", pos_next=0, cursor=-1, session=0, floor=0)
+    store.commit(Writes(producers=(producer,), inboxes=(inbox, other), epochs=epochs))
     store.close()
     with closing(SqliteStore(path)) as again:
         recovered = again.recover()
         assert set(recovered.producers) == {*writes.producers, producer}
-        assert recovered.inboxes == (inbox,)
+        assert set(recovered.inboxes) == {inbox, other}
+        assert not recovered.damaged
         assert recovered.epochs == epochs
         assert again.read("vip", 0, 100, 10**6).body == b"".join(texts(0, 20))
 
@@ -169,7 +180,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(path: Path, jour
         db.pragma("journal_mode", journal)
         db.execute("CREATE TABLE customers (x); PRAGMA user_version = 3")
     before = path.read_bytes(), path.stat().st_mode
-    with pytest.raises(StoreDamaged, match=r"core\.db is no store"):
+    with pytest.raises(StoreRefused, match=r"core\.db is no store"):
         SqliteStore(path)
     assert (path.read_bytes(), path.stat().st_mode) == before
 
@@ -178,10 +189,10 @@ def test_a_later_store_is_refused_before_anything_is_changed(path: Path) -> None
     with closing(SqliteStore(path)) as store:
         store.commit(writes_of("vip", 0, 5, epoch=0, bucket_count=1))
     with closing(apsw.Connection(str(path))) as db:
-        db.pragma("user_version", sqlite.SCHEMA_VERSION + 1)
+        db.pragma("user_version", SCHEMA_VERSION + 1)
         db.pragma("journal_mode", "delete")
     before = path.read_bytes()
-    with pytest.raises(StoreDamaged, match="left as it is"):
+    with pytest.raises(StoreRefused, match="left as it is"):
         SqliteStore(path)
     assert path.read_bytes() == before
 
@@ -220,6 +231,16 @@ def test_a_flipped_bit_in_the_file_is_found(path: Path) -> None:
         store.read("vip", 0, 2, 10**6)
 
 
+@pytest.mark.parametrize("bit", [1, 128])
+def test_a_flipped_bit_in_the_names_of_tables_is_found(path: Path, bit: int) -> None:
+    SqliteStore(path).close()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"pos_next  INTEGER") + 2] ^= bit
+    path.write_bytes(data)
+    with pytest.raises(StoreDamaged, match=r"core\.db"):
+        SqliteStore(path)
+
+
 def test_a_write_lock_of_another_program_is_waited_for_then_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +267,7 @@ def test_a_store_of_another_version_is_refused(path: Path) -> None:
     SqliteStore(path).close()
     with closing(apsw.Connection(str(path))) as db:
         db.pragma("user_version", 99)
-    with pytest.raises(StoreDamaged, match="version 99"):
+    with pytest.raises(StoreRefused, match="version 99"):
         SqliteStore(path)
 
 

@@ -195,7 +195,8 @@ class ReferenceSender:
         """Log in through an edge and go on with what is unanswered.
 
         Raises:
-            ConnectionError: It did not come up in time, or the lineage is lost for good.
+            ConnectionError: It did not come up in time, or the lineage is lost for good; or what
+                came contradicted itself, also where the client has healed that by another one.
         """
         if self._client.machine.lost:
             raise ConnectionError(LINEAGE_LOST)
@@ -206,6 +207,9 @@ class ReferenceSender:
         except ConnectionError as error:
             raise _as_told(error, self._client.machine.violation) from error
         self._connector.opened(edge, self._group)
+        if violation := self._client.machine.violation:
+            await self._client.disconnect()
+            raise ConnectionError(f"{CONTRADICTED}{violation}")
 
     async def disconnect(self) -> None:
         """Cut the connection abruptly; the outbox stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -43,6 +44,7 @@ from reference.node.settings import FROM_ENVIRONMENT, CoreNodeSettings, EdgeNode
 from reference.node.tls import trust
 from reference.pulse import PulseSettings
 from reference.store.audit import Audit
+from reference.store.schema import SCHEMA_VERSION
 from reference.wire.errors import ERROR_RULES
 from reference.wire.limits import PROTOCOL_VERSION
 
@@ -97,6 +99,10 @@ class ReferenceDeployment:
         self._torn_down = False
         self.connect = connect
         self.config = config
+        core_settings = CoreSettings(**config["core"])
+        self.rule_counts: tuple[int, ...] = (
+            (1, core_settings.hot_bucket_count) if core_settings.hot_writes_per_s else ()
+        )
 
     def _node(self, role: str, index: int) -> Process:
         if role == "core" and index == 0:
@@ -155,8 +161,11 @@ class ReferenceDeployment:
     async def start(self, role: str, index: int) -> None:
         """Start a node again."""
         node = self._node(role, index)
-        await node.start()
+        match = await node.start()
         self._expected_down.discard(node.name)
+        if self.config["older_first"]:
+            now = check_version(node.name, match, older=False)
+            self.config["versions"][node.name].append(now)
 
     def find_dead(self) -> list[str]:
         """Return nodes that ended without our doing."""
@@ -178,6 +187,14 @@ class ReferenceDeployment:
         except ConnectionError as error:
             return Resized(outcome="info", error=str(error))
         return Resized(outcome="ok", epoch=reply.epoch, pos_first=reply.pos_first)
+
+    async def epochs(self, inbox: str) -> Sequence[tuple[int, int, int]]:
+        """Return the durable epochs of an inbox, whoever began them."""
+        try:
+            entries = await self._admin.epochs(inbox)
+        except Refusal as refusal:
+            raise ConnectionError(str(refusal)) from refusal
+        return [(entry.epoch, entry.bucket_count, entry.pos_first) for entry in entries]
 
     async def presence(self, users: Sequence[str]) -> list[PresenceView]:
         """Ask the core who is online."""
@@ -295,7 +312,8 @@ async def deploy(
 
     Options of the topology: ``core_links`` per edge, ``core`` and ``edge`` (settings of the
     machines by name, such as smaller limits), ``launcher`` (a module that is run instead of
-    ``reference.node``, with its arguments, for disks and planted bugs).
+    ``reference.node``, with its arguments, for disks and planted bugs), ``older_first`` (each node
+    begins as one of the version before, and is of this version when it is started again).
 
     Args:
         topology: What is wanted.
@@ -308,6 +326,7 @@ async def deploy(
     """
     options = dict(topology.options)
     launcher = [str(word) for word in options.pop("launcher", [PLAIN_LAUNCHER])]
+    older_first = bool(options.pop("older_first", False))
     retention = Retention(topology.retention)
     core_links = int(options.pop("core_links", 1))
     window_bytes = topology.window_bytes or WINDOW_BYTES
@@ -335,7 +354,11 @@ async def deploy(
         lifeline=True,
     )
     switches = _switches(topology, run_dir)
-    argv = [*_launcher("core", launcher, switches), "core"]
+    launchers = {
+        name: _launcher(name, launcher, switches, run_dir if older_first else None)
+        for name in ("core", *(f"edge:{edge}" for edge in topology.edges))
+    }
+    argv = [*launchers["core"], "core"]
     core = _process("core", argv, core_settings, run_dir, table)
     pulse = PulseSettings(silence_ms=HEARTBEAT_INTERVAL_MS, deadline_ms=HEARTBEAT_DEADLINE_MS)
     edges: dict[str, Process] = {}
@@ -366,13 +389,16 @@ async def deploy(
             port=port,
             lifeline=True,
         )
-        argv = [*_launcher(f"edge:{name}", launcher, switches), "edge"]
+        argv = [*launchers[f"edge:{name}"], "edge"]
         edges[name] = _process(f"edge-{name}", argv, settings, run_dir, table)
     ready_lines: list[str] = []
+    versions_of: dict[str, list[str]] = {}
 
     async def start(node: Process) -> None:
         match = await node.start()
         ready_lines.append(match.string if match is not None else "")
+        if older_first:
+            versions_of[node.name] = [check_version(node.name, match, older=True)]
 
     async with anyio.create_task_group() as tasks:
         for node in (core, *edges.values()):
@@ -397,6 +423,8 @@ async def deploy(
         "edge": edge_options,
         "heartbeat_deadline_ms": HEARTBEAT_DEADLINE_MS,
         "launcher": launcher,
+        "older_first": older_first,
+        "versions": versions_of,
         "switches": sorted(switches),
         "planted_bug": planted_bug(ready_lines),
     }
@@ -469,18 +497,46 @@ def _switches(topology: Topology, run_dir: Path) -> dict[str, Switches]:
     }
 
 
-def _launcher(name: str, launcher: list[str], switches: Mapping[str, Switches]) -> list[str]:
+def _launcher(
+    name: str, launcher: list[str], switches: Mapping[str, Switches], older_in: Path | None
+) -> list[str]:
     """Return what is run for a node: with its switches, if it has some.
 
+    Args:
+        name: The node's.
+        launcher: What the topology wants to be run.
+        switches: Those of all nodes.
+        older_in: The folder of the run, if the node is to begin as one of the version before.
+
     Raises:
-        HarnessError: The launcher that the topology names knows no switches.
+        HarnessError: The launcher that the topology names knows no switches, or no versions.
     """
-    if name not in switches:
+    if name not in switches and older_in is None:
         return launcher
     module, *arguments = launcher
     if module not in (PLAIN_LAUNCHER, SWITCHED_LAUNCHER):
         raise HarnessError(f"{module} cannot start {name} with switches for faults inside it")
-    return [SWITCHED_LAUNCHER, "--switches", str(switches[name].path), *arguments]
+    if name in switches:
+        arguments = ["--switches", str(switches[name].path), *arguments]
+    if older_in is not None:
+        started = older_in / "logs" / f"{name.replace(':', '-')}.started"
+        arguments = ["--older-first", str(started), *arguments]
+    return [SWITCHED_LAUNCHER, *arguments]
+
+
+def check_version(name: str, ready: re.Match[str] | None, *, older: bool) -> str:
+    """See that a node is of the version that it was started as; return that in words.
+
+    Raises:
+        HarnessError: It is not, so that the restart would have changed nothing.
+    """
+    line = ready.string if ready is not None else ""
+    about = json.loads(line[line.index("{") :])
+    wire, store = about["wire"][-1], about["store"]
+    if older == (wire == PROTOCOL_VERSION or store == SCHEMA_VERSION):
+        wanted = "the version before" if older else "this version"
+        raise HarnessError(f"{name} is no node of {wanted}: wire {wire}, store {store}")
+    return f"wire {wire}, store {store}" if name == "core" else f"wire {wire}"
 
 
 def _process(

@@ -13,9 +13,10 @@ from anyio.streams.tls import TLSStream
 from harness.links.probe import Entered, LogIn
 from reference.identity import Claims, sign
 from reference.node.tls import Trust
+from reference.wire import versions
 from reference.wire.frames import FrameParser, encode
-from reference.wire.limits import HEADER_BYTES_MAX, PROTOCOL_VERSION
-from reference.wire.messages import Heartbeat, Hello, Welcome
+from reference.wire.limits import HEADER_BYTES_MAX
+from reference.wire.messages import Heartbeat, Welcome
 from reference.wire.opcodes import Opcode
 
 PING = b"".join(encode(Heartbeat(0)))
@@ -40,7 +41,7 @@ class Speech:
     def words(self, name: str) -> dict[str, Any]:
         """Return the words for a `LinkWanted`, under the name of a user of its own."""
         token = sign(self.key, Claims(role=self.role, name=name))
-        hello = b"".join(encode(Hello(PROTOCOL_VERSION, self.role, name, token)))
+        hello = b"".join(encode(versions.hello(self.role, name, token)))
         if self.trusted is None:
             return {"probe": hello, "ping": PING, "heavy": heavy_ping}
         return {"login": _log_in(self.trusted, hello), "heavy": heavy_ping}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from harness.testing.bugs.registry import Category, Patch, PlantedBug, Trial
 from reference.events import Recovered
+from reference.store.ledger import put_totals
 from reference.store.sqlite import SqliteStore
 
-TABLES = ("offline_msg", "inbox", "epoch", "bucket_next", "producer")
+TABLES = ("offline_msg", "inbox", "epoch", "bucket_next", "producer", "forgotten")
 
 _recover = SqliteStore.recover
 
@@ -15,6 +16,7 @@ def recover_nothing(self: SqliteStore) -> Recovered:
     """Empty every table, then recover."""
     for table in TABLES:
         self._writer.execute(f"DELETE FROM {table}")
+    put_totals(self._writer, 0, 0)
     return _recover(self)
 
 

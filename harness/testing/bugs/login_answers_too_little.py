@@ -1,4 +1,4 @@
-"""A sender's first login is told of fewer inboxes than it named; its next one heals that."""
+"""A sender that comes back is told of fewer inboxes than it named; its next login heals that."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def count_too_few(self: CoreMachine, login: m.Login) -> tuple[int, ...]:
 
 BUG = PlantedBug(
     name="login-answers-too-little",
-    summary="A sender's first login is told of fewer inboxes than it named; a new one heals it.",
+    summary="A sender that comes back is told of fewer inboxes than it named; a login heals it.",
     category=Category.CURSOR,
     replaces="the core's answer to a sender's login",
     named_by=("A17",),
-    trial=Trial(scenario="steady"),
+    trial=Trial(scenario="churn"),
     patches=(Patch(owner=CoreMachine, name="_durable_counts", replacement=count_too_few),),
 )

@@ -30,10 +30,12 @@ class ForgetfulSender:
     What the core says it has of that id is not looked at: this outbox believes to be a new one.
     """
 
-    def __init__(self, settings: SenderSettings, producer_before: int) -> None:
+    def __init__(self, settings: SenderSettings, before: SenderSettings) -> None:
         self._producer = settings.producer
-        self._before = producer_before
-        self._inner = SenderMachine(replace(settings, producer=producer_before))
+        self._before = before.producer
+        # It is still the user whose id it was.
+        inner = replace(settings, producer=before.producer, token=before.token)
+        self._inner = SenderMachine(inner)
 
     def connect(self, now_ns: int) -> list[SenderOutput]:
         """As `SenderMachine.connect`."""
@@ -99,24 +101,24 @@ class Reincarnated:
     """What senders of a load process become: the first lends its id to all that come later."""
 
     def __init__(self) -> None:
-        self._first: int | None = None
+        self._first: SenderSettings | None = None
 
     def __call__(self, settings: SenderSettings) -> SenderMachine | ForgetfulSender:
         """Make a sender."""
         if self._first is None:
-            self._first = settings.producer
+            self._first = settings
             return SenderMachine(settings)
         return ForgetfulSender(settings, self._first)
 
 
 def make_sender() -> Callable[[SenderSettings], SenderMachine | ForgetfulSender]:
     """Return a factory that remembers the first producer id of each sender's name."""
-    first: dict[str, int] = {}
+    first: dict[str, SenderSettings] = {}
 
     def make(settings: SenderSettings) -> SenderMachine | ForgetfulSender:
         if settings.name in first:
             return ForgetfulSender(settings, first[settings.name])
-        first[settings.name] = settings.producer
+        first[settings.name] = settings
         return SenderMachine(settings)
 
     return make
