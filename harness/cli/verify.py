@@ -80,7 +80,7 @@ def verify(
     """Run all scenarios and merge their verdicts: FAIL over ERROR over UNKNOWN over PASS.
 
     Smoke is short: global_fan_in, hotkey_bucketing, offline_messaging, rebucket_under_fire, with
-    small values, in about 75 s. Standard runs all of them in under 12 minutes, nightly all of them
+    small values, in about 80 s. Standard runs all of them in under 12 minutes, nightly all of them
     for hours. `--dry-run` and `tallystick list` say about how long.
 
     Ends with 0 PASS, 1 FAIL, 2 wrong usage, 3 UNKNOWN, 4 PASS with limits missed, 70 ERROR.

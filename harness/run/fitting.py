@@ -291,9 +291,10 @@ def fit_scenario(
         again = fit(with_schedules(fitted.plan, schedules), system, place=place, scenario=scenario)
         left = dict.fromkeys([*fitted.not_tried, *again.not_tried])
         fitted = Fitted(plan=again.plan, not_tried=tuple(left))
+    # As it was written: what the seed draws would move the numbers of phases.
+    refuse_unsound(scenario, fitted.plan, system)
     if parameters.varies:
         fitted = _varied(fitted, system, parameters.seed_for(f"variety/{scenario.name}"))
-    refuse_unsound(scenario, fitted.plan, system)
     for text in limits:
         if lost := Lacks(system, place).unmeasured(text):
             raise UsageError(f"{lost.what} has nothing to be measured by: {lost.why}")

@@ -76,6 +76,11 @@ def _configured(system: System, name: str, query: str) -> System:
         )
     chosen = read_options(name, query)
     for key in chosen:
+        if key == "endpoint" and key not in system.options:
+            raise UsageError(
+                f"system {name!r} takes no endpoint: every run starts it; say what runs there, as"
+                " in --system nats"
+            )
         if key not in system.options:
             allowed = ", ".join(sorted(system.options))
             hint = did_you_mean(key, system.options) or "."

@@ -94,7 +94,7 @@ async def tell_kafka(error: str, listening: Listening) -> None:
     producer._ears = listening.ears
     answer = asyncio.get_running_loop().create_future()
     answer.set_exception(getattr(kafka_errors, error)())
-    producer._answered("ann", 1, answer)
+    producer._answered("inbox-ann", "ann", 1, answer)
     await producer.close()
 
 

@@ -56,6 +56,7 @@ class Requires:
     sender_reconnects_each: int = 0
     receiver_reconnects_each: int = 0
     resizes: int = 0
+    own_resizes: int = 0
     fault_effects: int = 0
     resent: int = 0
     backlog: int = 0

@@ -51,6 +51,7 @@ class Requires:
     sender_reconnects_each = 0
     receiver_reconnects_each = 0
     resizes = 0
+    own_resizes = 0
     fault_effects = 0
     resent = 0
     backlog = 0

@@ -89,4 +89,4 @@ def test_another_process_reads_beside_it_what_was_synced(tmp_path: Path) -> None
     path = tmp_path / "core.db"
     live(path, "FULL", 5)
     with apsw.Connection(str(path)) as db:
-        assert list(db.execute("SELECT pos_next FROM inbox")) == [(5,)]
+        assert list(db.execute("SELECT session FROM inbox")) == [(5,)]

@@ -17,7 +17,7 @@ from harness.scenario.estimate import estimate_s, in_words
 from harness.scenario.loader import LoadedScenario, load_all
 from harness.scenario.parameters import PROFILES, resolve
 from harness.scenario.performed import promotions_in, schedules_in
-from harness.scenario.phases import Load, Promote, Storm
+from harness.scenario.phases import Inspect, Load, Promote, Storm
 from harness.scenario.suites import plan_of, suite_of
 
 OURS = {loaded.scenario.name: loaded for loaded in load_all()}
@@ -66,7 +66,7 @@ def test_a_plan_can_be_carried_out_as_far_as_can_be_seen(
         assert phase.streams
         assert all(0 <= item.at_s <= phase.duration_s for item in phase.faults)
         assert all(0 <= after_s < phase.duration_s for after_s, _ in phase.during)
-        assert all(isinstance(event, Promote | Storm) for _, event in phase.during)
+        assert all(isinstance(event, Inspect | Promote | Storm) for _, event in phase.during)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

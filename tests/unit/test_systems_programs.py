@@ -121,7 +121,7 @@ def test_systems_are_listed_in_80_columns(capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     for line in (
-        "reference  protocol 1",
+        "reference  protocol 2",
         "  client: nats-py ",
         "  server: nats-server ",
         "  can: ",

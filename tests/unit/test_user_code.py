@@ -41,7 +41,7 @@ BODIES = (
     ("yield 1", "it returned <generator", 8),
     ("return helper.broken()", "NameError: name 'nothing' is not defined", -2),
     ("return Plan(topology=TOPOLOGY, phases=(), limits=('ack_p9_ms<=1',))", "'ack_p99_ms'?", 8),
-    ("return Plan(topology=TOPOLOGY, phases=(), payloads=1)", "did you mean 'payload'?", 9),
+    ("return Plan(topology=TOPOLOGY, phases=(), payloadz=1)", "did you mean 'payload'?", 9),
 )
 
 
