@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,8 @@ from harness.cli.signals import under_signals
 from harness.cli.under_test import shown_command
 from harness.errors import HarnessError, SetupError, UsageError
 from harness.provision.environment import environment
-from harness.reach.catalogue import never_reached
 from harness.report.live import watching
+from harness.report.reach import together
 from harness.report.result import NotApplicable, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.summary import write_suite_summary
 from harness.report.terminal import make_console, print_result, print_suite
@@ -84,7 +83,7 @@ class SuiteJob:
     _console: Console = field(default_factory=lambda: make_console(sys.stdout))
     _verdicts: list[tuple[str, Verdict]] = field(default_factory=list)
     _under_way: Planned | None = None
-    _systems: set[str] = field(default_factory=set)
+    _results: list[Result] = field(default_factory=list)
 
     def skip(self, loaded: LoadedScenario, reason: str) -> None:
         """List a scenario that the system cannot be put through."""
@@ -170,13 +169,9 @@ class SuiteJob:
 
     def _add_up(self, result: Result) -> None:
         """Add the rare states that a run reached to those of the suite."""
-        self._systems.add(result.system.name)
-        reached = Counter(self.suite.reached)
-        reached.update(result.reached)
-        told = dict(sorted(reached.items()))
-        self.suite = msgspec.structs.replace(
-            self.suite, reached=told, never_reached=never_reached(told, frozenset(self._systems))
-        )
+        self._results.append(result)
+        reached, missed = together(self._results)
+        self.suite = msgspec.structs.replace(self.suite, reached=reached, never_reached=missed)
 
     def _add_broken(
         self, planned: Planned, reason: str, duration_s: float, observer: Observer

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from harness.reach.catalogue import BY_NAME, LEFT_OUT
-from harness.report.result import Suite
+from harness.reach.catalogue import BY_NAME, LEFT_OUT, never_reached
+from harness.report.result import Result, Suite
 
 NAMES_SHOWN_MAX = 6
 """How many states a suite names; the command that stands behind them names all."""
 
 NEVER = "-"
 """What stands in a table for a state that was not reached."""
+
+
+def together(results: Iterable[Result]) -> tuple[dict[str, int], list[str]]:
+    """Return how often runs together reached each state, and the names of those that none did."""
+    reached: Counter[str] = Counter()
+    systems: set[str] = set()
+    for one in results:
+        reached.update(one.reached)
+        systems.add(one.system.name)
+    told = dict(sorted(reached.items()))
+    return told, never_reached(told, frozenset(systems))
 
 
 def never(suite: Suite, command: str) -> str:

@@ -270,7 +270,6 @@ class ReceiverMachine:
     def _delivered(self, delivery: m.Delivery) -> None:
         if self._session < 0:
             # It was under way when we ended the session.
-            self.reach["client.delivered_behind_the_end"] += 1
             return
         if delivery.session != self._session or delivery.inbox != self._settings.inbox:
             raise RemoteProtocolError(

@@ -530,8 +530,6 @@ class EdgeMachine:
                         self._offer_to(
                             self._owner.get(refused.producer, NOBODY), m.Refused((refused,))
                         )
-                    else:
-                        self._reach["edge.refusal_of_what_is_gone"] += 1
             case m.LoginOk():
                 self._login_answered(link, message)
             case m.LogoutOk(request=request) if request == NOBODY:
