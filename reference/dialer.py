@@ -55,7 +55,7 @@ class Dialer:
 
     __slots__ = (
         "_backoff_ms", "_link", "_pulse", "_retry_ns", "_settings", "_wanted", "cause", "conn",
-        "credit_bytes", "outlet", "state", "version",
+        "credit_bytes", "outlet", "silent", "state", "version",
     )  # fmt: skip
 
     def __init__(self, settings: DialSettings, link: int = 0) -> None:
@@ -74,6 +74,8 @@ class Dialer:
         """What is spoken since the peer's last `Welcome`."""
         self.cause = ""
         """Why the last connection ended, as far as it is known."""
+        self.silent = False
+        """It was given up since nothing was heard."""
 
     @property
     def ready(self) -> bool:
@@ -125,6 +127,7 @@ class Dialer:
         self.conn = conn
         self.outlet = Outlet()
         self.cause = ""
+        self.silent = False
         self._pulse = Pulse(self._settings.pulse, now_ns)
         if not self._wanted:
             self.state = DialState.CLOSING
@@ -193,6 +196,7 @@ class Dialer:
                     case Sign.ASK if self.state is DialState.READY:
                         self.outlet.offer(m.Heartbeat(self._pulse.nonce))
                     case Sign.DEAD:
+                        self.silent = True
                         detail = "nothing was heard within the deadline"
                         return self.refuse(ErrorCode.HEARTBEAT_MISSED, detail)
         return []

@@ -4,6 +4,7 @@ Method: batches of some hundred kilobytes flow all the time, over a distance, so
 are always under way. At short intervals the live connections of one link after the other are reset:
 both ends see ECONNRESET, bytes in every buffer between them are gone, and half a frame is left
 over. A batch is atomic and carries its ids, so it is stored once and whole, or again as a whole.
+Then all senders hand over as much as they can, so that outboxes and credits are used up.
 """
 
 from tallystick import (
@@ -18,6 +19,7 @@ from tallystick import (
     Plan,
     Requires,
     Scenario,
+    Send,
     Stream,
     Topology,
     at,
@@ -64,6 +66,15 @@ def plan(p: Parameters) -> Plan:
                 ),
                 faults=faults,
             ),
+            Send(
+                stream=Stream(
+                    to=users,
+                    producers=2 * p.users,
+                    count=p.bulk_count,
+                    batch_count=p.batch_count,
+                ),
+                within_s=120.0,
+            ),
             Drain(within_s=120.0),
         ),
         payload=PayloadSpec(size_bytes_min=200, size_bytes_max=1_800, varies=True),
@@ -103,6 +114,11 @@ SCENARIO = Scenario(
         Parameter(
             name="batch_count", default=200, unit="messages", minimum=2, maximum=65_536,
             help="Messages per batch.",
+        ),
+        Parameter(
+            name="bulk_count", default=9_000, smoke=200, unit="messages", minimum=1,
+            help="Messages that each sender then hands over as fast as they are taken; by default "
+            "more than an outbox holds.",
         ),
         Parameter(
             name="users", default=4, unit="users", minimum=1, maximum=100,

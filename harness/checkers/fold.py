@@ -32,6 +32,7 @@ from harness.checkers.index import Index
 from harness.checkers.later import Later
 from harness.checkers.noisy_neighbour import by_label
 from harness.checkers.ranges import PART_ROWS_MAX, Part, Ranges, whole
+from harness.checkers.rare import RareStates
 from harness.checkers.run_facts import RunFacts
 from harness.checkers.totals import Totals
 from harness.history.records import Record
@@ -56,6 +57,7 @@ class Judgement:
         diagnosis: What happened, where a check failed.
         commits: Commits that the system reported; None if it did not.
         kills: Processes killed with effect.
+        reached: How often each rare state was reached, by name; at least so often.
     """
 
     checks: list[CheckResult]
@@ -68,6 +70,7 @@ class Judgement:
     buckets: list[InboxBuckets]
     commits: int | None
     kills: int
+    reached: dict[str, int]
 
     @property
     def needs_evidence(self) -> bool:
@@ -101,12 +104,16 @@ class Fold:
             for kind in getattr(made, "sees", ()):
                 see = made.see  # type: ignore[attr-defined]  # `sees` says that it is there.
                 self._seers.setdefault(kind, []).append((spec.id, see))
+        self._rare = RareStates()
+        self._rare_seers = self._rare.seers()
 
     def take(self, record: Record) -> None:
         """Take the next record, unless the index is full: then the history ends here."""
         if self.index.stopped:
             return
         self.index.see(record)
+        if (see_rare := self._rare_seers.get(type(record))) is not None:
+            see_rare(record)
         for check_id, see in self._seers.get(type(record), ()):
             try:
                 see(record, self.index, self.run)
@@ -123,10 +130,11 @@ class Fold:
             witnesses = [witness_of(clue) for clue in found]
             results.append(msgspec.structs.replace(result, witnesses=witnesses))
             clues.append(found)
+        counts = measures.count(facts, {one.id: one.instances for one in results})
         return Judgement(
             checks=results,
             clues=clues,
-            counts=measures.count(facts, {one.id: one.instances for one in results}),
+            counts=counts,
             diagnosis=diagnose(facts, results, answers),
             latency_ms=measures.latencies(facts),
             load_latency_ms=by_label(facts),
@@ -134,6 +142,7 @@ class Fold:
             buckets=measures.bucket_loads(facts),
             commits=self.index.gauges.commits,
             kills=measures.kills(facts),
+            reached=self._rare.reached(self.index, counts),
         )
 
     def _ask(self) -> tuple[Facts, list[Found | CheckResult]]:

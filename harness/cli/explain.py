@@ -16,7 +16,9 @@ WIDTH = 80
 def explain(
     word: Annotated[
         str | None,
-        typer.Argument(help="A1 … E2, exit-codes, a verdict, limits, bound, compare, not-tried."),
+        typer.Argument(
+            help="A1 … E2, exit-codes, a verdict, limits, bound, compare, not-tried, a rare state."
+        ),
     ] = None,
 ) -> None:
     """Say what an anomaly, a verdict or an exit code means; without a word, list them all."""

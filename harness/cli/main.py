@@ -76,6 +76,11 @@ VERBS = (
         help="Make one HTML page of a run or a suite.",
     ),
     Verb(
+        name="reach",
+        place="harness.cli.reach:reach",
+        help="Tell which rare states a run or a suite came to, and which never.",
+    ),
+    Verb(
         name="compare",
         place="harness.cli.compare:compare",
         help="Hold two results, suites or folders of repeats against each other.",

@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.report.ci import append_page, result_page, suite_page
 from harness.report.html import require_plotly
 from harness.report.junit import JUNIT_NAME, Case, junit_document
+from harness.report.reach import never
 from harness.report.result import Result, Suite, Verdict
 from harness.report.writer import write_atomically
 
@@ -85,6 +86,8 @@ class Reports:
         self._cases += [
             Case(label=one.name, scenario=one.name, skipped=one.reason) for one in skipped
         ]
+        if told := never(suite, f"tallystick reach {suite_dir}"):
+            self._cases.append(Case(label="reach", scenario="reach", skipped=told))
         write_atomically(suite_dir / JUNIT_NAME, junit_document(self._cases))
         self._write_junit()
         if self.markdown is not None:

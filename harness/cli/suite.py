@@ -21,6 +21,7 @@ from harness.cli.under_test import shown_command
 from harness.errors import HarnessError, SetupError, UsageError
 from harness.provision.environment import environment
 from harness.report.live import watching
+from harness.report.reach import together
 from harness.report.result import NotApplicable, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.summary import write_suite_summary
 from harness.report.terminal import make_console, print_result, print_suite
@@ -82,6 +83,7 @@ class SuiteJob:
     _console: Console = field(default_factory=lambda: make_console(sys.stdout))
     _verdicts: list[tuple[str, Verdict]] = field(default_factory=list)
     _under_way: Planned | None = None
+    _results: list[Result] = field(default_factory=list)
 
     def skip(self, loaded: LoadedScenario, reason: str) -> None:
         """List a scenario that the system cannot be put through."""
@@ -158,11 +160,18 @@ class SuiteJob:
         self._add_result(planned, result)
 
     def _add_result(self, planned: Planned, result: Result) -> None:
+        self._add_up(result)
         left = count_of(result.not_tried)
         self._add(planned, result.verdict, result.run.duration_s, not_tried=left)
         run_dir = self.suite_dir / planned.folder
         self.reports.add(planned.folder, result, run_dir)
         print_result(self._console, result, run_dir)
+
+    def _add_up(self, result: Result) -> None:
+        """Add the rare states that a run reached to those of the suite."""
+        self._results.append(result)
+        reached, missed = together(self._results)
+        self.suite = msgspec.structs.replace(self.suite, reached=reached, never_reached=missed)
 
     def _add_broken(
         self, planned: Planned, reason: str, duration_s: float, observer: Observer

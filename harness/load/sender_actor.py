@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from harness.history.books import Ledger
@@ -10,6 +11,7 @@ from harness.history.records import BROKEN, OK, Completed, Connected, Invoked
 from harness.load.client_errors import OURS, ClientErrors
 from harness.load.mover import Mover
 from harness.load.payloads import Payloads
+from harness.load.reach import see_batch
 from harness.load.roster import SenderSeat
 from harness.load.schedule import due_batches, due_count
 from harness.systems.port import (
@@ -49,6 +51,7 @@ class SenderActor:
         clock: Callable[[], int],
         rng: random.Random,
         errors: ClientErrors | None = None,
+        reach: Counter[str] | None = None,
     ) -> None:
         self.seat = seat
         self.edge = seat.edge
@@ -74,6 +77,7 @@ class SenderActor:
         self._clock = clock
         self._rng = rng
         self._errors = ClientErrors() if errors is None else errors
+        self._reach: Counter[str] = Counter() if reach is None else reach
         self._due: Iterator[tuple[int, int]] = iter(())
         self._next: tuple[int, int] | None = None
         self._waiting: Batch | None = None
@@ -167,6 +171,7 @@ class SenderActor:
         n_first = self._n_next[inbox]
         self._n_next[inbox] += count
         lengths, body = self._payloads.make(seat.producer, inbox, n_first, count)
+        see_batch(lengths, body, self._reach)
         self.open_count += count
         self.handed_count += count
         # A closed loop has no schedule to be late against.

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ import anyio.abc
 import msgspec
 
 from harness.checkers.gauges import LOAD_LAG_GAUGE
+from harness.checkers.rare import GAUGE_PREFIX
 from harness.history.books import Ledger
 from harness.history.recorder import Recorder
 from harness.history.records import GaugeSeen, Offered
@@ -33,7 +35,7 @@ from harness.load.payloads import Bodies, Payloads
 from harness.load.receiver_actor import ReceiverActor
 from harness.load.roster import ReaderSeat, SenderSeat
 from harness.load.sender_actor import SenderActor
-from harness.systems.port import Connector
+from harness.systems.port import Connector, Reaching
 from harness.systems.registry import load_system
 
 PACE_S = 0.005
@@ -98,6 +100,9 @@ class Worker:
         self._receivers_move = True
         self._connecting = 0
         self._told = (0, 0)
+        self._reach: Counter[str] = Counter()
+        """The rare states of what is sent."""
+        self._reach_told: Counter[str] = Counter()
         self._late_ns_max = 0
         self._lag_ns = 0
         self._lag_told_ns = 0
@@ -172,6 +177,7 @@ class Worker:
         while not self.stopping.is_set():
             await anyio.sleep(OFFERED_EVERY_S)
             self._tell_offered()
+            self._tell_reached()
             self._tell_lag()
 
     def _tell_lag(self) -> None:
@@ -208,6 +214,26 @@ class Worker:
             )
         )
         self._told = due, handed
+
+    def _tell_reached(self) -> None:
+        """Record how often rare states were reached, where that is news."""
+        counts = Counter(self._reach)
+        if isinstance(self._connector, Reaching):
+            counts.update(self._connector.reached())
+        now_ns = self.clock()
+        for name in sorted(counts):
+            if counts[name] != self._reach_told[name]:
+                self._recorder.write(
+                    GaugeSeen(
+                        t_ns=now_ns,
+                        role="load",
+                        index=self._job.process,
+                        name=GAUGE_PREFIX + name,
+                        value=counts[name],
+                        limit=-1,
+                    )
+                )
+        self._reach_told = counts
 
     def _news_of_errors(self) -> dict[str, Any]:
         """Return all that clients were told, unless that was said before."""
@@ -252,6 +278,7 @@ class Worker:
                 clock=self.clock,
                 rng=random.Random(f"{self._job.seed}/{seat.name}"),
                 errors=self._errors,
+                reach=self._reach,
             )
             for seat in seats
         ]
@@ -400,6 +427,7 @@ class Worker:
         self._tell_lag()
         await self.do_close_senders({})
         await self._log_out(list(self._receivers.values()))
+        self._tell_reached()
         progress = self._progress()
         self.stopping.set()
         used = resource.getrusage(resource.RUSAGE_SELF)

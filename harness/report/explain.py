@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.nearest import nearest
+from harness.reach.catalogue import BY_NAME, LEFT_OUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +337,15 @@ _OTHERS = (
         "verdict says nothing about it. What is planned and not optional is refused instead.",
     ),
     Entry(
+        id="reach", name="never reached in this suite",
+        meaning="Rare states of nodes, store, clients and workload have names and are counted. "
+        "What no run of a suite came to was not tried by it, whatever its verdict.",
+        judged="A count is a lower bound: it is asked for once a second and at the end, so a "
+        "process that is killed takes along what it had not told yet.",
+        next_step="`tallystick reach RESULT` has all counts, `tallystick explain STATE` says what "
+        "one is. Another seed may come to it, or the profile standard.",
+    ),
+    Entry(
         id="compare", name="better, worse, too few repeats",
         meaning="A figure is called better or worse only where a permutation test of the largest "
         "difference rules out chance: of comparisons of equal sides at most 5 % call any figure "
@@ -378,6 +388,9 @@ def find(word: str) -> Entry:
     wanted = aliases.get(wanted, wanted)
     if wanted in by_word:
         return by_word[wanted]
+    states = {_normal(name): name for name in (*BY_NAME, *LEFT_OUT)}
+    if wanted in states:
+        return _rare(states[wanted])
     near = {nearest(wanted, by_word, LIKENESS_MIN)} - {""}
     near = near or {known for known in by_word if wanted and known.startswith(f"{wanted}-")}
     # As in 'B1' (FIFO-SYNC): who does not know the ids knows it by its name.
@@ -385,7 +398,23 @@ def find(word: str) -> Entry:
     hint = f"; did you mean {meant}?" if meant else ""
     raise UsageError(
         f"nothing called {word!r} to explain{hint} "
-        "(A1 to E2, exit-codes, a verdict, limits, bound, compare, not-tried, outcomes)"
+        "(A1 to E2, exit-codes, a verdict, limits, bound, compare, not-tried, outcomes, reach, a "
+        "rare state)"
+    )
+
+
+def _rare(name: str) -> Entry:
+    """Return the entry of a rare state."""
+    if name in LEFT_OUT:
+        return Entry(
+            id=name,
+            name="a rare state that no suite has to reach",
+            meaning=LEFT_OUT[name],
+        )
+    state = BY_NAME[name]
+    who = ", ".join(state.systems) or "every system"
+    return Entry(
+        id=name, name="a rare state", meaning=state.meaning, judged=f"It can be reached on: {who}."
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 from harness.report.card import card
 
 RESULT_SCHEMA = "tallystick.result/1.5"
-SUITE_SCHEMA = "tallystick.suite/1.2"
+SUITE_SCHEMA = "tallystick.suite/1.3"
 
 INTEGER_LIMIT = 2**53
 """Whole numbers stay below it: beyond it a double, hence JavaScript and jq, loses digits."""
@@ -730,6 +730,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         processes: What every process used.
         buckets: The bucket loads of every inbox that was inspected.
         coverage: What went through every link that was used.
+        reached: How often the run reached each rare state, by name: at least so often, since a
+            process that is killed takes along what it had not told yet. A state that is not here
+            was not reached, or nobody told. docs/reach.md says what they are; empty before 1.5.
         not_tried: What the plan marks as optional and was left out, since the system cannot have
             it; the verdict says nothing about it. Before 1.4 it stood in `notes`.
         drawn: What the seed drew beside the plan: rare sizes, names, counts and senders; empty
@@ -768,6 +771,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     processes: list[Process] = []
     buckets: list[InboxBuckets] = []
     coverage: list[LinkCoverage] = []
+    reached: dict[str, Count] = {}
     not_tried: list[NotTried] = []
     drawn: list[Drawn] = []
     client_errors: list[ClientError] = []
@@ -854,11 +858,17 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         not_applicable: Scenarios that the system cannot be put through.
         not_run: Runs that were left out behind a failure (`--fail-fast`, `--until-fail`), an
             interruption, or something that no run could do without.
+        reached: How often all runs together reached each rare state, as `reached` of a result.
+        never_reached: The states of the catalogue that the systems under test can reach and no run
+            did, in its order; empty before 1.3.
     """
 
-    schema: Literal["tallystick.suite/1.0", "tallystick.suite/1.1", "tallystick.suite/1.2"] = (
-        "tallystick.suite/1.2"
-    )
+    schema: Literal[
+        "tallystick.suite/1.0",
+        "tallystick.suite/1.1",
+        "tallystick.suite/1.2",
+        "tallystick.suite/1.3",
+    ] = "tallystick.suite/1.3"
     complete: bool
     verdict: Verdict
     profile: str
@@ -867,3 +877,5 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scenarios: list[SuiteScenario] = []
     not_applicable: list[NotApplicable] = []
     not_run: list[NotApplicable] = []
+    reached: dict[str, Count] = {}
+    never_reached: list[str] = []

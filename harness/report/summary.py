@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.report import bars, drawn, untried, words
+from harness.report import bars, drawn, reach, untried, words
 from harness.report.result import Check, CheckStatus, Result, Status, Suite, SuiteScenario, Verdict
 from harness.report.writer import write_atomically
 from harness.run.bound import in_words
@@ -61,6 +61,8 @@ def suite_table(suite: Suite, *, links: bool) -> str:
         f"| {n.name} | not applicable | | | {escape(n.reason)} |" for n in suite.not_applicable
     ]
     lines += [f"| {n.name} | not run | | | {escape(n.reason)} |" for n in suite.not_run]
+    if told := reach.never(suite, "tallystick reach RESULT"):
+        lines += ["", escape(f"{told[0].upper()}{told[1:]}.")]
     return "\n".join(lines) + "\n"
 
 

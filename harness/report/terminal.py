@@ -7,6 +7,7 @@ matter. It fits `FAIL_LINES_MAX` lines; the command that it names tells all.
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import bars, drawn, failure, untried, words
+from harness.report import bars, drawn, failure, reach, untried, words
 from harness.report.budget import Wish, share_out
 from harness.report.result import Check, CheckStatus, Limits, Result, Status, Suite
 from harness.run.bound import in_words
@@ -172,6 +173,8 @@ def _print_suite(console: Console, suite: Suite, suite_dir: Path) -> None:
         f"exit {verdict.exit_code}",
     )
     sheet.row("reason", verdict.reason)
+    if told := reach.never(suite, shlex.join(["tallystick", "reach", str(suite_dir)])):
+        sheet.row("reach", told)
     sheet.verbatim("results", str(suite_dir))
 
 

@@ -154,6 +154,7 @@ def _result(
         faults=list(aftermath.faults),
         processes=processes,
         buckets=judgement.buckets,
+        reached=judgement.reached,
         coverage=list(aftermath.coverage),
         not_tried=list(brief.not_tried),
     )

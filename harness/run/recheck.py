@@ -39,7 +39,7 @@ from harness.run.verdict import Finding
 
 RECOMPUTED = (
     "diagnosis", "counts", "bound", "latency_ms", "load_latency_ms", "throughput_per_s", "buckets",
-    "limits", "processes",
+    "limits", "processes", "reached",
 )  # fmt: skip
 """Parts of a result that follow from the history and the schedule, beside verdict and checks."""
 
@@ -56,6 +56,9 @@ TOLD_BEFORE = {
     (1, 5): "what processes used, client errors, settings, and whether records were lost",
 }
 """What was told besides by results of before a version."""
+
+ADDED_IN_1_5 = frozenset({"processes", "reached"})
+"""Those that earlier results do not have, or did not hold in their histories."""
 
 RECOMPUTED_BEFORE_1_4 = ("throughput_per_s", "buckets")
 """The same of results before 1.4, whose counts and latencies left out what 1.4 counts."""
@@ -203,7 +206,7 @@ def _from_history(stored: Result, again: Result) -> Iterator[str]:
     yield from differ("findings", says, given, "the history")
     older = _version(stored) < (1, 4)
     for name in RECOMPUTED_BEFORE_1_4 if older else RECOMPUTED:
-        if name == "processes" and _version(stored) < (1, 5):
+        if name in ADDED_IN_1_5 and _version(stored) < (1, 5):
             continue
         says, given = (msgspec.to_builtins(getattr(one, name)) for one in (stored, again))
         yield from differ(name, says, given, "the history")

@@ -12,11 +12,15 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import DamagedHistory
+from harness.report.reach import together
 from harness.report.result import Result, Suite, SuiteScenario
 from harness.report.untried import count_of
 from harness.report.writer import RESULT_NAME
 from harness.run.recheck import differ
 from harness.run.verdict import merge_runs
+
+REACH_SINCE = (1, 3)
+"""The version of the format since which a suite adds up what its runs reached."""
 
 TOLD_OF_SUITE = ("not_applicable", "not_run")
 """Parts of a suite that nothing else in its folder can contradict."""
@@ -82,6 +86,10 @@ def _whole(suite: Suite, results: Mapping[str, Result]) -> Iterator[str]:
         yield from differ("seed", suite.seed, first.run.seed, "its first run")
         told, found = (msgspec.to_builtins(one.environment) for one in (suite, last))
         yield from differ("environment", told, found, "its last run")
+    if tuple(map(int, suite.schema.rpartition("/")[2].split("."))) >= REACH_SINCE:
+        reached, missed = together(results.values())
+        yield from differ("reached", suite.reached, reached, "its runs")
+        yield from differ("never_reached", suite.never_reached, missed, "its runs")
 
 
 def _folders(suite_dir: Path, suite: Suite) -> Iterator[str]:

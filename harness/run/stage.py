@@ -42,6 +42,7 @@ class Stage:
         senders: The name of each sender, by its producer as text.
         uplinks: What the edges count of their links to the core.
         lag_ns_max: How late a node was woken at the worst, by its own measurement.
+        reach_told: What each node said last of how often it reached a rare state.
         commits: Commits that the system reported, for the bound; -1 unknown.
         checks: What each check amounts to so far, for those who watch.
         ended_early: Reason code of what has ended the phases before their time; "" if nothing has.
@@ -71,6 +72,7 @@ class Stage:
     extra_serial: int = 0
     senders: dict[str, str] = field(default_factory=dict)
     uplinks: Uplinks = field(default_factory=Uplinks)
+    reach_told: dict[tuple[str, int, str], int] = field(default_factory=dict)
     commits: int = -1
     lag_ns_max: int = 0
     checks: CheckStates = field(default_factory=CheckStates)

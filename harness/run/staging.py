@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 
 from harness.checkers.gauges import LAG_GAUGE
+from harness.checkers.rare import GAUGE_PREFIX as REACH_PREFIX
 from harness.errors import HarnessError, first_line
 from harness.faults.nemesis import Nemesis
 from harness.faults.schedule import Planned, switched_targets, targets_of
@@ -49,6 +50,9 @@ WATCH_EVERY_S = 0.5
 
 GAUGES_EVERY_S = 1.0
 """How often the nodes are asked for their gauges."""
+
+LAST_GAUGES_WITHIN_S = 2.0
+"""How long the nodes are waited for when they are asked for the last time."""
 
 FINISH_WITHIN_S = 30.0
 """Deadline for the load processes to log out and close their histories."""
@@ -142,6 +146,8 @@ async def on_stage(
                 tasks.start_soon(follow, run_dir, table, partial(setattr, stage, "checks"))
             yield stage
             await _finish_load(stage, aftermath)
+            with anyio.move_on_after(LAST_GAUGES_WITHIN_S):
+                await _see_gauges(stage)
             await crew.end()
             for hand in crew.hands:
                 table.remove(hand.pid)
@@ -335,22 +341,30 @@ def _is_cut_off(stage: Stage, dead: Sequence[str]) -> bool:
 
 async def _sample_gauges(stage: Stage) -> None:
     while True:
-        seen = await stage.deployment.gauges()
-        t_ns = stage.now_ns()
-        for number, edge in enumerate(stage.plan.topology.edges):
-            own = {
-                name: value
-                for role, index, name, value, _ in seen
-                if (role, index) == ("edge", number)
-            }
-            stage.uplinks.take(f"edge-core:{edge}", own)
-        for role, index, name, value, limit in seen:
-            if name == LAG_GAUGE:
-                stage.lag_ns_max = max(stage.lag_ns_max, value * 1_000)
-            if name == "commits":
-                stage.commits = max(stage.commits, value)
-            stage.recorder.write(
-                GaugeSeen(t_ns=t_ns, role=role, index=index, name=name, value=value, limit=limit)
-            )
-        stage.recorder.flush()
+        await _see_gauges(stage)
         await anyio.sleep(GAUGES_EVERY_S)
+
+
+async def _see_gauges(stage: Stage) -> None:
+    """Ask every node once; counts of rare states are written down only where they changed."""
+    seen = await stage.deployment.gauges()
+    t_ns = stage.now_ns()
+    for number, edge in enumerate(stage.plan.topology.edges):
+        own = {
+            name: value for role, index, name, value, _ in seen if (role, index) == ("edge", number)
+        }
+        stage.uplinks.take(f"edge-core:{edge}", own)
+    for role, index, name, value, limit in seen:
+        if name == LAG_GAUGE:
+            stage.lag_ns_max = max(stage.lag_ns_max, value * 1_000)
+        if name == "commits":
+            stage.commits = max(stage.commits, value)
+        if name.startswith(REACH_PREFIX):
+            before = stage.reach_told.get((role, index, name))
+            stage.reach_told[role, index, name] = value
+            if value == before:
+                continue
+        stage.recorder.write(
+            GaugeSeen(t_ns=t_ns, role=role, index=index, name=name, value=value, limit=limit)
+        )
+    stage.recorder.flush()

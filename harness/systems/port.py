@@ -229,6 +229,19 @@ class Connector(Protocol):
         """Return (connections opened, bytes read) per link, as the clients counted themselves."""
 
 
+@runtime_checkable
+class Reaching(Protocol):
+    """A connector that counts the rare states which its clients reach, from 0 with each process.
+
+    It is asked once a second. A node of the system tells the same as gauges: "reach.NAME".
+    Names begin with who counts and a dot, as "broker.resent" (`harness.reach.catalogue`); those of
+    an adapter of one's own are told beside them.
+    """
+
+    def reached(self) -> Mapping[str, int]:
+        """Return how often each was reached so far."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resized:
     """The outcome of a promotion or demotion."""

@@ -38,6 +38,7 @@ from harness.history.records import (
 )
 from harness.report.codec import decode_result
 from harness.report.junit import JUNIT_NAME, Case, junit_document
+from harness.report.reach import together
 from harness.report.result import (
     ClientError,
     Drawn,
@@ -206,6 +207,7 @@ def make_suite(suite_dir: Path, run_dirs: Sequence[Path]) -> Suite:
         shutil.copytree(run_dir, suite_dir / run_dir.name)
         results[run_dir.name] = decode_result((run_dir / RESULT_NAME).read_bytes())
     first, *_, last = [*results.values(), *results.values()]
+    reached, missed = together(results.values())
     suite = Suite(
         complete=True,
         verdict=merge_runs([(name, one.verdict) for name, one in results.items()]),
@@ -215,6 +217,8 @@ def make_suite(suite_dir: Path, run_dirs: Sequence[Path]) -> Suite:
         scenarios=[row_of(f"{name}/{RESULT_NAME}", one) for name, one in results.items()],
         not_applicable=[NotApplicable(name="other", reason="it needs more")],
         not_run=[NotApplicable(name="later", reason="not run: an earlier one failed")],
+        reached=reached,
+        never_reached=missed,
     )
     cases = [Case(label=name, result=one) for name, one in results.items()]
     (suite_dir / JUNIT_NAME).write_bytes(junit_document(cases))

@@ -36,6 +36,7 @@ from reference.events import (
     Written,
 )
 from reference.pulse import MS_NS, PulseSettings
+from reference.reach import Reach
 from reference.wire import messages as m
 from reference.wire.errors import ERROR_RULES, ErrorCode, LocalProtocolError, RemoteProtocolError
 
@@ -98,6 +99,8 @@ class ReceiverMachine:
         self._logout_request = -1
         self._violation = ""
         self._out: list[ReceiverOutput] = []
+        self.reach = Reach()
+        """Where it counts; whoever drives many lets them share one."""
 
     @property
     def violation(self) -> str:
@@ -312,6 +315,7 @@ class ReceiverMachine:
             self._out.append(EndFailed(request=request, cause=code.name))
         elif request == self._login_request:
             if ERROR_RULES[code].retry:
+                self.reach["client.reader_login_asked_again"] += 1
                 self._login_not_before_ns = now_ns + self._settings.retry_ms * MS_NS
                 return
             self._out.append(LoginRefused(code=code, detail=detail))
@@ -328,6 +332,8 @@ class ReceiverMachine:
         self._untold_since_ns = NEVER_NS
 
     def _lose(self, superseded: bool, cause: str) -> None:
+        if superseded:
+            self.reach["client.superseded"] += 1
         session = self._session
         self._session = -1
         self._fail_ends(cause)
@@ -335,6 +341,8 @@ class ReceiverMachine:
         self._out.extend(self._dialer.stop())
 
     def _closed(self, now_ns: int) -> None:
+        if self._dialer.silent:
+            self.reach["client.silent_edge_left"] += 1
         cause = self._dialer.cause or "the connection ended"
         if self._session >= 0:
             self._lose(False, cause)
@@ -345,5 +353,6 @@ class ReceiverMachine:
 
     def _fail_ends(self, cause: str) -> None:
         for request in sorted(self._ends):
+            self.reach["client.end_unanswered"] += 1
             self._out.append(EndFailed(request=request, cause=cause))
         self._ends.clear()

@@ -41,6 +41,7 @@ from reference.events import (
     Written,
 )
 from reference.pulse import MS_NS, PulseSettings
+from reference.reach import Reach
 from reference.wire import messages as m
 from reference.wire.errors import (
     ERROR_RULES,
@@ -123,6 +124,8 @@ class SenderMachine:
         self._recut_count = 0
         self.lost = False
         """The lineage is lost: nothing is taken or sent any more."""
+        self.reach = Reach()
+        """Where it counts; whoever drives many lets them share one."""
         self.violation = ""
         """What came that must not come, for which the last connection was ended; "" for nothing."""
 
@@ -248,6 +251,8 @@ class SenderMachine:
             case Malformed(code=code, detail=detail):
                 self._refuse(code, detail)
             case Closed():
+                if self._dialer.silent:
+                    self.reach["client.silent_edge_left"] += 1
                 out.append(ConnectionLost(cause=self._dialer.cause or "the connection ended"))
                 self._dialer.failed(now_ns)
                 self._forget_connection()
@@ -283,6 +288,7 @@ class SenderMachine:
             self._outbox_batches >= self._settings.outbox_batches_max
             or self._outbox_bytes + segment.size_bytes > self._settings.outbox_bytes_max
         ):
+            self.reach["client.outbox_full"] += 1
             raise OutboxFull(f"{self._outbox_batches} batches, {self._outbox_bytes} bytes wait")
 
     # What comes in.
@@ -321,6 +327,7 @@ class SenderMachine:
 
     def _login_failed(self, code: ErrorCode, now_ns: int) -> None:
         """Ask the same again, a little later: the edge could not ask the core yet."""
+        self.reach["client.sender_login_asked_again"] += 1
         for inbox in self._login or ():
             self._newcomers[inbox] = self._lanes[inbox]
         self._login = None
@@ -346,6 +353,8 @@ class SenderMachine:
             if durable > lane.sent_end:
                 self._lose_lineage(lane, durable, "the core has messages that were never sent")
                 return
+            if durable > lane.acked:
+                self.reach["client.outcome_learnt_at_login"] += 1
             self._acknowledge(lane, durable, -1, -1)
             lane.registered = True
             self._give_turn(lane)
@@ -364,8 +373,10 @@ class SenderMachine:
             self._lose_lineage(lane, n_end, "an acknowledgement of messages that were never sent")
             return
         if n_end <= lane.acked:
+            self.reach["client.answered_twice"] += 1
             return
         if ok.n_first > lane.acked:
+            self.reach["client.earlier_answer_lost"] += 1
             # The core numbers densely: what lies before an acknowledged range is stored too.
             self._acknowledge(lane, ok.n_first, -1, -1)
         pos = ok.pos_first + lane.acked - ok.n_first if ok.pos_first >= 0 else -1
@@ -411,6 +422,7 @@ class SenderMachine:
         flying = rule.definite and lane.answer(refused.n_first, n_end)
         if n_end <= lane.acked or not flying:
             return
+        self.reach[f"client.told_{refused.code.name.lower()}"] += 1
         if not rule.retry and rule.scope is Scope.LINEAGE:
             self._end_lane(lane, refused.code)
             return
@@ -492,6 +504,7 @@ class SenderMachine:
             if now_ns - lane.flying[0].sent_ns >= lane.timeout_ms * MS_NS
         ]
         for lane in late:
+            self.reach["client.resent_after_timeout"] += 1
             self._flying_bytes -= lane.rewind(-1)
             del self._flying[lane.inbox]
             lane.timeout_ms = min(2 * lane.timeout_ms, self._settings.timeout_max_ms)
@@ -535,6 +548,7 @@ class SenderMachine:
             segment = parcel.segment
             size_bytes = segment.size_bytes
             if self._flying_bytes and self._flying_bytes + size_bytes > self._credit_bytes:
+                self.reach["client.credit_used_up"] += 1
                 return
             turns.rotate(-1)
             lane.waiting.popleft()
@@ -551,7 +565,8 @@ class SenderMachine:
     def _forget_connection(self) -> None:
         """The connection is gone: everything unanswered is to be sent again, oldest first."""
         for lane in self._lanes.values():
-            lane.rewind(-1)
+            if lane.rewind(-1):
+                self.reach["client.connection_lost_amid_batches"] += 1
             if self._recut_count:
                 self._outbox_batches += lane.recut(self._recut_count)
             lane.registered = False

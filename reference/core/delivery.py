@@ -16,6 +16,7 @@ from reference.core.links import Link
 from reference.core.sequencing import Inbox
 from reference.core.settings import APPEND_COUNT_MAX, APPEND_RUNS_MAX, READ_BYTES_MAX
 from reference.events import Append, LogSlice, ReadLog
+from reference.reach import Reach
 from reference.window import Window
 from reference.wire import messages as m
 
@@ -28,7 +29,7 @@ WINDOW_SHARE = 4
 class Session:
     """An open session of an inbox on a link."""
 
-    __slots__ = ("inbox", "link", "next_pos", "number", "read_no", "window")
+    __slots__ = ("inbox", "link", "next_pos", "number", "read_no", "stalled", "window")
 
     def __init__(
         self, inbox: Inbox, number: int, link: Link, next_pos: int, window_bytes: int
@@ -40,13 +41,16 @@ class Session:
         self.window = Window(window_bytes)
         self.read_no = -1
         """The read from the store that is under way, or -1."""
+        self.stalled = False
+        """Its window was full when there was more to send."""
 
 
 class TailCache:
     """The appends committed last, of all inboxes together at most `bytes_max`, oldest out first."""
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, reach: Reach) -> None:
         self._bytes_max = bytes_max
+        self._reach = reach
         self._order: deque[Append] = deque()
         self._tails: dict[str, tuple[list[int], list[Append]]] = {}
         self.size_bytes = 0
@@ -62,6 +66,7 @@ class TailCache:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
+        self._reach["core.cache_evicted"] += 1
         append = self._order.popleft()
         self.size_bytes -= len(append.body) + len(append.lengths)
         firsts, appends = self._tails[append.inbox]
@@ -86,8 +91,9 @@ class TailCache:
 class Deliverer:
     """Sends the open sessions what is durable. `reads` are the store reads that became due."""
 
-    def __init__(self, tail_cache_bytes_max: int) -> None:
-        self.tail = TailCache(tail_cache_bytes_max)
+    def __init__(self, tail_cache_bytes_max: int, reach: Reach | None = None) -> None:
+        self._reach = Reach() if reach is None else reach
+        self.tail = TailCache(tail_cache_bytes_max, self._reach)
         self.active: dict[str, Session] = {}
         """The one open session of each inbox that has one: who is online."""
         self.reads: list[ReadLog] = []
@@ -120,6 +126,7 @@ class Deliverer:
         while session.read_no < 0 and session.next_pos < inbox.pos_end:
             link = session.link
             if not link.wants_more:
+                self._reach["core.link_full"] += 1
                 link.stalled[inbox.name] = session
                 return
             piece = self.tail.find(inbox.name, session.next_pos)
@@ -171,6 +178,7 @@ class Deliverer:
         end = inbox.pos_end
         if cached is not None and session.next_pos < cached:
             end = min(end, cached)
+        self._reach["core.read_from_store"] += 1
         self._read_no += 1
         session.read_no = self._read_no
         bytes_max = max(1, min(READ_BYTES_MAX, session.window.room_bytes))
@@ -198,7 +206,14 @@ class Deliverer:
         stop = min(stop, begin + APPEND_COUNT_MAX)
         cut = _cut(piece, begin, stop, session.window)
         if cut is None:
+            self._reach["core.window_full"] += 1
+            session.stalled = True
             return False
+        if session.stalled:
+            self._reach["core.window_open_again"] += 1
+            session.stalled = False
+        if redelivered:
+            self._reach["core.redelivered"] += 1
         runs, lengths, body = cut
         delivery = m.Delivery(
             inbox=name,

@@ -15,7 +15,7 @@ from reference.core.delivery import Deliverer, Session
 from reference.core.heat import Heat, HeatSettings
 from reference.core.links import Link, Role
 from reference.core.sequencing import Group, LoginWait, Sequencer, name_is_good
-from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings
+from reference.core.settings import NODE_NAME_BYTES_MAX, CoreSettings, Retention
 from reference.doorstep import find_oldest
 from reference.events import (
     Arriving,
@@ -39,6 +39,7 @@ from reference.events import (
 from reference.identity import verify
 from reference.outlet import OUTLET_BYTES_MAX
 from reference.pulse import MS_NS, Pulse, PulseSettings, Sign
+from reference.reach import Reach, gauges_of
 from reference.wire import messages as m
 from reference.wire import versions
 from reference.wire.errors import ErrorCode
@@ -53,8 +54,10 @@ class CoreMachine:
     def __init__(self, settings: CoreSettings, recovered: Recovered) -> None:
         """Start from what a store recovered."""
         self._settings = settings
-        self._sequencer = Sequencer(settings, recovered)
-        self._deliverer = Deliverer(settings.tail_cache_bytes_max)
+        self._reach = Reach()
+        self._sequencer = Sequencer(settings, recovered, self._reach)
+        self._deliverer = Deliverer(settings.tail_cache_bytes_max, self._reach)
+        self._reach["core.recovered" if recovered.inboxes else "core.began_empty"] += 1
         for inbox in self._sequencer.inboxes.values():
             self._deliverer.presume_sent(inbox)
         self._links: dict[int, Link] = {}
@@ -103,6 +106,7 @@ class CoreMachine:
             "damaged_reads": self._damaged_reads,
             "quarantined_inboxes": len(self._sequencer.quarantined),
             **self._heat_gauges(),
+            **gauges_of(self._reach),
             **self.extra_gauges,
         }
 
@@ -164,6 +168,7 @@ class CoreMachine:
         while self._touched:
             _, link = self._touched.popitem()
             if not link.failed and link.outlet.overfull:
+                self._reach["core.slow_consumer"] += 1
                 self._fail(link, ErrorCode.SLOW_CONSUMER, "the output buffer is full")
                 effects += link.flush() or link.abandon()
             effects += link.flush()
@@ -190,6 +195,7 @@ class CoreMachine:
         if oldest is not None:
             self._fail(oldest, ErrorCode.HELLO_EXPECTED, "others wait who may say it")
         elif full:
+            self._reach["core.too_many_connections"] += 1
             self._fail(link, ErrorCode.BUSY, "too many connections")
 
     def _pulse(self, deadline_ms: int) -> Pulse:
@@ -231,6 +237,7 @@ class CoreMachine:
                     self._fail(link, ErrorCode.HELLO_EXPECTED, "not said in time")
                     self._effects += link.flush() or link.abandon()
                 case Sign.DEAD:
+                    self._reach["core.link_silent"] += 1
                     silent_ms = (now - link.pulse.heard_ns) // MS_NS
                     self._fail(link, ErrorCode.HEARTBEAT_MISSED, f"silent for {silent_ms} ms")
                     self._effects += link.flush() or link.abandon()
@@ -342,6 +349,7 @@ class CoreMachine:
             self._fail(link, ErrorCode.VERSION_MISMATCH, versions.refusal(message))
             return
         if refusal := self._enter(link, message):
+            self._reach["core.refused_at_the_door"] += 1
             self._fail(link, *refusal)
         else:
             link.version = version
@@ -414,11 +422,16 @@ class CoreMachine:
         inbox = self._sequencer.inboxes[login.inbox]
         before = self._deliverer.active.get(inbox.name)
         if before is not None:
+            by_another = before.link is not link
+            self._reach["core.taken_over" if by_another else "core.superseded_on_its_link"] += 1
             self._end(before, ErrorCode.SUPERSEDED)
         cursor = inbox.cursor_durable
         wanted = cursor if login.from_pos == -2 else login.from_pos
         next_pos = max(min(wanted + 1, inbox.pos_end), inbox.floor_durable)
+        if next_pos > wanted + 1:
+            self._reach["core.login_behind_trimming"] += 1
         if link.failed:
+            self._reach["core.login_of_a_lost_link"] += 1
             return
         window_bytes = min(login.window_bytes, self._settings.window_bytes_max)
         session = Session(inbox, wait.session, link, next_pos, window_bytes)
@@ -443,6 +456,7 @@ class CoreMachine:
     def _damaged(self, session: Session | None) -> None:
         """End a session whose next position cannot be read; nobody else is harmed by that."""
         if session is not None:
+            self._reach["core.read_damaged"] += 1
             self._damaged_reads += 1
             self._ended[session.inbox.name] = session.number
             self._end(session, ErrorCode.DAMAGED)
@@ -474,11 +488,13 @@ class CoreMachine:
         for mark in marks:
             session = self._current(mark.inbox, mark.session)
             if not isinstance(session, Session):
+                self._reach["core.cursor_of_an_ended_session"] += 1
                 link.offer(m.Superseded((mark,), session))
                 continue
             if self._sequencer.inboxes[mark.inbox].session > mark.session:
                 # A login that came before the mark is being committed. Once it is, the mark is too
                 # late: the new session was promised everything behind the cursor of that moment.
+                self._reach["core.cursor_amid_a_login"] += 1
                 self._park(link, mark)
                 continue
             if mark.upto >= session.next_pos:
@@ -488,6 +504,8 @@ class CoreMachine:
             session.window.acknowledged(mark.upto)
             if self._sequencer.move_cursor(link, mark):
                 durable.append(mark)
+            elif session.read_no >= 0 and self._settings.retention is Retention.ACK:
+                self._reach["core.trimmed_amid_a_read"] += 1
             self._deliverer.pump(session)
         if durable:
             link.offer(m.CursorOk(tuple(durable)))
@@ -506,8 +524,12 @@ class CoreMachine:
             session = presence.resumed(self._deliverer, inbox, ended, mark, link, window_bytes)
             cursor = m.CursorMark(mark.inbox, mark.session, mark.acked_pos)
             if not isinstance(session, Session):
+                self._reach[f"core.resume_refused_{session.name.lower()}"] += 1
                 link.offer(m.Superseded((cursor,), session))
                 continue
+            self._reach["core.session_resumed"] += 1
+            if session.window.in_flight_bytes:
+                self._reach["core.session_resumed_unacknowledged"] += 1
             # It moves no cursor: a client that named its place at login has acknowledged nothing,
             # and what it did acknowledge comes again as CURSOR_ACK.
             self._deliverer.pump(session)

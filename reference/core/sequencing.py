@@ -28,6 +28,7 @@ from reference.events import (
     Writes,
 )
 from reference.identity import account_of
+from reference.reach import Reach
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
 from reference.wire.limits import (
@@ -186,8 +187,11 @@ def name_is_good(name: str) -> bool:
 class Sequencer:
     """Gives positions and numbers, and remembers what is durable. Reveals nothing by itself."""
 
-    def __init__(self, settings: CoreSettings, recovered: Recovered) -> None:
+    def __init__(
+        self, settings: CoreSettings, recovered: Recovered, reach: Reach | None = None
+    ) -> None:
         self._settings = settings
+        self._reach = Reach() if reach is None else reach
         self.inboxes: dict[str, Inbox] = {
             mark.inbox: Inbox(mark.inbox, mark) for mark in recovered.inboxes
         }
@@ -256,6 +260,7 @@ class Sequencer:
             return _refuse(segment, code, -1)
         n_assigned = lineage.n_assigned if lineage else 0
         if segment.n_first > n_assigned:
+            self._reach["core.gap"] += 1
             return _refuse(segment, ErrorCode.GAP, n_assigned)
         known = n_assigned - segment.n_first
         if lineage and known:
@@ -264,11 +269,14 @@ class Sequencer:
             if known >= segment.count:
                 known_ok = _ok(segment, 0, segment.count, -1, -1)
                 if segment.n_end <= lineage.n_durable:
+                    self._reach["core.batch_known"] += 1
                     return known_ok
+                self._reach["core.batch_being_committed"] += 1
                 # Assigned but not durable: its own commit answers it, never this moment.
                 self._group_of(lineage).oks.append((link, known_ok))
                 return None
         if code := self._refusal(segment, lineage):
+            self._reach[f"core.refused_{code.name.lower()}"] += 1
             return _refuse(segment, code, n_assigned)
         self._take(link, segment, known)
         return None
@@ -276,6 +284,7 @@ class Sequencer:
     def _stranger(self, segment: m.Segment) -> ErrorCode | None:
         """Return why nothing is taken of a lineage that is not known, or None: it is new."""
         if segment.producer in self._forgotten:
+            self._reach["core.producer_forgotten"] += 1
             return ErrorCode.PRODUCER_REUSED
         if self.is_quarantined(segment.inbox):
             return ErrorCode.QUARANTINED
@@ -334,8 +343,11 @@ class Sequencer:
         group.lineages[key] = lineage
         epoch = inbox.epochs[-1]
         if known:
+            self._reach["core.batch_partly_known"] += 1
             group.oks.append((link, _ok(segment, 0, known, -1, -1)))
         group.oks.append((link, _ok(segment, known, segment.count, inbox.pos_next, epoch.epoch)))
+        if segment.count - known > APPEND_COUNT_MAX:
+            self._reach["core.batch_of_several_appends"] += 1
         for start in range(known, segment.count, APPEND_COUNT_MAX):
             self._build(inbox, segment, start, min(start + APPEND_COUNT_MAX, segment.count))
 
@@ -366,6 +378,7 @@ class Sequencer:
         """Move a cursor forward. Returns True when it is durable already."""
         inbox = self.inboxes[mark.inbox]
         if mark.upto <= inbox.cursor_durable:
+            self._reach["core.cursor_known"] += 1
             return True
         self._dirty(mark.inbox)
         group = self._gathering
@@ -387,6 +400,7 @@ class Sequencer:
             return m.Error(request, code, "")
         entry = inbox.epochs[-1] if inbox else m.EpochEntry(0, 1, 0)
         if entry.epoch != promote.expected_epoch:
+            self._reach["core.promotion_of_another_epoch"] += 1
             detail = f"epoch {entry.epoch} with {entry.bucket_count} buckets is in force"
             error = m.Error(request, ErrorCode.EPOCH_MISMATCH, detail)
             if inbox is None or len(inbox.epochs) == inbox.epochs_durable:
@@ -404,6 +418,8 @@ class Sequencer:
     def begin_epoch(self, name: str, bucket_count: int) -> m.EpochEntry:
         """Begin an epoch of an inbox at its next position, durable with the group's commit."""
         inbox = self._dirty(name)
+        if inbox.pos_next > inbox.pos_end:
+            self._reach["core.promotion_amid_messages"] += 1
         begun = m.EpochEntry(inbox.epochs[-1].epoch + 1, bucket_count, inbox.pos_next)
         inbox.epochs.append(begun)
         self._gathering.epochs.append(
@@ -443,6 +459,8 @@ class Sequencer:
         """Take the group under way as durable and return it, so that those who wait are told."""
         group = self._under_way(commit_no)
         self._in_flight = None
+        if self.full:
+            self._reach["core.store_took_again"] += 1
         self.full = False
         if group.writes.appends:
             self.commits += 1
@@ -461,6 +479,11 @@ class Sequencer:
         """Go back to what is durable; return both groups, so that those who wait are told."""
         in_flight = self._under_way(commit_no)
         gathering = self._gathering
+        self._reach["core.commit_refused"] += 1
+        if not self.full and self._reach["core.store_took_again"]:
+            self._reach["core.store_full_again"] += 1
+        if in_flight.writes.epochs or gathering.epochs:
+            self._reach["core.promotion_taken_back"] += 1
         for group in (in_flight, gathering):
             for key, lineage in group.lineages.items():
                 lineage.reset()

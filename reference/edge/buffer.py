@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from reference.reach import Reach
 from reference.wire.errors import ErrorCode
 from reference.wire.messages import OkRange, RefusedRange, Segment
 
@@ -80,7 +81,8 @@ class ResendBuffer:
     sent is waiting again, oldest first and before what came later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach | None = None) -> None:
+        self._reach = Reach() if reach is None else reach
         self._waiting: deque[_Entry] = deque()
         self._sent: dict[_LaneKey, _Sent] = {}
         self._known: dict[tuple[int, str, int], _Entry] = {}
@@ -98,6 +100,7 @@ class ResendBuffer:
         key = (segment.producer, segment.inbox, segment.n_first)
         known = self._known.get(key)
         if known is not None and known.segment == segment:
+            self._reach["edge.batch_here_already"] += 1
             return False
         self._order += 1
         entry = _Entry(segment, self._order, holding)
@@ -122,6 +125,7 @@ class ResendBuffer:
             segment = entry.segment
             size_bytes = segment.size_bytes
             if self.sent_bytes and self.sent_bytes + size_bytes > credit_bytes:
+                self._reach["edge.core_credit_used_up"] += 1
                 return
             self._waiting.popleft()
             lane = self._sent.get((segment.producer, segment.inbox))
@@ -176,6 +180,8 @@ class ResendBuffer:
 
     def link_lost(self) -> None:
         """Everything that was sent waits again."""
+        if self._sent:
+            self._reach["edge.link_lost_amid_batches"] += 1
         entries = [entry for lane in self._sent.values() for entry in lane.entries]
         entries.sort(key=lambda entry: entry.order)
         self._waiting.extendleft(reversed(entries))
@@ -204,6 +210,7 @@ class ResendBuffer:
                 continue
             if segment.n_first <= expected:
                 return
+            self._reach["edge.dropped_behind_a_gap"] += 1
             entry.dropped = True
             self._forget(entry, sent=False)
 

@@ -45,6 +45,7 @@ from reference.events import (
     Written,
 )
 from reference.pulse import MS_NS, Pulse, Sign
+from reference.reach import Reach, gauges_of
 from reference.wire import messages as m
 from reference.wire import versions
 from reference.wire.errors import ErrorCode, RemoteProtocolError
@@ -69,7 +70,8 @@ class EdgeMachine:
             backoff_max_ms=settings.backoff_max_ms,
             pulse=settings.pulse,
         )
-        self._links = [Uplink(dial, link, 0) for link in range(settings.core_links)]
+        self._reach = Reach()
+        self._links = [Uplink(dial, link, 0, self._reach) for link in range(settings.core_links)]
         self._link_of_conn: dict[int, Uplink] = {}
         self._lines: dict[int, ClientLine] = {}
         self._door = Door(settings)
@@ -111,6 +113,7 @@ class EdgeMachine:
             "output_bytes_limit": self._settings.client_output_bytes_max,
             "requests": max(link.questions for link in self._links),
             "requests_limit": LINK_REQUESTS_MAX,
+            **gauges_of(self._reach),
             **self.extra_gauges,
         }
 
@@ -163,6 +166,7 @@ class EdgeMachine:
             if line.stage is Stage.CLOSING:
                 self._try_close(line)
             elif line.beyond_windows_bytes > limit_bytes:
+                self._reach["edge.slow_consumer"] += 1
                 self._end_line(line, ErrorCode.SLOW_CONSUMER, "the output is at its limit", now_ns)
         out = self._out
         self._out = []
@@ -176,6 +180,7 @@ class EdgeMachine:
         self._lines[conn] = line
         out = self._door.knock(line, full=open_count >= self._settings.connections_max)
         if out is not None:
+            self._reach["edge.door_full"] += 1
             self._end_line(*out, now_ns)
 
     def _malformed(self, conn: int, code: ErrorCode, detail: str, now_ns: int) -> None:
@@ -203,7 +208,10 @@ class EdgeMachine:
         link = self._link_of_conn.pop(conn, None)
         if link is None:
             return
+        if link.dialer.silent:
+            self._reach["edge.silent_core_left"] += 1
         for question in link.lost(now_ns):
+            self._reach["edge.question_lost"] += 1
             self._unanswered(question)
 
     def _unanswered(self, question: Question) -> None:
@@ -264,6 +272,7 @@ class EdgeMachine:
                 case Sign.DEAD if line.stage is Stage.GREETING:
                     self._end_line(line, ErrorCode.HELLO_EXPECTED, "not said in time", now_ns)
                 case Sign.DEAD:
+                    self._reach["edge.client_silent"] += 1
                     detail = "nothing was heard within the deadline"
                     self._end_line(line, ErrorCode.HEARTBEAT_MISSED, detail, now_ns)
         self._door.sweep()
@@ -325,6 +334,7 @@ class EdgeMachine:
             self._end_line(line, ErrorCode.VERSION_MISMATCH, versions.refusal(message), now_ns)
             return
         if refusal := self._door.enter(line, message):
+            self._reach["edge.refused_at_the_door"] += 1
             self._end_line(line, *refusal, now_ns)
             return
         line.version = version
@@ -342,6 +352,7 @@ class EdgeMachine:
             if self._owner.get(producer) != line.conn:
                 if producer in line.producers:
                     # A newer connection speaks for this producer: the older frame is dropped.
+                    self._reach["edge.batch_of_an_older_connection"] += 1
                     continue
                 detail = f"producer {producer} is not logged in on this connection"
                 self._end_line(line, ErrorCode.UNEXPECTED_MESSAGE, detail, now_ns)
@@ -363,11 +374,13 @@ class EdgeMachine:
         """Return why a batch cannot be taken now, or None."""
         held_ns = now_ns - link.lost_ns
         if not link.dialer.ready and held_ns >= self._settings.hold_ms * MS_NS:
+            self._reach["edge.core_away_for_long"] += 1
             return ErrorCode.NOT_READY
         settings = self._settings
         holds = line.user.holds
         cost_bytes = memory_bytes(segment)
         if self._buffer_bytes() + cost_bytes > settings.buffer_bytes_max:
+            self._reach["edge.buffer_full"] += 1
             return ErrorCode.BUSY
         # One batch always may: a single one above the credit travels alone.
         if holds.size_bytes and (
@@ -375,6 +388,7 @@ class EdgeMachine:
             or holds.memory_bytes + cost_bytes
             > max(settings.buffer_bytes_max // USER_SHARES, USER_SHARE_BYTES_MIN)
         ):
+            self._reach["edge.client_over_its_share"] += 1
             return ErrorCode.BUSY
         return None
 
@@ -382,6 +396,7 @@ class EdgeMachine:
         for mark in marks:
             session = self._sessions.get((mark.inbox, mark.session))
             if session is None or session.conn != line.conn:
+                self._reach["edge.cursor_of_an_ended_session"] += 1
                 self._offer(line, m.Superseded((mark,), ErrorCode.UNKNOWN_SESSION))
                 continue
             if mark.upto > session.received_pos:
@@ -407,6 +422,7 @@ class EdgeMachine:
             self._end_line(line, ErrorCode.TOO_LARGE, detail, now_ns)
             return
         if refusal := _refusal(line, login):
+            self._reach["edge.login_over_quota"] += 1
             self._offer(line, m.Error(login.request, *refusal))
             return
         if login.producer >= 0:
@@ -457,6 +473,7 @@ class EdgeMachine:
     ) -> int:
         """Return the number under which a client's question goes to the core, or -1: refused."""
         if not link.dialer.ready:
+            self._reach["edge.question_without_core"] += 1
             self._offer(line, m.Error(request, ErrorCode.NOT_READY, "no link to the core"))
             return -1
         if line.user.requests >= USER_REQUESTS_MAX:
@@ -573,6 +590,7 @@ class EdgeMachine:
         self._settle(question, opened=reply.session >= 0)
         line = self._lines.get(question.conn)
         if line is None or line.stage is not Stage.OPEN:
+            self._reach["edge.login_of_a_client_gone"] += 1
             if reply.session >= 0:
                 self._log_out(question.inbox, reply.session)
             return
@@ -602,6 +620,7 @@ class EdgeMachine:
     def _deliver(self, delivery: m.Delivery) -> None:
         session = self._sessions.get((delivery.inbox, delivery.session))
         if session is None:
+            self._reach["edge.delivery_of_an_ended_session"] += 1
             return
         session.received_pos = delivery.pos_first + delivery.count - 1
         session.window.sent(delivery.pos_first, delivery.lengths, delivery.size_bytes)
@@ -628,6 +647,8 @@ class EdgeMachine:
         """Tell the core of a new link which sessions are here, before anything else goes out."""
         link.welcomed()
         mine = [s for s in self._sessions.values() if self._link_for(s.inbox) is link]
+        if mine:
+            self._reach["edge.sessions_registered_again"] += 1
         for at in range(0, len(mine), SEGMENTS_MAX):
             marks = tuple(
                 m.ResumeMark(
@@ -643,6 +664,7 @@ class EdgeMachine:
             link.dialer.outlet.offer(m.Resume(marks))
         for s in mine:
             if s.acked_pos > s.confirmed_pos:
+                self._reach["edge.cursor_told_again"] += 1
                 mark = m.CursorMark(s.inbox, s.number, s.acked_pos)
                 link.dialer.outlet.offer(m.CursorAck((mark,)))
 

@@ -10,6 +10,7 @@ from reference.edge.buffer import ResendBuffer
 from reference.edge.clients import User
 from reference.edge.settings import LINK_REQUESTS_MAX
 from reference.events import Effect
+from reference.reach import Reach
 from reference.wire import messages as m
 
 NOBODY: Final = -1
@@ -30,9 +31,11 @@ class Question:
 class Uplink:
     """A core link. Its dialer opens it again whenever it is lost."""
 
-    def __init__(self, settings: DialSettings, link: int, now_ns: int) -> None:
+    def __init__(
+        self, settings: DialSettings, link: int, now_ns: int, reach: Reach | None = None
+    ) -> None:
         self.dialer = Dialer(settings, link)
-        self.buffer = ResendBuffer()
+        self.buffer = ResendBuffer(reach)
         self.lost_ns = now_ns
         """When it was lost, or the edge started."""
         self._was_ready = False

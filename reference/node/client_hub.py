@@ -29,6 +29,7 @@ from reference.events import (
 from reference.node.connection import Connection
 from reference.node.driver import CONNECT_TIMEOUT_S
 from reference.node.tls import Trust, connect, why_failed
+from reference.reach import Reach
 
 log = logging.getLogger("tallystick.client")
 
@@ -54,6 +55,8 @@ class ClientHub:
         self._tasks: TaskGroup | None = None
         self._clients: dict[int, _Ticked] = {}
         self._numbers = itertools.count(1)
+        self.reach = Reach()
+        """What all its clients have reached."""
 
     async def __aenter__(self) -> ClientHub:
         self._tasks = anyio.create_task_group()

@@ -38,6 +38,7 @@ from reference.node.tls import (
     connect,
     why_failed,
 )
+from reference.reach import Reach, gauges_of
 from reference.store.port import Store
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -47,6 +48,9 @@ CONNECT_TIMEOUT_S: Final = 3.0
 
 ACCEPT_PAUSE_S: Final = 0.05
 """How long a node waits after it could not accept, so that it does not spin without descriptors."""
+
+CLOCK_STEP_NS: Final = 1_000_000_000
+"""By how much the wall clock must leave the monotonic one to have been stepped."""
 
 GAUGES_INTERVAL_NS: Final = 1_000_000_000
 """How often a node looks at its own memory."""
@@ -112,6 +116,8 @@ class Driver:
         self._failure: BaseException | None = None
         self._gauged_ns = 0
         self._lag_ns_max = 0
+        self._reach = Reach()
+        self._wall_ahead_ns: int | None = None
         self._uplink_answered = 0
         self._uplink_bytes_read = 0
 
@@ -268,6 +274,8 @@ class Driver:
             tick_lag_us_max=self._lag_ns_max // 1000,
             wall_clock_us=time.time_ns() // 1000,
         )
+        self._look_at_clock(now_ns)
+        self._machine.extra_gauges.update(gauges_of(self._reach))
         if self._store is not None:
             self._machine.extra_gauges.update(self._store.gauges())
         if self._upstream is not None:
@@ -276,6 +284,14 @@ class Driver:
                 uplink_connections=self._uplink_answered + sum(read > 0 for read in carried),
                 uplink_bytes_read=self._uplink_bytes_read + sum(carried),
             )
+
+    def _look_at_clock(self, now_ns: int) -> None:
+        """Count the steps of the wall clock, which nothing here may depend on."""
+        ahead_ns = time.time_ns() - now_ns
+        before_ns, self._wall_ahead_ns = self._wall_ahead_ns, ahead_ns
+        if before_ns is not None and abs(ahead_ns - before_ns) > CLOCK_STEP_NS:
+            forward = ahead_ns > before_ns
+            self._reach["node.clock_stepped_on" if forward else "node.clock_stepped_back"] += 1
 
     async def _say_goodbye(self) -> None:
         farewell = m.Error(-1, ErrorCode.SHUTTING_DOWN, "the node is stopping")

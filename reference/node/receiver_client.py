@@ -84,6 +84,7 @@ class ReceiverClient:
     ) -> None:
         self._hub = hub
         self._machine = ReceiverMachine(settings)
+        self._machine.reach = hub.reach
         self._deliveries = deliveries
         self._acks = acks
         self._lost = lost

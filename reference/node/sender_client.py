@@ -39,6 +39,7 @@ class SenderClient:
     ) -> None:
         self._hub = hub
         self._machine = SenderMachine(settings)
+        self._machine.reach = hub.reach
         self._outcomes = outcomes
         self._lost = lost
         self._line = ClientLine(hub, self._feed)

@@ -27,6 +27,7 @@ import apsw
 from reference.core import buckets
 from reference.core.buckets import BucketRow
 from reference.events import LogSlice, Recovered, Writes
+from reference.reach import Reach, gauges_of
 from reference.store import schema, wal
 from reference.store.checksums import is_sound, message_sum
 from reference.store.ledger import Ledger, put_totals
@@ -121,6 +122,10 @@ class SqliteStore:
         self._opened_s = time.monotonic()
         self._ran_s = 0
         """How long cores have run on the file, as far as it was stamped before this opening."""
+        self._reach = Reach()
+        left = Path(f"{path}-wal")
+        if left.exists() and left.stat().st_size:
+            self._reach["store.log_left_behind"] += 1
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
             try:
@@ -168,6 +173,7 @@ class SqliteStore:
             "wal_bytes": self.wal_bytes,
             "wal_bytes_limit": WAL_BYTES_MAX,
             "reserve_bytes": self._reserve.size_bytes,
+            **gauges_of(self._reach),
         }
 
     def commit(self, writes: Writes) -> None:
@@ -184,6 +190,7 @@ class SqliteStore:
                 self._reserve.release()
             ):
                 raise
+            self._reach["store.reserve_used"] += 1
             try:
                 if not writes.appends:
                     self._commit(writes)
@@ -235,7 +242,10 @@ class SqliteStore:
         seen_s = self._ran_s + int(time.monotonic() - self._opened_s)
         self._ledger.write(writes, bucket_next, seen_s)
         if writes.trims:
+            before = db.total_changes()
             db.executemany(_TRIM, writes.trims)
+            if db.total_changes() > before:
+                self._reach["store.trimmed"] += 1
         return bucket_next
 
     @property
@@ -263,6 +273,7 @@ class SqliteStore:
         """Move the WAL into the file before the next commit, so that no reply waits for it."""
         if self.wal_bytes < WAL_CHECKPOINT_BYTES:
             return
+        self._reach["store.checkpoint"] += 1
         forced = self.wal_bytes >= WAL_FORCED_BYTES
         mode = apsw.SQLITE_CHECKPOINT_RESTART if forced else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
@@ -271,6 +282,8 @@ class SqliteStore:
             if forced:
                 raise StoreFull(f"the WAL is at its limit of {WAL_FORCED_BYTES} bytes") from error
             return
+        if pages != moved:
+            self._reach["store.checkpoint_beside_a_reader"] += 1
         # When all of it has moved, the next commit starts the WAL from its beginning again.
         self._pages = 0 if pages == moved else pages
 
@@ -280,11 +293,19 @@ class SqliteStore:
         try:
             found = cursor.execute(_READ, (inbox, pos_first, pos_upto))
             rows = _take_appends(found, pos_first, bytes_max)
+            self._see(rows)
             return buckets.merge(rows, pos_first, pos_upto, bytes_max)
         except _UNREADABLE as error:
             raise StoreDamaged(f"{inbox!r} behind position {pos_first}: {error}") from error
         finally:
             cursor.close(True)
+
+    def _see(self, rows: list[BucketRow]) -> None:
+        """Count what a read had to merge."""
+        if len(rows) > 1 and rows[0].pos_first == rows[1].pos_first:
+            self._reach["store.read_over_buckets"] += 1
+        if rows and rows[0].epoch != rows[-1].epoch:
+            self._reach["store.read_over_epochs"] += 1
 
     def rows(
         self, inbox: str, after_pos: int, after_bucket: int

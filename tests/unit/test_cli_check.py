@@ -116,6 +116,7 @@ def altered(result: Result, name: str) -> Result:
             Process(role="core", index=0, cpu_s=0.1, cpu_us_per_message=None, rss_max_bytes=1)
         ],
         "buckets": [*result.buckets, InboxBuckets(inbox="nobody", epochs=[])],
+        "reached": {**result.reached, "core.gap": 7},
     }
     return msgspec.structs.replace(result, **{name: changes[name]})
 

@@ -51,7 +51,11 @@ def test_junit_has_a_case_per_scenario_and_check(monkeypatch) -> None:
     done = run_cli(["verify", *TWO, "--out", "x", "--junit", "deep/ci.xml"])
     assert done == 1
     found = suites("deep/ci.xml")
-    assert set(found) == {"tallystick.offline_messaging", "tallystick.hotkey_bucketing"}
+    assert set(found) == {
+        "tallystick.offline_messaging", "tallystick.hotkey_bucketing", "tallystick.reach",
+    }  # fmt: skip
+    (told,) = found["tallystick.reach"].iter("skipped")
+    assert told.attrib["message"].startswith("never reached in this suite: load.empty_message")
     good, bad = (cases(found[f"tallystick.{name}"]) for name in TWO[1].split(","))
     assert good["verdict"] == good["A1 LOST"] == good["limit ack_p99_ms <= 500"] == "passed"
     assert good["B6 ORDER-DISAGREE"] == "skipped"
@@ -108,7 +112,7 @@ def test_a_scenario_that_broke_leaves_the_others_to_run(monkeypatch) -> None:
         ("hotkey_bucketing", "PASS"),
     ]
     assert suite.scenarios[0].reason == "no target 'there'"
-    assert len(suites("a.xml")) == 2
+    assert len(suites("a.xml")) == 3  # What was never reached is the third.
 
 
 def test_a_suite_that_cannot_go_on_says_why_and_what_has_not_run(monkeypatch) -> None:

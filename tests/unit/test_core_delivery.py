@@ -33,6 +33,7 @@ from reference.events import (
     Written,
 )
 from reference.outlet import OUTLET_SOFT_BYTES
+from reference.reach import Reach
 from reference.window import Window
 from reference.wire import messages as m
 from reference.wire.errors import ErrorCode
@@ -251,7 +252,7 @@ def test_an_acknowledgement_behind_a_login_that_failed_counts() -> None:
 
 
 def test_the_cache_is_bounded_and_drops_the_oldest() -> None:
-    cache = TailCache(100)
+    cache = TailCache(100, Reach())
     for pos in range(0, 50, 10):
         cache.add(
             Append(

@@ -63,3 +63,7 @@ class BrokerConnector:
     def traffic(self) -> Mapping[str, tuple[int, int]]:
         """Return (connections opened, bytes read) per link."""
         return self._lines.traffic()
+
+    def reached(self) -> Mapping[str, int]:
+        """Return how often each rare state was reached so far."""
+        return self._lines.reach

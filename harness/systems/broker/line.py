@@ -6,8 +6,9 @@ deadlines, link coverage) is made from it in `clients.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.systems.port import Batch
@@ -59,12 +60,15 @@ class Ears:
             these, and they must not be sent again. Others, without an answer, are.
         lost: ``lost(cause)``: the connection has ended, or what was published on it must be
             published again on another one.
+        reach: Where a line counts the rare states that it reaches, by name
+            (`harness.systems.port.Reaching`).
     """
 
     answered: Answered
     refused: Callable[[str, int, int, str], None]
     unknown: Callable[[str, int, int, str], None]
     lost: Callable[[str], None]
+    reach: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, eq=False)

@@ -45,6 +45,8 @@ class Lines:
         self._bytes_read: Counter[str] = Counter()
         self._memories: list[Memory] = []
         self._session = 0
+        self.reach: Counter[str] = Counter()
+        """The rare states that its clients and lines have reached."""
 
     async def __aenter__(self) -> Lines:
         await self._tasks.__aenter__()

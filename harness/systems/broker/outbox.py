@@ -8,6 +8,7 @@ called.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -82,11 +83,18 @@ class Outbox:
     Args:
         outcomes: Told what became of ranges.
         wake: Called when an answer wants a `flush` soon.
+        reach: Where it counts the rare states that it reaches.
     """
 
-    def __init__(self, outcomes: Callable[[Outcome], None], wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        outcomes: Callable[[Outcome], None],
+        wake: Callable[[], object],
+        reach: Counter[str] | None = None,
+    ) -> None:
         self._outcomes = outcomes
         self._wake = wake
+        self._reach: Counter[str] = Counter() if reach is None else reach
         self._entries: dict[tuple[str, int], _Entry] = {}
         self._firsts: dict[str, list[int]] = {}
         self._bytes = 0
@@ -106,6 +114,7 @@ class Outbox:
         """
         entry = _Entry(batch=batch)
         if self._entries and self._bytes + entry.size_bytes > OUTBOX_BYTES_MAX:
+            self._reach["broker.outbox_full"] += 1
             raise OutboxFull
         self._entries[batch.inbox, batch.n_first] = entry
         insort(self._firsts.setdefault(batch.inbox, []), batch.n_first)
@@ -113,6 +122,8 @@ class Outbox:
 
     def rewind(self) -> None:
         """Begin anew on a fresh connection: everything unanswered is unsent."""
+        if self._in_flight:
+            self._reach["broker.reconnected_amid_batches"] += 1
         self._in_flight = 0
         for entry in self._entries.values():
             entry.sent = False
@@ -123,6 +134,10 @@ class Outbox:
             if not entry.sent:
                 entry.sent = True
                 entry.attempts += 1
+                if entry.attempts > 1:
+                    self._reach["broker.resent"] += 1
+                    if entry.first:
+                        self._reach["broker.resent_in_part"] += 1
                 self._in_flight += entry.batch.count - entry.first
                 return entry.batch, entry.first
         return None
@@ -144,12 +159,17 @@ class Outbox:
         for what is answered are ignored. `attempts` is what a client library says that sends again
         by itself; 0: as often as the batch was handed over.
         """
+        if error:
+            self._reach["broker.refused" if definite else "broker.left_unknown"] += 1
+        elif pos_first < 0:
+            self._reach["broker.answered_as_known"] += 1
         for offset in range(count):
             n = n_first + offset
             firsts = self._firsts.get(inbox, [])
             at = bisect_right(firsts, n) - 1
             entry = self._entries.get((inbox, firsts[at])) if at >= 0 else None
             if entry is None or not entry.settle(n - entry.batch.n_first):
+                self._reach["broker.answered_twice"] += 1
                 continue
             self._in_flight = max(0, self._in_flight - 1)
             # A refused message may have been stored by an attempt whose answer was lost.

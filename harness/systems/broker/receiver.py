@@ -71,6 +71,8 @@ class BrokerReceiver:
         self._unacked = []
         self._acked = self._ack_wanted = cursor
         from_cursor = from_pos == FROM_CURSOR or (self._trims and cursor > from_pos)
+        if from_cursor and from_pos != FROM_CURSOR:
+            self._lines.reach["broker.login_behind_trimming"] += 1
         next_pos = (cursor if from_cursor else from_pos) + 1
         for work in (self._read, self._write_cursor, self._watch):
             self._lines.start(self._guarded, work, line, session, next_pos)
@@ -82,6 +84,7 @@ class BrokerReceiver:
             refused=lambda *_: None,
             unknown=lambda *_: None,
             lost=lambda cause: self._ended(session, cause),
+            reach=self._lines.reach,
         )
 
     async def _guarded(
@@ -99,6 +102,7 @@ class BrokerReceiver:
     async def _read(self, line: ReaderLine, session: int, next_pos: int) -> None:
         while session == self._session:
             if sum(size for _, size in self._unacked) >= WINDOW_BYTES:
+                self._lines.reach["broker.window_full"] += 1
                 await self._change()
                 continue
             found = await line.fetch(next_pos)

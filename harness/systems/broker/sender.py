@@ -40,7 +40,7 @@ class BrokerSender:
         self._lines = lines
         self._group = group
         self._lost = lost
-        self._outbox = Outbox(outcomes, self._flush_soon)
+        self._outbox = Outbox(outcomes, self._flush_soon, lines.reach)
         self._memory = Memory()
         self._line: SenderLine | None = None
         self._life = 0
@@ -83,6 +83,7 @@ class BrokerSender:
             refused=refused,
             unknown=unknown,
             lost=lambda cause: self._ended(life, cause),
+            reach=self._lines.reach,
         )
 
     def _heard(

@@ -8,6 +8,7 @@ numbers, once it is let through. A new object would store everything twice.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -58,6 +59,7 @@ class Producer:
         self.door = Door(port)
         self._prefix: str = connect["prefix"]
         self._ears: Ears | None = None
+        self._reach: Counter[str] = Counter()
         self._handed: dict[tuple[int, str], int] = {}
         """The last n that was handed over, by producer and inbox."""
         self._publishing = asyncio.Lock()
@@ -94,7 +96,10 @@ class Producer:
         self.door.reopen(port)
         self.door.broken = ears.lost
         self._ears = ears
+        self._reach = ears.reach
         late, self._late = self._late, []
+        if late:
+            self._reach["kafka.answered_while_away"] += 1
         for ear, about in late:
             self._tell(ear, *about)
         await self.ping()
@@ -124,7 +129,9 @@ class Producer:
             with as_unavailable():
                 await self._producer.client._wait_on_metadata(topic)
                 for n, message in pack(batch, index_first):
-                    if n > self._handed.get(whose, -1):
+                    if n <= self._handed.get(whose, -1):
+                        self._reach["kafka.resent_by_the_library"] += 1
+                    else:
                         await self._send(topic, batch.inbox, n, message)
                         self._handed[whose] = n
 

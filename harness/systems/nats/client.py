@@ -151,15 +151,19 @@ class NatsLine:
         _, number, n = msg.subject.rsplit(".", 2)
         inbox = self._inboxes[int(number)]
         if (msg.headers or {}).get("Status") == _NO_RESPONDERS:
+            self._ears.reach["nats.nobody_answers"] += 1
             self._give_up("nobody answers for the stream")
             return
         answer = json.loads(msg.data)
         error = answer.get("error")
         if error is None:
+            if answer.get("duplicate"):
+                self._ears.reach["nats.duplicate"] += 1
             self._ears.answered(inbox, int(n), 1, answer["seq"] - 1)
         elif error.get("err_code") in TERMINAL:
             self._ears.refused(inbox, int(n), 1, error["description"])
         else:
+            self._ears.reach["nats.refused"] += 1
             self._give_up(f"refused: {error.get('description', error)}")
 
     def _give_up(self, cause: str) -> None:

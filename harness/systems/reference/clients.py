@@ -151,6 +151,10 @@ class ReferenceConnector:
             self._settle(client)
         return {link: (self._opened[link], self._bytes_read[link]) for link in self._opened}
 
+    def reached(self) -> Mapping[str, int]:
+        """Return how often each rare state was reached so far, by all clients together."""
+        return self._hub.reach
+
     def port_of(self, edge: str, group: str) -> int:
         """Return where the proxy of a group to an edge listens."""
         return self._ports[client_link(edge, group)]

@@ -99,12 +99,14 @@ class ValkeyLine:
         if isinstance(error, ResponseError):
             # Whatever the reason, what follows must not overtake what was refused.
             self.abort()
+            self._ears.reach["valkey.refused"] += 1
             self._ears.lost(f"refused: {in_words(error)}")
         if error is not None:
             return
         known, pos = done.result()
         old = min(count, max(0, known + 1 - n_first))
         if old:
+            self._ears.reach["valkey.known" if old == count else "valkey.known_in_part"] += 1
             self._ears.answered(inbox, n_first, old, -1)
         if count > old:
             self._ears.answered(inbox, n_first + old, count - old, pos)

@@ -10,15 +10,18 @@ from reference.core.producers import Lineage
 from reference.core.sequencing import Sequencer
 from reference.core.settings import CoreSettings
 from reference.events import Recovered
+from reference.reach import Reach
 from reference.wire.messages import OkRange, RefusedRange, Segment
 
 _init = Sequencer.__init__
 _append = Sequencer.append
 
 
-def begin_without_producers(self: Sequencer, settings: CoreSettings, recovered: Recovered) -> None:
+def begin_without_producers(
+    self: Sequencer, settings: CoreSettings, recovered: Recovered, reach: Reach | None = None
+) -> None:
     """Start from all that a store recovered but the producers."""
-    _init(self, settings, replace(recovered, producers=()))
+    _init(self, settings, replace(recovered, producers=()), reach)
 
 
 def append_from_anywhere(

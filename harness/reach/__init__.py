@@ -1,0 +1,1 @@
+"""Reach: which rare states the runs of a suite came to, and which ones never."""
