@@ -108,7 +108,9 @@ def _left_to_others(facts: Facts) -> Spans:
             continue
         if opened.from_pos != FROM_CURSOR and not facts.run.trims:
             continue
-        stop = min(opened.next_pos, _tried_by_others(facts, reader, opened) + 1)
+        # An acknowledgement that was not answered may drop messages after the login.
+        begin = max(opened.next_pos, session.first_pos) if facts.run.trims else opened.next_pos
+        stop = min(begin, _tried_by_others(facts, reader, opened) + 1)
         if stop <= upto + 1:
             continue
         mine = log.inbox == session.inbox

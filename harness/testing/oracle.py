@@ -295,7 +295,10 @@ def _left_to_others(
                 and r.reader != reader
                 and r.t_ns < opened.t_ns
             ]
-            left |= set(range(top + 1, min(opened.next_pos, max(tried, default=-1) + 1)))
+            begin = opened.next_pos
+            if trims and login.positions:
+                begin = max(begin, login.positions[0])
+            left |= set(range(top + 1, min(begin, max(tried, default=-1) + 1)))
         top = max([top, *login.positions])
     return left
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.checkers import real_time
@@ -85,6 +85,7 @@ class _Blind:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), trims=st.booleans())
+@example(seed=334937, trims=True)  # An acknowledgement that nobody answered took effect late.
 def test_a_sound_history_raises_no_alarm(seed: int, trims: bool) -> None:
     records = SoundSystem(seed, trims=trims).write()
     run = replace(run_facts(frozenset(Promise), trims=trims), presence_bound_ns=PRESENCE_BOUND_NS)

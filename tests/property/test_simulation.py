@@ -69,3 +69,15 @@ def test_a_seed_repeats_everything() -> None:
     first, second = World(plan).run(), World(plan).run()
     assert first.records == second.records
     assert World(draw_plan(8)).run().records != first.records
+
+
+def test_what_is_sent_again_behind_a_deaf_link_is_rightly_marked() -> None:
+    send = Step(wait_ms=0, action=Action.SEND, who=0, how=0)
+    zombie = Step(wait_ms=0, action=Action.ZOMBIE, who=1, how=0)
+    late = Step(wait_ms=150, action=Action.SEND, who=0, how=0)
+    plan = Plan(
+        seed=0, steps=(*[send] * 10, late, zombie, late), edges=1, core_links=1, senders=1,
+        inboxes=2, trims=False,
+    )  # fmt: skip
+    finding = simulate(plan)
+    assert finding.fine, str(finding)

@@ -71,10 +71,12 @@ class Simulated:
     """What a simulation leaves behind.
 
     `stuck` says what was not reached in time ("" when everything drained); `counts` tells how much
-    of what happened.
+    of what happened; `deafened` are the links between nodes that were lost on purpose, as faults of
+    a run, and stand not in `records`.
     """
 
     records: list[h.Record] = field(default_factory=list)
+    deafened: list[h.FaultMarked] = field(default_factory=list)
     stuck: str = ""
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -357,6 +359,12 @@ class World:
         for connection in self._network.connections():
             if connection.alive and connection.ends[0].host is self._nodes.get(edge):
                 self._network.cut(connection, 2)
+        self.result.deafened.append(
+            h.FaultMarked(
+                t_ns=self._agenda.now_ns, fault=f"{h.BY_PHASE}1", kind="link_reset",
+                target=f"edge-core:{edge}", state="confirmed", effective=True, effect={},
+            )
+        )  # fmt: skip
 
     def _make_room(self) -> None:
         self._disk.full = False
