@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -60,9 +61,11 @@ def edge_settings(**more: object) -> dict[str, object]:
     return {"core_port": 1, "edge": edge, **more}
 
 
-def run(role: str, text: str) -> tuple[int, str]:
+def run(role: str, text: str, *, variable: str = "") -> tuple[int, str]:
+    """Run a node to its end, with its settings as an argument or in an environment variable."""
     done = subprocess.run(
-        [sys.executable, "-m", "reference.node", role, text],
+        [sys.executable, "-m", "reference.node", role, f"env:{variable}" if variable else text],
+        env={**os.environ, variable: text} if variable else None,
         capture_output=True,
         timeout=END_WITHIN_S,
         stdin=subprocess.DEVNULL,
@@ -76,7 +79,7 @@ def test_a_port_that_is_taken_is_one_line(role: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = core_settings(tmp_path) if role == "core" else edge_settings()
-        code, log = run(role, json.dumps({**settings, "port": port}))
+        code, log = run(role, json.dumps({**settings, "port": port}), variable="SETTINGS")
     assert code == 1
     assert f"ERROR the {role} cannot listen on 127.0.0.1:{port}: Address already in use" in log
     assert "Traceback" not in log
@@ -120,7 +123,7 @@ def test_the_end_of_standard_input_ends_the_node(role: str, tmp_path: Path) -> N
 def test_two_cores_never_share_a_file(tmp_path: Path) -> None:
     node = Node("core", core_settings(tmp_path))
     try:
-        code, log = run("core", json.dumps(core_settings(tmp_path)))
+        code, log = run("core", json.dumps(core_settings(tmp_path)), variable="SETTINGS")
     finally:
         node.close()
     assert code == 1

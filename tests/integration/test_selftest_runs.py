@@ -82,7 +82,7 @@ def test_a_result_with_a_bug_says_so_and_cannot_deny_it(
     seen = anyio.run(partial(carry_out, bug.trial, bug, seed=SEED, folder=tmp_path, keep=True))
     assert seen.found_by == ["C1"]
     place = tmp_path / bug.name / "result.json"
-    assert check_run(place).exit_code == 1
+    assert check_run(place).verdict.exit_code == 1
     assert "had the bug wrong-bucket" in capsys.readouterr().out
     assert "wrong-bucket" in (place.parent / "summary.md").read_text()
     stored = json.loads(place.read_text())

@@ -209,6 +209,7 @@ def test_a_scenario_of_ones_own_from_nothing(
     text = text.replace("LinkCut(duration_s=0.5)", "NothingMuch()")
     path.write_text(text)
     words = ("run", "./late_login.py", "--profile", "smoke", "--seed", "7", "--out", "kept")
+    words += ("--set", "vary=false")  # So that all can be counted.
     environment = {**os.environ, "TALLYSTICK_TOXIPROXY": str(toxiproxy_binary)}
     call(tallystick, *words, cwd=tmp_path, codes=(0, 4), environment=environment)
     result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
@@ -247,6 +248,7 @@ def test_a_scenario_of_ones_own_runs_on_a_broker(
     assert 'to=("bob",), producers=2' in text
     path.write_text(text.replace('to=("bob",), producers=2', 'to=("bob",), producers=3'))
     words = ("run", "./late_login.py", "--system", "nats", "--profile", "smoke", "--out", "kept")
+    words += ("--set", "vary=false")  # So that all can be counted.
     environment = {**os.environ, "TALLYSTICK_TOXIPROXY": str(toxiproxy_binary)}
     call(tallystick, *words, cwd=tmp_path, environment=environment)
     result = json.loads((tmp_path / "kept" / "result.json").read_bytes())
