@@ -51,6 +51,14 @@ SCENARIO = Scenario(
 )
 '''
 
+REACHED = {
+    "reference": {"core.began_empty", "core.recovered", "client.connection_lost_amid_batches"},
+    "valkey": {"broker.resent", "valkey.known"},
+    "nats": {"broker.resent", "broker.reconnected_amid_batches"},
+    "kafka": {"broker.resent", "kafka.resent_by_the_library"},
+}
+"""Rare states that the run must come to."""
+
 KAFKA = pytest.param("kafka", marks=pytest.mark.skipif(bool(missing()), reason=missing()))
 
 
@@ -71,6 +79,8 @@ def test_what_is_promised_under_retention_ack_holds_and_the_drain_comes_to_its_e
     result = decode_result((out / "result.json").read_bytes())
     assert (code, result.verdict.status) == (0, Status.PASS), result.verdict.reason
     assert result.counts.sends.ok == result.counts.delivered
+    # Told by nodes, one of which was killed, and by load processes.
+    assert set(result.reached) >= REACHED[system]
     once = check_of(result, "A7")
     if system == "nats":
         assert once.status is CheckStatus.NOT_APPLICABLE
