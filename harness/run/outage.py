@@ -32,6 +32,9 @@ REACH_WITHIN_S = 2.0
 LOG_BYTES = 4_096
 """What is read of the end of a log to find its last line."""
 
+WAITED_IN_VAIN = "TimeoutError"
+"""How texts of errors end that a client made itself, when its own time was up."""
+
 DIED = "system_died"
 UNREACHABLE = "system_unreachable"
 REFUSES = "system_refuses"
@@ -93,11 +96,15 @@ class Outage:
 
 
 def last_words(errors: Sequence[ClientError], since_ns: int = 0) -> str:
-    """Return what clients were told last since then, and how often, in words; "" if nothing."""
+    """Return what clients were told last since then, and how often, in words; "" if nothing.
+
+    That a client waited in vain is nothing it was told: it counts only where nothing else came.
+    """
     fresh = [one for one in errors if one.last_ns >= since_ns]
     if not fresh:
         return ""
-    last = max(fresh, key=lambda one: (one.last_ns, one.count))
+    told = [one for one in fresh if not one.last.endswith(WAITED_IN_VAIN)] or fresh
+    last = max(told, key=lambda one: (one.last_ns, one.count))
     times = f"{last.count:,} time{'' if last.count == 1 else 's'}"
     return f"{last.who}s were told {times}, last: {last.last}"
 

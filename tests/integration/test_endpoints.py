@@ -51,7 +51,9 @@ FORMS = (
     base64.b64encode(b"\0ann\0" + MARKER.encode()).rstrip(b"="),
 )
 WITHIN_S = 60.0
-LONG = TROUBLE.replace("duration_s=2.0", "duration_s=60.0")
+LASTS = 'name="duration_s", default=2.0'
+assert LASTS in TROUBLE
+LONG = TROUBLE.replace(LASTS, 'name="duration_s", default=60.0')
 
 
 def holds_marker(data: bytes) -> bool:
@@ -253,7 +255,7 @@ def test_a_server_that_goes_away_shows_no_secret(
     with server(system, apart, port) as (url, process):
         killing = threading.Timer(6.0, process.kill)
         killing.start()
-        text = TROUBLE.replace("duration_s=2.0", "duration_s=6.0").replace(
+        text = TROUBLE.replace(LASTS, 'name="duration_s", default=6.0').replace(
             "within_s=30", "within_s=3"
         )
         done, result = run(tmp_path, system, "--endpoint", url, text=text)

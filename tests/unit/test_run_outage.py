@@ -84,15 +84,23 @@ def test_a_system_that_was_struck_may_take_its_time_to_come_back() -> None:
     assert watch(120, disturbed_until_s=40, back_within_s=20, dead=True) == 40 + PATIENCE_S - 0.5
 
 
-def test_the_last_words_are_those_of_the_outage() -> None:
-    def told(kind: str, last_ns: int, who: str = "sender") -> ClientError:
-        return ClientError(
-            who=who, occasion="lost", kind=kind, last=kind, count=3, first_ns=0, last_ns=last_ns
-        )
+def told(kind: str, last_ns: int, who: str = "sender") -> ClientError:
+    return ClientError(
+        who=who, occasion="lost", kind=kind, last=kind, count=3, first_ns=0, last_ns=last_ns
+    )
 
+
+def test_the_last_words_are_those_of_the_outage() -> None:
     errors = [told("reset", 5), told("OOM", 9), told("early", 2, "receiver")]
     assert last_words(errors, 4) == "senders were told 3 times, last: OOM"
     assert last_words(errors, 10) == ""
+
+
+def test_what_the_system_said_goes_before_that_a_client_waited_in_vain() -> None:
+    said = told("Authorization Violation", 5)
+    waited = told("client-edge:near:load-1: TimeoutError", 9)
+    assert last_words([said, waited], 4).endswith("last: Authorization Violation")
+    assert last_words([said, waited], 6).endswith("TimeoutError")
 
 
 def test_a_log_ends_with_its_last_line_of_text(tmp_path: Path) -> None:
